@@ -1,0 +1,33 @@
+# Every third-party library, found once. Debian and Ubuntu package names stand in the Makefile.
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(PkgConfig REQUIRED)
+find_package(JPEG REQUIRED)             # libjpeg-turbo's libjpeg API
+pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(MATIO REQUIRED IMPORTED_TARGET matio)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+
+if(GRADSCORE_TESTS OR GRADSCORE_FUZZ)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+if(GRADSCORE_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+
+# Debian's dnnl CMake package asks for OpenCL, which we do not use: find the header and the library ourselves.
+if(NOT GRADSCORE_ONEDNN STREQUAL "OFF")
+  find_path(DNNL_INCLUDE_DIR dnnl.hpp)
+  find_library(DNNL_LIBRARY dnnl)
+  if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
+    add_library(gs_onednn INTERFACE)
+    target_include_directories(gs_onednn SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+    target_link_libraries(gs_onednn INTERFACE ${DNNL_LIBRARY})
+  elseif(GRADSCORE_ONEDNN STREQUAL "ON")
+    message(FATAL_ERROR "GRADSCORE_ONEDNN=ON, but dnnl.hpp or libdnnl was not found (package libdnnl-dev)")
+  endif()
+endif()

@@ -1,0 +1,176 @@
+#include "core/files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace gs {
+namespace {
+
+std::string reason() { return std::generic_category().message(errno); }
+
+class Descriptor {
+  public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int get() const { return fd_; }
+
+  private:
+    int fd_;
+};
+
+// Opens a regular file. O_NONBLOCK keeps a pipe or a device from hanging us before fstat refuses it.
+size_t open_regular(const Descriptor& fd, const std::filesystem::path& path, ErrorKind kind) {
+    struct stat info {};
+    if (fd.get() < 0 || ::fstat(fd.get(), &info) != 0)
+        throw Error(kind, path.string() + ": cannot open: " + reason());
+    if (S_ISDIR(info.st_mode)) throw Error(kind, path.string() + ": is a folder, a file is needed");
+    if (!S_ISREG(info.st_mode)) throw Error(kind, path.string() + ": not a regular file");
+    return static_cast<size_t>(info.st_size);
+}
+
+int open_to_read(const std::filesystem::path& path) {
+    return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) {
+    const Descriptor fd(open_to_read(path));
+    size_ = open_regular(fd, path, kind);
+    if (size_ == 0) return;
+    void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    if (map == MAP_FAILED) throw Error(kind, path.string() + ": cannot map into memory: " + reason());
+    data_ = static_cast<const std::byte*>(map);
+}
+
+MappedFile::~MappedFile() {
+    if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+}
+
+std::vector<std::byte> read_file(const std::filesystem::path& path, ErrorKind kind, size_t limit) {
+    const Descriptor fd(open_to_read(path));
+    const size_t size = open_regular(fd, path, kind);
+    if (size > limit)
+        throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes, more than the limit of " +
+                              std::to_string(limit));
+    std::vector<std::byte> bytes(size);
+    size_t done = 0;
+    while (done < size) {
+        const ssize_t got = ::read(fd.get(), bytes.data() + done, size - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw Error(kind, path.string() + ": cannot read: " + reason());
+        if (got == 0) break;  // truncated since fstat: the reader of the format will say what is missing
+        done += static_cast<size_t>(got);
+    }
+    bytes.resize(done);
+    return bytes;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+    std::string name = path_.string() + ".XXXXXX";
+    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+    if (fd_ < 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot create: " + reason());
+    temporary_ = name;
+    // mkostemp makes 0600; a result should be as readable as any file the user creates.
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    ::fchmod(fd_, 0666 & ~mask);
+}
+
+AtomicFile::~AtomicFile() {
+    if (fd_ < 0) return;
+    ::close(fd_);
+    ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+    constexpr size_t kPending = 1 << 20;
+    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+    if (pending_.size() >= kPending) flush();
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void AtomicFile::flush() {
+    size_t done = 0;
+    while (done < pending_.size()) {
+        const ssize_t put = ::write(fd_, pending_.data() + done, pending_.size() - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
+        done += static_cast<size_t>(put);
+    }
+    pending_.clear();
+}
+
+void AtomicFile::commit() {
+    flush();
+    // Some file systems report a full disk only here, so the rename waits for both.
+    const bool synced = ::fsync(fd_) == 0;
+    const std::string sync_reason = synced ? "" : reason();
+    const bool closed = ::close(std::exchange(fd_, -1)) == 0;
+    if (!synced || !closed || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+        const std::string why = synced ? reason() : sync_reason;
+        ::unlink(temporary_.c_str());
+        throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + why);
+    }
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+    AtomicFile file(path);
+    file.write(text);
+    file.commit();
+}
+
+void Sha256::Free::operator()(void* context) const { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context)); }
+
+Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+    auto* context = static_cast<EVP_MD_CTX*>(context_.get());
+    GS_REQUIRE(context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1);
+}
+
+void Sha256::update(std::span<const std::byte> bytes) {
+    GS_REQUIRE(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_.get()), bytes.data(), bytes.size()) == 1);
+}
+
+void Sha256::update(std::string_view text) { update(std::as_bytes(std::span(text))); }
+
+std::string Sha256::hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    GS_REQUIRE(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_.get()), digest, &length) == 1);
+    constexpr char kDigits[] = "0123456789abcdef";
+    std::string text;
+    for (unsigned i = 0; i < length; ++i) {
+        text += kDigits[digest[i] >> 4];
+        text += kDigits[digest[i] & 15];
+    }
+    return text;
+}
+
+std::string sha256_hex(std::span<const std::byte> bytes) {
+    Sha256 hash;
+    hash.update(bytes);
+    return hash.hex();
+}
+
+}  // namespace gs

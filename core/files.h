@@ -1,0 +1,78 @@
+// Reading and writing whole files: mapped reads, atomic writes, hashes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+
+namespace gs {
+
+// A read-only file in memory, mapped where possible. Pages are private: a change to the file after opening may be
+// seen, a truncation by somebody else is the one thing that cannot be survived (SIGBUS), as with every mmap.
+class MappedFile {
+  public:
+    // Throws Error(kind) "PATH: cannot open: REASON" for missing files, folders, devices and pipes.
+    MappedFile(const std::filesystem::path& path, ErrorKind kind);
+    ~MappedFile();
+    MappedFile(MappedFile&& other) noexcept;
+    MappedFile& operator=(MappedFile&& other) noexcept;
+    MappedFile(const MappedFile&) = delete;
+    MappedFile& operator=(const MappedFile&) = delete;
+
+    std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  private:
+    const std::byte* data_ = nullptr;
+    size_t size_ = 0;
+};
+
+// Whole file into memory. Throws Error(kind) as above; also when it is longer than `limit` bytes.
+std::vector<std::byte> read_file(const std::filesystem::path& path, ErrorKind kind, size_t limit = SIZE_MAX);
+
+// Writes to a temporary name in the same folder, then renames: readers see the old file or the whole new one.
+// Commit is explicit; without it the destructor removes the temporary. Errors (disk full …) throw
+// Error(Internal) naming the file.
+class AtomicFile {
+  public:
+    explicit AtomicFile(std::filesystem::path path);
+    ~AtomicFile();
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+
+    void write(std::span<const std::byte> bytes);
+    void write(std::string_view text);
+    void commit();  // flush, fsync, rename
+
+  private:
+    std::filesystem::path path_, temporary_;
+    int fd_ = -1;
+    std::vector<std::byte> pending_;
+    void flush();
+};
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+// SHA-256 in lower-case hex; the streaming form for things that come in pieces.
+class Sha256 {
+  public:
+    Sha256();
+    void update(std::span<const std::byte> bytes);
+    void update(std::string_view text);
+    std::string hex();  // finishes; the object must not be used afterwards
+
+  private:
+    struct Free {
+        void operator()(void* context) const;
+    };
+    std::unique_ptr<void, Free> context_;  // libcrypto's EVP_MD_CTX
+};
+std::string sha256_hex(std::span<const std::byte> bytes);
+
+}  // namespace gs
