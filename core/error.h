@@ -1,5 +1,5 @@
-// The one exception type of gradscore. Its message is a single line that names the thing (file, tensor, flag),
-// what is wrong with it, and what to do; its kind is the exit code of the command.
+// The one exception type of gradscore. Its message is a single line that names the thing (file, tensor,
+// flag), what is wrong with it, and what to do; its kind is the exit code of the command.
 #pragma once
 
 #include <stdexcept>

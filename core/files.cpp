@@ -13,7 +13,9 @@
 namespace gs {
 namespace {
 
-std::string reason() { return std::generic_category().message(errno); }
+std::string reason() {
+    return std::generic_category().message(errno);
+}
 
 class Descriptor {
   public:
@@ -109,7 +111,9 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (pending_.size() >= kPending) flush();
 }
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+void AtomicFile::write(std::string_view text) {
+    write(std::as_bytes(std::span(text)));
+}
 
 void AtomicFile::flush() {
     size_t done = 0;
@@ -141,7 +145,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
     file.commit();
 }
 
-void Sha256::Free::operator()(void* context) const { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context)); }
+void Sha256::Free::operator()(void* context) const {
+    EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
+}
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     auto* context = static_cast<EVP_MD_CTX*>(context_.get());
@@ -152,7 +158,9 @@ void Sha256::update(std::span<const std::byte> bytes) {
     GS_REQUIRE(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_.get()), bytes.data(), bytes.size()) == 1);
 }
 
-void Sha256::update(std::string_view text) { update(std::as_bytes(std::span(text))); }
+void Sha256::update(std::string_view text) {
+    update(std::as_bytes(std::span(text)));
+}
 
 std::string Sha256::hex() {
     unsigned char digest[EVP_MAX_MD_SIZE];

@@ -14,8 +14,9 @@
 
 namespace gs {
 
-// A read-only file in memory, mapped where possible. Pages are private: a change to the file after opening may be
-// seen, a truncation by somebody else is the one thing that cannot be survived (SIGBUS), as with every mmap.
+// A read-only file in memory, mapped where possible. Pages are private: a change to the file after opening
+// may be seen, a truncation by somebody else is the one thing that cannot be survived (SIGBUS), as with every
+// mmap.
 class MappedFile {
   public:
     // Throws Error(kind) "PATH: cannot open: REASON" for missing files, folders, devices and pipes.

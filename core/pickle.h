@@ -1,7 +1,7 @@
-// Reads pickles without executing anything: an interpreter of pickle's opcodes (protocols 0 to 5) that builds plain
-// values. There are no callables behind it: a global is a *name*, kept only if the caller's allow-list has it, and
-// REDUCE, BUILD and NEWOBJ only record what would have been called. What to make of the records is the caller's.
-// Used for PyTorch checkpoints (weights/) and for the Python version of CIFAR (data/).
+// Reads pickles without executing anything: an interpreter of pickle's opcodes (protocols 0 to 5) that builds
+// plain values. There are no callables behind it: a global is a *name*, kept only if the caller's allow-list
+// has it, and REDUCE, BUILD and NEWOBJ only record what would have been called. What to make of the records
+// is the caller's. Used for PyTorch checkpoints (weights/) and for the Python version of CIFAR (data/).
 #pragma once
 
 #include <cstddef>
@@ -47,7 +47,8 @@ struct PersistentId {
 };
 
 struct Value {
-    std::variant<None, bool, int64_t, double, std::string, Bytes, List, Dict, Global, Call, PersistentId> data;
+    std::variant<None, bool, int64_t, double, std::string, Bytes, List, Dict, Global, Call, PersistentId>
+        data;
 
     template <class T>
     const T* as() const {
@@ -62,12 +63,14 @@ struct Limits {
 
 struct Parsed {
     ValuePtr value;
-    size_t consumed = 0;  // bytes up to and including STOP; legacy PyTorch files hold several pickles in a row
+    size_t consumed =
+        0;  // bytes up to and including STOP; legacy PyTorch files hold several pickles in a row
 };
 
-// Parses one pickle from the start of `bytes`. `allowed(name)` decides on "module.attribute"; a refused global throws
-// Error(kind) "WHAT: refused: the pickle names MODULE.ATTRIBUTE, …". Truncated, malformed, unknown, too deep or too
-// large pickles throw Error(kind) with the offset. `what` is the file's name, for messages.
+// Parses one pickle from the start of `bytes`. `allowed(name)` decides on "module.attribute"; a refused
+// global throws Error(kind) "WHAT: refused: the pickle names MODULE.ATTRIBUTE, …". Truncated, malformed,
+// unknown, too deep or too large pickles throw Error(kind) with the offset. `what` is the file's name, for
+// messages.
 Parsed parse(std::span<const std::byte> bytes, const std::function<bool(std::string_view)>& allowed,
              const std::string& what, ErrorKind kind, const Limits& limits = {});
 

@@ -1,0 +1,34 @@
+#include "core/backend.h"
+
+namespace gs {
+namespace {
+
+int64_t strided_extent(int64_t size, int64_t kernel, int64_t stride, int64_t pad) {
+    return (size + 2 * pad - kernel) / stride + 1;
+}
+
+}  // namespace
+
+Shape ConvSpec::output_shape(const Shape& x) const {
+    GS_REQUIRE(x.c == in_channels && x.h + 2 * pad >= kernel_h && x.w + 2 * pad >= kernel_w);
+    return {x.n, strided_extent(x.h, kernel_h, stride, pad), strided_extent(x.w, kernel_w, stride, pad),
+            out_channels};
+}
+
+double ConvSpec::flops(const Shape& x) const {
+    const double fan_in = static_cast<double>(in_channels / groups * kernel_h * kernel_w);
+    return 2.0 * static_cast<double>(output_shape(x).size()) * fan_in;
+}
+
+Shape PoolSpec::output_shape(const Shape& x) const {
+    GS_REQUIRE(x.h + 2 * pad >= kernel && x.w + 2 * pad >= kernel);
+    return {x.n, strided_extent(x.h, kernel, stride, pad), strided_extent(x.w, kernel, stride, pad), x.c};
+}
+
+Buffer Backend::upload(std::span<const float> host) {
+    Buffer buffer = allocate(host.size_bytes());
+    upload(host, buffer.view({1, 1, 1, static_cast<int64_t>(host.size())}));
+    return buffer;
+}
+
+}  // namespace gs

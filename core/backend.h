@@ -1,0 +1,181 @@
+// What a device must be able to do: operations on tensors, each with its contract. Layers are written once
+// against this interface; cpu/ and cuda/ implement it.
+//
+// Conventions
+//   x, y      activations (n,h,w,c); dy, dx the gradients with respect to them, same shapes
+//   rows      a gradient may hold k cotangents for each sample: n = k * samples, cotangent-major (row = k *
+//   samples +
+//             sample). A saved activation then has n = samples and row r reads sample r % samples.
+//   aliasing  an output may be one of the inputs only where said ("may alias")
+//   accuracy  float32 storage; reductions of more than a few hundred terms accumulate pairwise, in several
+//   lanes, or
+//             in float64, such that the relative error stays near 1e-6
+//   zeros     gradients behind a closed ReLU are true zeros (GAIA-Z counts them): a masked value is written
+//   as 0,
+//             never multiplied by something tiny
+//   threads   one caller at a time; an implementation uses the threads it was given
+// Shapes are checked with GS_REQUIRE; out of memory throws Error(Device).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/tensor.h"
+
+namespace gs {
+
+enum class Activation : uint8_t { None, Relu, Relu6 };
+
+// Spatial reductions of a map (n,h,w,c) to (n,1,1,c). NonzeroShare: share of positions whose value is not
+// exactly 0.
+enum class Reduction : uint8_t { Sum, Mean, NonzeroShare };
+
+// A reduction that a kernel writes on its way: out is (n,1,1,c), overwritten.
+struct TapSink {
+    Reduction reduction = Reduction::Sum;
+    View out;
+};
+
+struct ConvSpec {
+    int64_t in_channels = 0, out_channels = 0;
+    int64_t kernel_h = 1, kernel_w = 1;
+    int64_t stride = 1, pad = 0;  // the same in both directions; zero padding
+    int64_t groups = 1;           // 1, or in_channels == out_channels == groups (depthwise)
+    bool operator==(const ConvSpec&) const = default;
+    Shape output_shape(const Shape& x) const;
+    double flops(const Shape& x) const;  // 2 * multiply-adds of a forward pass, padding included
+};
+
+// A convolution with its weights prepared for the device. 1x1 on (n,1,1,c) is the linear layer.
+// Weight gradients and their per-sample norms join here as further operations of the same prepared object.
+class Convolution {
+  public:
+    virtual ~Convolution() = default;
+    // y = act(w * x + b). Formats and primitives are made at the first call with a shape and kept.
+    virtual void forward(View x, View y, Activation activation) = 0;
+    // dx = the gradient with respect to x of <dy, w * x>; overwrites dx. Exact zeros: a dx whose every
+    // contributing dy is 0 is bit-zero (direct convolution, no Winograd, no FFT).
+    virtual void backward_data(View dy, View dx) = 0;
+};
+
+struct PoolSpec {
+    int64_t kernel = 3, stride = 2, pad = 1;
+    bool zero_padding = false;  // padded zeros take part in the maximum (BiT's root), else they never win
+    Shape output_shape(const Shape& x) const;
+};
+
+// dx = addend + scale[c] * act'(y) * sum(terms); act' is 1 or 0 by the activation's output y (Relu: y > 0,
+// Relu6: 0 < y < 6). `sinks` reduce act'(y) * sum(terms), the gradient before the scale. With scale and
+// addend absent this is the join of a residual net's branches and the backward pass of ReLU in one sweep.
+struct PointwiseBackward {
+    std::span<const View> terms;  // one or more, all (rows,h,w,c)
+    Activation activation = Activation::None;
+    View y;       // (samples,h,w,c); read where activation != None
+    View scale;   // (1,1,1,c) or absent: the frozen norm's gamma / sqrt(var + eps)
+    View addend;  // (rows,h,w,c) or absent
+    View dx;      // may alias any term or the addend
+    std::span<const TapSink> sinks;
+};
+
+// Group normalisation, y = act(gamma[c] * (x - mean) * rstd + beta[c]) with mean and rstd of each (sample,
+// group); biased variance, computed without cancellation (two passes, or merged mean/M2 pairs; never E[x^2] -
+// E[x]^2).
+struct GroupNormParams {
+    int64_t groups = 32;
+    float eps = 1e-5f;
+    View gamma, beta;  // (1,1,1,c)
+};
+
+// The gradient with respect to x of group norm + activation. dy = sum(terms); the activation's mask is
+// recomputed from x and stats exactly as the forward pass computed it. `sinks` reduce act' * dy, the gradient
+// at the norm's output.
+//   dx = addend + rstd * (g - mean_group(g) - xhat * mean_group(g * xhat)),  g = gamma[c] * act' * dy
+struct GroupNormBackward {
+    std::span<const View> terms;
+    View x;      // (samples,h,w,c)
+    View stats;  // (samples,1,groups,2)
+    Activation activation = Activation::None;
+    View addend;  // (rows,h,w,c) or absent
+    View dx;      // may alias any term or the addend
+    std::span<const TapSink> sinks;
+};
+
+// Seeds of backward passes at the logits z (n,1,1,C), one row a sample; p = softmax(z / temperature).
+enum class Seed : uint8_t {
+    UniformCrossEntropy,    // L = sum_c -log softmax(z/T)_c    dL/dz = (C p - 1) / T
+    MaxLogit,               // y = max_k z_k                     one-hot at the first argmax
+    PredictedCrossEntropy,  // L = CE(z/T, argmax z)             (p - onehot) / T
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+
+    virtual std::string description() const = 0;  // "cpu: oneDNN 2.6.3, AVX-512, 2 threads"
+
+    // Memory. allocate: 64-byte aligned, uninitialised. Throws Error(Device) with the size that was asked
+    // for.
+    virtual Buffer allocate(size_t bytes) = 0;
+    virtual void upload(std::span<const float> host, View to) = 0;
+    virtual void download(View from, std::span<float> host) = 0;
+    virtual void synchronize() = 0;
+    Buffer upload(std::span<const float> host);  // allocate + upload
+
+    // weights: [out][in / groups][kernel_h][kernel_w] (PyTorch's order), bias: [out] or empty.
+    virtual std::unique_ptr<Convolution> make_convolution(const ConvSpec& spec,
+                                                          std::span<const float> weights,
+                                                          std::span<const float> bias) = 0;
+
+    // y = act(scale[c] * x + shift[c]); scale, shift (1,1,1,c). y may alias x.
+    virtual void channel_affine(View x, View scale, View shift, Activation activation, View y) = 0;
+    // y = act(x). y may alias x.
+    virtual void activate(View x, Activation activation, View y) = 0;
+    virtual void pointwise_backward(const PointwiseBackward& args) = 0;
+
+    // stats (n,1,groups,2): mean and 1 / sqrt(var + eps) of each (sample, group).
+    virtual void group_norm_stats(View x, const GroupNormParams& params, View stats) = 0;
+    virtual void group_norm(View x, View stats, const GroupNormParams& params, Activation activation,
+                            View y) = 0;
+    virtual void group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) = 0;
+
+    // y = act(a + b). y may alias a or b.
+    virtual void add(View a, View b, Activation activation, View y) = 0;
+    // y = a + b, and y's group statistics in the same sweep (the next norm's).
+    virtual void add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) = 0;
+
+    // Maximum over windows; winner (u8, shape of y, or absent) keeps each window's winning position kh *
+    // kernel + kw, 255 where zero padding won. Ties: the first in row order, as PyTorch. x of any size:
+    // windows are clipped.
+    virtual void max_pool(View x, const PoolSpec& spec, View y, View winner) = 0;
+    virtual void max_pool_backward(View dy, View winner, const PoolSpec& spec, View dx) = 0;
+
+    // y (n,1,1,c): mean over the top-left window_h x window_w of x (the whole map for global pooling).
+    virtual void average_pool(View x, int64_t window_h, int64_t window_w, View y) = 0;
+    virtual void average_pool_backward(View dy, int64_t window_h, int64_t window_w, View dx) = 0;
+
+    // Option A shortcut of He et al.: y[.., h, w, c + (cy - cx) / 2] = x[.., stride * h, stride * w, c],
+    // zeros elsewhere.
+    virtual void pad_subsample(View x, int64_t stride, View y) = 0;
+    virtual void pad_subsample_backward(View dy, int64_t stride, View dx) = 0;
+
+    // Reductions of an activation map, all in one sweep.
+    virtual void reduce(View x, std::span<const TapSink> sinks) = 0;
+
+    virtual void fill(View x, float value) = 0;
+    virtual void copy(View from, View to) = 0;
+    // dz (n,1,1,C), overwritten. Softmax sums in float64; C p - 1 as expm1(log p + log C), exact near
+    // uniform.
+    virtual void seed_logits(Seed seed, float temperature, View z, View dz) = 0;
+    // out = x - step[c] * sgn(g), sgn(0) = +1 (scores.md section 4); step (1,1,1,c). out may alias x or g.
+    virtual void sign_step(View x, View g, View step, View out) = 0;
+};
+
+struct CpuOptions {
+    int threads = 0;         // 0: as many as cores this process may use
+    bool use_onednn = true;  // false: the plain im2col + GEMM convolution, which needs no library
+};
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options = {});
+
+}  // namespace gs
