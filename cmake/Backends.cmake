@@ -1,10 +1,11 @@
-# The backends a program is linked with: the CPU's always, oneDNN's convolutions where the library is there.
+# The backends a program is linked with: the CPU's always, with oneDNN's convolutions where the library is there.
 
-target_link_libraries(gs_cpu PUBLIC OpenMP::OpenMP_CXX)
+set(cpu_deps core OpenMP::OpenMP_CXX)
 if(TARGET gs_onednn)
-  target_link_libraries(gs_cpu PUBLIC gs_onednn)
-  target_compile_definitions(gs_cpu PUBLIC GRADSCORE_HAS_ONEDNN)
+  target_compile_definitions(gs_onednn INTERFACE GRADSCORE_HAS_ONEDNN)
+  list(APPEND cpu_deps gs_onednn)
 endif()
+gs_library(cpu DEPS ${cpu_deps})
 
 add_library(gs_backends INTERFACE)
 target_link_libraries(gs_backends INTERFACE gs_cpu)
