@@ -4,6 +4,9 @@ add_library(gs_options INTERFACE)
 target_include_directories(gs_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(gs_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(gs_options INTERFACE -Wno-restrict)  # GCC 12: false alarms on string concatenation (PR 105651)
+endif()
 if(GRADSCORE_SANITIZE)
   target_compile_options(gs_options INTERFACE -fsanitize=${GRADSCORE_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer)

@@ -35,7 +35,7 @@ enum class Reduction : uint8_t { Sum, Mean, NonzeroShare };
 // A reduction that a kernel writes on its way: out is (n,1,1,c), overwritten.
 struct TapSink {
     Reduction reduction = Reduction::Sum;
-    View out;
+    View out{};
 };
 
 struct ConvSpec {
@@ -70,13 +70,13 @@ struct PoolSpec {
 // Relu6: 0 < y < 6). `sinks` reduce act'(y) * sum(terms), the gradient before the scale. With scale and
 // addend absent this is the join of a residual net's branches and the backward pass of ReLU in one sweep.
 struct PointwiseBackward {
-    std::span<const View> terms;  // one or more, all (rows,h,w,c)
+    std::span<const View> terms{};  // one or more, all (rows,h,w,c)
     Activation activation = Activation::None;
-    View y;       // (samples,h,w,c); read where activation != None
-    View scale;   // (1,1,1,c) or absent: the frozen norm's gamma / sqrt(var + eps)
-    View addend;  // (rows,h,w,c) or absent
-    View dx;      // may alias any term or the addend
-    std::span<const TapSink> sinks;
+    View y{};       // (samples,h,w,c); read where activation != None
+    View scale{};   // (1,1,1,c) or absent: the frozen norm's gamma / sqrt(var + eps)
+    View addend{};  // (rows,h,w,c) or absent
+    View dx{};      // may alias any term or the addend
+    std::span<const TapSink> sinks{};
 };
 
 // Group normalisation, y = act(gamma[c] * (x - mean) * rstd + beta[c]) with mean and rstd of each (sample,
@@ -85,7 +85,7 @@ struct PointwiseBackward {
 struct GroupNormParams {
     int64_t groups = 32;
     float eps = 1e-5f;
-    View gamma, beta;  // (1,1,1,c)
+    View gamma{}, beta{};  // (1,1,1,c)
 };
 
 // The gradient with respect to x of group norm + activation. dy = sum(terms); the activation's mask is
@@ -93,13 +93,13 @@ struct GroupNormParams {
 // at the norm's output.
 //   dx = addend + rstd * (g - mean_group(g) - xhat * mean_group(g * xhat)),  g = gamma[c] * act' * dy
 struct GroupNormBackward {
-    std::span<const View> terms;
-    View x;      // (samples,h,w,c)
-    View stats;  // (samples,1,groups,2)
+    std::span<const View> terms{};
+    View x{};      // (samples,h,w,c)
+    View stats{};  // (samples,1,groups,2)
     Activation activation = Activation::None;
-    View addend;  // (rows,h,w,c) or absent
-    View dx;      // may alias any term or the addend
-    std::span<const TapSink> sinks;
+    View addend{};  // (rows,h,w,c) or absent
+    View dx{};      // may alias any term or the addend
+    std::span<const TapSink> sinks{};
 };
 
 // Seeds of backward passes at the logits z (n,1,1,C), one row a sample; p = softmax(z / temperature).
@@ -134,7 +134,7 @@ class Backend {
     virtual void activate(View x, Activation activation, View y) = 0;
     virtual void pointwise_backward(const PointwiseBackward& args) = 0;
 
-    // stats (n,1,groups,2): mean and 1 / sqrt(var + eps) of each (sample, group).
+    // stats (n,1,groups,2): mean and 1 / sqrt(var + eps) of each (sample, group). group_norm's y may alias x.
     virtual void group_norm_stats(View x, const GroupNormParams& params, View stats) = 0;
     virtual void group_norm(View x, View stats, const GroupNormParams& params, Activation activation,
                             View y) = 0;

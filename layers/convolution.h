@@ -1,0 +1,61 @@
+// Convolutions as the nets use them: plain, with a frozen BatchNorm folded in, or weight-standardised. The
+// linear layer is a 1x1 convolution on (n,1,1,c).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "layers/layer.h"
+
+namespace gs {
+
+// BatchNorm with running statistics (evaluation mode): y = gamma (x - mean) / sqrt(var + eps) + beta.
+struct FrozenStatistics {
+    std::vector<float> gamma, beta, mean, var;  // one value a channel
+    float eps = 1e-5f;
+
+    std::vector<double> scale() const;                                 // gamma / sqrt(var + eps)
+    std::vector<float> shift(const std::vector<double>& scale) const;  // beta - mean * scale
+};
+
+struct ConvolutionWeights {
+    ConvSpec spec;
+    std::vector<float> weights;  // [out][in / groups][kernel_h][kernel_w]
+    std::vector<float> bias;     // [out], or empty
+};
+
+// Weights as the device runs them, and the factor to the gradient of the stored ones: with w' = s_o w the
+// gradient with respect to w is s_o times that with respect to w' (design: "scale factors are kept").
+class Conv2d : public Layer {
+  public:
+    // A convolution without a norm.
+    Conv2d(Backend& backend, ConvolutionWeights weights);
+    // norm(conv(x)) as one convolution. The folding is done in float64.
+    Conv2d(Backend& backend, ConvolutionWeights weights, const FrozenStatistics& norm);
+
+    std::string kind() const override;
+    Shape output_shape(std::span<const Shape> x) const override { return spec_.output_shape(x[0]); }
+    double flops(std::span<const Shape> x) const override { return spec_.flops(x[0]); }
+    bool fuses_activation() const override { return true; }
+    BackwardReads backward_reads(Activation activation) const override {
+        return {.input = false, .output = activation != Activation::None, .state = false};
+    }
+    void forward(Backend& backend, const LayerForward& args) const override;
+    void backward(Backend& backend, const LayerBackward& args) const override;
+
+    const ConvSpec& spec() const { return spec_; }
+    std::span<const double> stored_weight_scale() const { return scale_; }  // empty: 1
+
+  private:
+    ConvSpec spec_;
+    std::vector<double> scale_;
+    std::unique_ptr<Convolution> convolution_;
+};
+
+// Weight standardisation (BiT's StdConv2d): (w - mean) / sqrt(var + 1e-10) for each output channel, biased
+// variance over the fan-in, in float64; done once, at load. gradnorm_ood resnetv2.py StdConv2d.
+std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels);
+
+}  // namespace gs

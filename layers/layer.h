@@ -1,0 +1,73 @@
+// A layer: one operation with its derivative, written once against Backend. Layers hold weights and no
+// activations; what a backward pass reads is handed to it, so one layer serves any number of batches and
+// cotangents.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace gs {
+
+// What a layer's backward pass reads of its forward pass. The planner keeps nothing else.
+struct BackwardReads {
+    bool input = false;   // the first input
+    bool output = false;  // after the activation
+    bool state = false;
+};
+
+struct LayerForward {
+    std::span<const View> x{};
+    View y;
+    View state{};                              // of state_shape(), or absent where nobody reads it
+    Activation activation = Activation::None;  // fused: y = act(layer(x))
+    bool state_is_ready = false;               // a fused predecessor has written the state
+};
+
+// terms: contributions to the gradient at y, each (rows,h,w,c), rows = cotangents * samples (core/backend.h,
+// "rows").
+struct LayerBackward {
+    std::span<const View> terms{};
+    View x{}, y{}, state{};  // present where backward_reads() says so, with n = samples
+    Activation activation = Activation::None;
+    View addend{};                     // dx = addend + gradient; only where adds_to_dx()
+    View dx{};                         // of the first input (rows, …)
+    std::span<const TapSink> sinks{};  // reduce the gradient before the activation; only where joins_terms()
+};
+
+class Layer {
+  public:
+    virtual ~Layer() = default;
+
+    virtual std::string kind() const = 0;  // "conv 3x3/2", for plans and errors
+    virtual Shape output_shape(std::span<const Shape> x) const = 0;
+    // What forward leaves for backward besides x and y (per batch); n = 0: nothing.
+    virtual Shape state_shape(const Shape& /*x*/) const { return {}; }
+    virtual DType state_type() const { return DType::F32; }
+    virtual double flops(std::span<const Shape> /*x*/) const {
+        return 0;
+    }  // forward, multiply-adds counted twice
+
+    virtual bool fuses_activation() const { return false; }  // forward and backward take `activation`
+    virtual bool runs_in_place() const { return false; }     // y may alias the first input
+    // Backward takes several terms, masks them and feeds the sinks itself; else it gets one masked term and
+    // no sinks.
+    virtual bool joins_terms() const { return false; }
+    virtual bool adds_to_dx() const { return false; }
+    // The gradient of every input is the (joined) gradient of the output: residual adds. backward is never
+    // called.
+    virtual bool passes_gradient() const { return false; }
+    virtual BackwardReads backward_reads(Activation activation) const = 0;
+
+    virtual void forward(Backend& backend, const LayerForward& args) const = 0;
+    virtual void backward(Backend& backend, const LayerBackward& args) const = 0;
+    // Weight gradients and their per-sample norms join here: (x, dy) -> dW, and (x, dy) -> |dW_n|^p.
+};
+
+using LayerPtr = std::shared_ptr<const Layer>;
+
+}  // namespace gs
