@@ -1,0 +1,127 @@
+// Every convention against the published scripts' figures: FPR values exactly, areas to 1e-12.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/files.h"
+#include "metrics/metrics.h"
+
+namespace gs {
+namespace {
+
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+constexpr double kArea = 1e-12;
+
+Json read_json(const fs::path& path) {
+    std::ifstream in(path);
+    return Json::parse(in);
+}
+
+// Keys are checked to exist, so that a renamed figure cannot pass unnoticed.
+void expect_golden(const DetectionMetrics& m, const Json& want, const char* textbook,
+                   const char* openood_fpr) {
+    const Json &measures = want.at("get_measures"), &cal = want.at("cal_metric"), &oo = want.at("openood");
+    EXPECT_NEAR(m.auroc, measures.at("auroc").get<double>(), kArea);
+    EXPECT_NEAR(m.auroc, oo.at("auroc").get<double>(), kArea);
+    EXPECT_NEAR(m.aupr_in, measures.at("aupr_in").get<double>(), kArea);
+    EXPECT_NEAR(m.aupr_out, measures.at("aupr_out").get<double>(), kArea);
+    EXPECT_NEAR(m.aupr_in_openood, oo.at("aupr_in").get<double>(), kArea);
+    EXPECT_NEAR(m.aupr_out_openood, oo.at("aupr_out").get<double>(), kArea);
+    EXPECT_EQ(m.fpr95_closest, measures.at("fpr95_closest").get<double>());
+    EXPECT_EQ(m.fpr95_first, measures.at(textbook).get<double>());
+    EXPECT_EQ(m.fpr95_ood_positive, oo.at(openood_fpr).get<double>());
+    const auto calibrated = [&](const char* lower, const char* upper) {
+        return cal.contains(lower) ? cal.at(lower).get<double>() : cal.at(upper).get<double>();
+    };
+    EXPECT_NEAR(m.auroc, calibrated("auroc", "AUROC"), kArea);
+    EXPECT_NEAR(m.dterr, calibrated("dterr", "DTERR"), kArea);
+    EXPECT_NEAR(m.aupr_in_trapezoid, calibrated("auin", "AUIN"), kArea);
+    EXPECT_NEAR(m.aupr_out_trapezoid, calibrated("auout", "AUOUT"), kArea);
+    EXPECT_EQ(m.fpr95_threshold, calibrated("fpr", "FPR"));
+}
+
+std::vector<double> scores_of(const Json& list) {
+    std::vector<double> scores;
+    for (const Json& v : list) {
+        const double sign = v == "-inf" ? -1 : 1;
+        scores.push_back(v.is_string() ? sign * std::numeric_limits<double>::infinity() : v.get<double>());
+    }
+    return scores;
+}
+
+TEST(MetricsGolden, OwnCasesMeetEveryConvention) {
+    const Json golden = read_json(fs::path(GS_SOURCE_DIR) / "tests/golden/metrics.json");
+    ASSERT_EQ(golden.at("cases").size(), 18u);
+    for (const auto& [name, want] : golden.at("cases").items()) {
+        SCOPED_TRACE(name);
+        const DetectionMetrics m = detection_metrics(scores_of(want.at("id")), scores_of(want.at("ood")));
+        expect_golden(m, want, "fpr95_first", "fpr95");
+        EXPECT_EQ(m.fpr95_ood_positive_closest,
+                  want.at("outlier_exposure").at("fpr95_closest").get<double>());
+    }
+}
+
+// A safetensors file of one-dimensional F64 arrays: 8 bytes of header length, JSON, data.
+std::vector<double> f64_tensor(const std::vector<std::byte>& file, const std::string& name) {
+    uint64_t header_bytes = 0;
+    std::memcpy(&header_bytes, file.data(), 8);
+    const auto* text = reinterpret_cast<const char*>(file.data()) + 8;
+    const Json entry = Json::parse(text, text + header_bytes).at(name);
+    EXPECT_EQ(entry.at("dtype"), "F64");
+    const auto begin = entry.at("data_offsets").at(0).get<size_t>();
+    std::vector<double> values(entry.at("shape").at(0).get<size_t>());
+    std::memcpy(values.data(), file.data() + 8 + header_bytes + begin, values.size() * sizeof(double));
+    return values;
+}
+
+TEST(MetricsGolden, SharedCasesMeetEveryConvention) {
+    const fs::path folder = fs::path(GS_SOURCE_DIR) / "../shared/golden";
+    if (!fs::exists(folder / "metrics.json")) GTEST_SKIP() << "no " << folder.string();
+    const auto arrays = read_file(folder / "metrics.safetensors", ErrorKind::Data);
+    const Json golden = read_json(folder / "metrics.json");
+    ASSERT_EQ(golden.size(), 14u);
+    for (const auto& [name, want] : golden.items()) {
+        SCOPED_TRACE(name);
+        expect_golden(detection_metrics(f64_tensor(arrays, name + "/in"), f64_tensor(arrays, name + "/out")),
+                      want, "fpr95_textbook", "fpr");
+    }
+}
+
+// Scores of real nets on real images: the published method's figures come from float64 PyTorch and
+// scikit-learn.
+TEST(MetricsGolden, SharedScoresOfRealNetsGiveTheirTables) {
+    const fs::path folder = fs::path(GS_SOURCE_DIR) / "../shared/golden/real";
+    if (!fs::exists(folder / "metrics.json")) GTEST_SKIP() << "no " << folder.string();
+    int tables = 0;
+    const Json golden = read_json(folder / "metrics.json");
+    for (const auto& [net, of_net] : golden.items()) {
+        const std::string id_set = net == "mobilenet_v2" ? "imagenet-sample" : "cifar10-490";
+        const auto id = read_file(folder / (net + "__" + id_set + ".safetensors"), ErrorKind::Data);
+        for (const auto& [set, methods] : of_net.at("ood").items()) {
+            const auto ood = read_file(folder / (net + "__" + set + ".safetensors"), ErrorKind::Data);
+            for (const auto& [method, want] : methods.items()) {
+                SCOPED_TRACE(net + " " + set + " " + method);
+                const auto m = detection_metrics(f64_tensor(id, method), f64_tensor(ood, method));
+                EXPECT_NEAR(m.auroc, want.at("auroc").get<double>(), kArea);
+                EXPECT_NEAR(m.aupr_in, want.at("aupr_in").get<double>(), kArea);
+                EXPECT_NEAR(m.aupr_out, want.at("aupr_out").get<double>(), kArea);
+                EXPECT_EQ(m.fpr95_closest, want.at("fpr95_closest").get<double>());
+                EXPECT_EQ(m.fpr95_first, want.at("fpr95_first").get<double>());
+                EXPECT_EQ(m.fpr95_threshold, want.at("fpr95_threshold").get<double>());
+                EXPECT_EQ(m.fpr95_ood_positive, want.at("fpr95_ood_positive").get<double>());
+                ++tables;
+            }
+        }
+    }
+    EXPECT_GE(tables, 25);
+}
+
+}  // namespace
+}  // namespace gs
