@@ -64,6 +64,7 @@ struct Value {
     std::variant<None, bool, int64_t, double, std::string_view, Bytes, BigInt, List, Dict, Global,
                  std::unique_ptr<Call>, PersistentId>
         data;
+    uint32_t index = 0;  // of this value in Parsed::values: for whoever keeps a table of what was seen
 
     template <class T>
     const T* as() const {
