@@ -23,10 +23,11 @@ struct DecodeLimits {
     int64_t max_pixels = 178'956'970;  // Pillow's limit for an error
 };
 
-// Decodes a JPEG or PNG (told by its first bytes) as Pillow's Image.open(...).convert("RGB") does: grey replicated,
-// palette expanded, alpha dropped, CMYK and YCCK by Pillow's formula, EXIF orientation ignored (scores.md section 11;
-// libjpeg: islow, fancy upsampling). Used where Pillow reads it: refused when data run out before the last row;
-// warnings and errors after the last row are ignored. Throws Error(Data) "what is wrong" (the caller adds the name).
+// Decodes a JPEG or PNG (told by its first bytes) as Pillow's Image.open(...).convert("RGB") does: grey
+// replicated, palette expanded, alpha dropped, CMYK and YCCK by Pillow's formula, EXIF orientation ignored
+// (scores.md section 11; libjpeg: islow, fancy upsampling). Used where Pillow reads it: refused when data run
+// out before the last row; warnings and errors after the last row are ignored. Throws Error(Data) "what is
+// wrong" (the caller adds the name).
 Image decode_image(std::span<const std::byte> file, const DecodeLimits& limits = {});
 
 // Pillow's Image.resize((width, height), BILINEAR), exact to the byte.
@@ -34,8 +35,8 @@ enum class ResizeOrder { HorizontalFirst, Pillow13 };
 Image resize_bilinear(const Image& image, int64_t width, int64_t height,
                       ResizeOrder order = ResizeOrder::HorizontalFirst);
 
-// torchvision's CenterCrop: offset round((size - crop) / 2) half to even, smaller images zero-padded first, the odd
-// pixel right and bottom.
+// torchvision's CenterCrop: offset round((size - crop) / 2) half to even, smaller images zero-padded first,
+// the odd pixel right and bottom.
 Image center_crop(const Image& image, int64_t width, int64_t height);
 
 struct Size {
@@ -43,7 +44,8 @@ struct Size {
     bool operator==(const Size&) const = default;
 };
 
-// From an image to a net's input: resize, crop, /255, (x - mean) / std. Values of a net's table or of the flags.
+// From an image to a net's input: resize, crop, /255, (x - mean) / std. Values of a net's table or of the
+// flags.
 struct Preprocess {
     std::optional<int64_t> short_side;  // torchvision Resize(int): long side int(size * long / short)
     std::optional<Size> resize;         // Resize((h, w)), not keeping the aspect; excludes short_side

@@ -16,7 +16,7 @@
 namespace gs {
 
 struct ImageItem {
-    std::string path;             // relative path, or "index 17" for arrays: what the CSV shows
+    std::string path;  // relative path, or "index 17" for arrays: what the CSV shows
     std::optional<int64_t> label;
 };
 
@@ -29,14 +29,15 @@ struct RawInput {
 class ImageSet {
   public:
     virtual ~ImageSet() = default;
-    const std::string& name() const { return name_; }          // NAME of NAME=KIND:PATH
+    const std::string& name() const { return name_; }                // NAME of NAME=KIND:PATH
     const std::string& description() const { return description_; }  // "folder:/data/dtd"
     virtual int64_t size() const = 0;
     virtual ImageItem item(int64_t index) const = 0;
     // The item's bytes as stored (file content, or the array's row): what its hash is taken of. Thread-safe.
     virtual std::vector<std::byte> bytes(int64_t index) const = 0;
     // Decodes bytes(index). Thread-safe. Throws Error(Data) naming the item.
-    virtual Image decode(int64_t index, std::span<const std::byte> bytes, const DecodeLimits& limits) const = 0;
+    virtual Image decode(int64_t index, std::span<const std::byte> bytes,
+                         const DecodeLimits& limits) const = 0;
     // Kind npy with float32: normalised arrays, used as they are. Others: false.
     virtual bool is_raw() const { return false; }
     virtual RawInput raw(int64_t index, std::span<const std::byte> bytes) const;
@@ -49,8 +50,8 @@ class ImageSet {
     friend std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed);
 };
 
-// spec: "NAME=KIND:PATH[:root=DIR]" or "KIND:PATH" (name: last part of the path). Throws Error(Usage) for a bad spec,
-// Error(Data) for sets that cannot be read or are empty.
+// spec: "NAME=KIND:PATH[:root=DIR]" or "KIND:PATH" (name: last part of the path). Throws Error(Usage) for a
+// bad spec, Error(Data) for sets that cannot be read or are empty.
 std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed = 0);
 
 }  // namespace gs

@@ -20,17 +20,18 @@ struct LoadFailure {
 // Consecutive images of one size. Images of different sizes (no crop) come in batches of their own.
 struct Batch {
     int64_t count = 0, height = 0, width = 0;
-    std::vector<float> pixels;           // [count][height][width][3], normalised
-    std::vector<int64_t> indices;        // of the images that are there, ascending
-    std::vector<std::string> digests;    // SHA-256 of each image's bytes(), where asked for
-    std::vector<LoadFailure> failures;   // of images between these that could not be used; may come with count = 0
+    std::vector<float> pixels;         // [count][height][width][3], normalised
+    std::vector<int64_t> indices;      // of the images that are there, ascending
+    std::vector<std::string> digests;  // SHA-256 of each image's bytes(), where asked for
+    std::vector<LoadFailure>
+        failures;  // of images between these that could not be used; may come with count = 0
 };
 
 struct LoaderOptions {
     int64_t batch = 8;
-    int threads = 1;          // decoding threads
-    int64_t first = 0;        // index range of the set
-    int64_t last = -1;        // one past; -1: the set's size
+    int threads = 1;    // decoding threads
+    int64_t first = 0;  // index range of the set
+    int64_t last = -1;  // one past; -1: the set's size
     bool digests = false;
     DecodeLimits limits;
 };
@@ -43,8 +44,9 @@ class Loader {
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
 
-    // The next batch in order of index; nothing at the end. Batches given back by recycle() are used again, so that
-    // nothing is allocated in the steady state. An exception of a thread that is no image's fault comes out here.
+    // The next batch in order of index; nothing at the end. Batches given back by recycle() are used again,
+    // so that nothing is allocated in the steady state. An exception of a thread that is no image's fault
+    // comes out here.
     std::optional<Batch> next();
     void recycle(Batch&& batch);
 

@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "data/resize.h"
+
+namespace gs {
+namespace {
+
+// Where the crop lies along one axis: source positions [source, source + count) land at `target`.
+struct CropAxis {
+    int64_t source = 0, target = 0, count = 0;
+};
+
+CropAxis crop_axis(int64_t size, int64_t crop) {
+    if (crop >= size) return {0, (crop - size) / 2, size};
+    // round() half to even of (size - crop) / 2
+    const int64_t spare = size - crop, half = spare / 2;
+    return {spare % 2 != 0 && half % 2 != 0 ? half + 1 : half, 0, crop};
+}
+
+void check_size(Size size) {
+    const int64_t limit = DecodeLimits{}.max_pixels;
+    if (size.width > limit / size.height)
+        throw Error(ErrorKind::Data, "would be resized to " + std::to_string(size.width) + "x" +
+                                         std::to_string(size.height) + " pixels, which is too large");
+}
+
+Size resized(const Image& image, const Preprocess& preprocess) {
+    if (preprocess.resize) return *preprocess.resize;
+    if (!preprocess.short_side) return {image.width, image.height};
+    const int64_t side = *preprocess.short_side;
+    const int64_t longer = std::max(image.width, image.height), shorter = std::min(image.width, image.height);
+    const auto other =
+        static_cast<int64_t>(static_cast<double>(side * longer) / static_cast<double>(shorter));
+    return image.width <= image.height ? Size{side, other} : Size{other, side};
+}
+
+std::string number(float value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", static_cast<double>(value));
+    const char* begin = std::strncmp(text, "0.", 2) == 0 ? text + 1 : text;
+    return begin;
+}
+
+std::string size_text(Size size) {
+    return size.width == size.height ? std::to_string(size.width)
+                                     : std::to_string(size.width) + "x" + std::to_string(size.height);
+}
+
+Image resize_and_crop(const Image& image, Size size, Size crop, ResizeOrder order) {
+    GS_REQUIRE(size.width > 0 && size.height > 0 && crop.width > 0 && crop.height > 0);
+    const CropAxis x = crop_axis(size.width, crop.width), y = crop_axis(size.height, crop.height);
+    check_size({x.count, y.count});
+    Image part = detail::resize_region(image, size, {x.source, y.source, x.count, y.count}, order);
+    if (x.count == crop.width && y.count == crop.height) return part;
+    check_size(crop);
+    Image out{crop.width, crop.height,
+              std::vector<uint8_t>(static_cast<size_t>(crop.width * crop.height * 3))};
+    for (int64_t row = 0; row < y.count; ++row)
+        std::copy_n(part.rgb.begin() + row * x.count * 3, x.count * 3,
+                    out.rgb.begin() + ((y.target + row) * crop.width + x.target) * 3);
+    return out;
+}
+
+}  // namespace
+
+Image center_crop(const Image& image, int64_t width, int64_t height) {
+    return resize_and_crop(image, {image.width, image.height}, {width, height}, ResizeOrder::HorizontalFirst);
+}
+
+Image transform(const Image& image, const Preprocess& preprocess) {
+    GS_REQUIRE(image.width > 0 && image.height > 0);
+    const Size size = resized(image, preprocess);
+    return resize_and_crop(image, size, preprocess.crop.value_or(size), preprocess.order);
+}
+
+void normalise(const Image& image, const Preprocess& preprocess, std::span<float> out) {
+    GS_REQUIRE(out.size() == image.rgb.size());
+    float table[3][256];
+    for (int c = 0; c < 3; ++c)
+        for (int value = 0; value < 256; ++value)
+            table[c][value] = (static_cast<float>(value) / 255.0f - preprocess.mean[static_cast<size_t>(c)]) /
+                              preprocess.std[static_cast<size_t>(c)];
+    for (size_t i = 0; i < out.size(); i += 3) {
+        out[i] = table[0][image.rgb[i]];
+        out[i + 1] = table[1][image.rgb[i + 1]];
+        out[i + 2] = table[2][image.rgb[i + 2]];
+    }
+}
+
+std::string Preprocess::describe() const {
+    std::string text;
+    if (resize)
+        text += "resize " + std::to_string(resize->width) + "x" + std::to_string(resize->height) + ", ";
+    if (short_side) text += "short side " + std::to_string(*short_side) + ", ";
+    if (crop) text += "centre crop " + size_text(*crop) + ", ";
+    if (text.empty()) text = "size kept, ";
+    if (order == ResizeOrder::Pillow13) text += "Pillow 13's order of passes, ";
+    text += "mean";
+    for (float value : mean) text += " " + number(value);
+    text += ", std";
+    for (float value : std) text += " " + number(value);
+    return text;
+}
+
+std::optional<Size> Preprocess::output_size() const {
+    if (crop) return crop;
+    return resize;
+}
+
+}  // namespace gs

@@ -1,0 +1,217 @@
+// Pillow's bilinear resize of 8-bit images (its Resample.c: windowed triangle filter, 22-bit fixed point, a
+// uint8 image between the passes), computing only the part of the result that is asked for.
+#include "data/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace gs {
+namespace {
+
+constexpr int kBits = 22;
+constexpr int32_t kHalf = 1 << (kBits - 1);
+
+// The taps of outputs [begin, end) along one axis: input positions first[i] .. first[i] + count[i] - 1.
+struct Taps {
+    std::vector<int64_t> first;
+    std::vector<int> count;
+    std::vector<int32_t> weights;  // [outputs][width]
+    int width = 0;
+
+    const int32_t* of(size_t i) const { return weights.data() + i * static_cast<size_t>(width); }
+};
+
+Taps make_taps(int64_t in, int64_t out, int64_t begin, int64_t end) {
+    const double scale = static_cast<double>(in) / static_cast<double>(out);
+    const double support = std::max(scale, 1.0), inverse = 1.0 / support;
+    Taps taps;
+    taps.width = static_cast<int>(std::ceil(support)) * 2 + 1;
+    std::vector<double> exact(static_cast<size_t>(taps.width));
+    for (int64_t i = begin; i < end; ++i) {
+        const double centre = (static_cast<double>(i) + 0.5) * scale;
+        const int64_t low = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
+        const int64_t high = std::min(in, static_cast<int64_t>(centre + support + 0.5));
+        const auto count = static_cast<size_t>(high - low);
+        double sum = 0;
+        for (size_t j = 0; j < count; ++j) {
+            const double distance =
+                (static_cast<double>(low + static_cast<int64_t>(j)) - centre + 0.5) * inverse;
+            exact[j] = std::max(0.0, 1.0 - std::abs(distance));
+            sum += exact[j];
+        }
+        for (size_t j = 0; j < count; ++j) {
+            if (sum != 0.0) exact[j] /= sum;
+            taps.weights.push_back(static_cast<int32_t>(0.5 + exact[j] * (1 << kBits)));
+        }
+        taps.weights.resize(taps.weights.size() + static_cast<size_t>(taps.width) - count);
+        taps.first.push_back(low);
+        taps.count.push_back(static_cast<int>(count));
+    }
+    return taps;
+}
+
+uint8_t to_byte(int32_t sum) {
+    return static_cast<uint8_t>(std::clamp(sum >> kBits, 0, 255));
+}
+
+// One row of the vertical pass: out[i] = sum over the taps of weight * rows[tap][i].
+[[gnu::always_inline]] inline void blend_rows(const uint8_t* in, int64_t stride, const int32_t* weights,
+                                              int count, uint8_t* out, int64_t bytes) {
+    constexpr int64_t kBlock = 64;  // sums that stay in registers
+    int64_t i = 0;
+    for (; i + kBlock <= bytes; i += kBlock) {
+        int32_t sums[kBlock];
+        for (int64_t j = 0; j < kBlock; ++j) sums[j] = kHalf;
+        for (int t = 0; t < count; ++t)
+            for (int64_t j = 0; j < kBlock; ++j) sums[j] += weights[t] * in[t * stride + i + j];
+        for (int64_t j = 0; j < kBlock; ++j) out[i + j] = to_byte(sums[j]);
+    }
+    for (; i < bytes; ++i) {
+        int32_t sum = kHalf;
+        for (int t = 0; t < count; ++t) sum += weights[t] * in[t * stride + i];
+        out[i] = to_byte(sum);
+    }
+}
+
+// One row of the horizontal pass. A pixel is read and written as 4 bytes, of which 3 count: both rows need
+// one byte beyond their end.
+[[gnu::always_inline]] inline void blend_pixels(const uint8_t* in, const Taps& taps, uint8_t* out) {
+    using Bytes [[gnu::vector_size(4)]] = uint8_t;
+    using Ints [[gnu::vector_size(16)]] = int32_t;
+    for (size_t i = 0; i < taps.first.size(); ++i, out += 3) {
+        const int32_t* weights = taps.of(i);
+        const uint8_t* pixel = in + taps.first[i] * 3;
+        Ints sum{kHalf, kHalf, kHalf, kHalf};
+        for (int t = 0; t < taps.count[i]; ++t, pixel += 3) {
+            Bytes bytes;
+            std::memcpy(&bytes, pixel, 4);
+            sum += __builtin_convertvector(bytes, Ints) * weights[t];
+        }
+        const Ints shifted = sum >> kBits, most{255, 255, 255, 255};
+        const Bytes result = __builtin_convertvector(shifted > most ? most : shifted, Bytes);
+        std::memcpy(out, &result, 4);
+    }
+}
+
+// The same loops for the instruction sets that multiply 32-bit integers well; chosen when running, so that
+// one binary suits every machine. Integers: all of them give the same bytes.
+struct Kernels {
+    void (*rows)(const uint8_t* in, int64_t stride, const int32_t* weights, int count, uint8_t* out,
+                 int64_t bytes);
+    void (*pixels)(const uint8_t* in, const Taps& taps, uint8_t* out);
+};
+
+template <class = void>
+struct Plain {
+    static void rows(const uint8_t* in, int64_t stride, const int32_t* weights, int count, uint8_t* out,
+                     int64_t bytes) {
+        blend_rows(in, stride, weights, count, out, bytes);
+    }
+    static void pixels(const uint8_t* in, const Taps& taps, uint8_t* out) { blend_pixels(in, taps, out); }
+};
+
+#if defined(__x86_64__)
+struct Avx2 {
+    [[gnu::target("avx2")]] static void rows(const uint8_t* in, int64_t stride, const int32_t* weights,
+                                             int count, uint8_t* out, int64_t bytes) {
+        blend_rows(in, stride, weights, count, out, bytes);
+    }
+    [[gnu::target("avx2")]] static void pixels(const uint8_t* in, const Taps& taps, uint8_t* out) {
+        blend_pixels(in, taps, out);
+    }
+};
+#endif
+
+const Kernels& kernels() {
+    static const Kernels chosen = [] {
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx2")) return Kernels{Avx2::rows, Avx2::pixels};
+#endif
+        return Kernels{Plain<>::rows, Plain<>::pixels};
+    }();
+    return chosen;
+}
+
+Image blank(int64_t width, int64_t height) {
+    return {width, height, std::vector<uint8_t>(static_cast<size_t>(width * height * 3))};
+}
+
+struct Span {
+    int64_t first = 0, count = 0;
+};
+
+// The inputs that the taps read; the taps are then counted from the first of them.
+Span rebase(Taps& taps) {
+    const int64_t first = taps.first.front(), last = taps.first.back() + taps.count.back();
+    for (int64_t& tap : taps.first) tap -= first;
+    return {first, last - first};
+}
+
+// The columns of `taps` in the given rows.
+Image resize_columns(const Image& image, const Taps& taps, Span rows) {
+    Image out = blank(static_cast<int64_t>(taps.first.size()), rows.count);
+    const int64_t in_row = image.width * 3, out_row = out.width * 3;
+    const uint8_t* in = image.rgb.data() + rows.first * in_row;
+    // Rows overlap by the spare byte, which the next row overwrites; the last one goes through buffers.
+    for (int64_t y = 0; y + 1 < rows.count; ++y)
+        kernels().pixels(in + y * in_row, taps, out.rgb.data() + y * out_row);
+    const uint8_t* last = in + (rows.count - 1) * in_row;
+    std::vector<uint8_t> last_in(last, last + in_row);
+    last_in.push_back(0);
+    std::vector<uint8_t> last_out(static_cast<size_t>(out_row) + 1);
+    kernels().pixels(last_in.data(), taps, last_out.data());
+    std::copy_n(last_out.begin(), out_row, out.rgb.end() - out_row);
+    return out;
+}
+
+// The rows of `taps` in the given columns.
+Image resize_rows(const Image& image, const Taps& taps, Span columns) {
+    Image out = blank(columns.count, static_cast<int64_t>(taps.first.size()));
+    const int64_t in_row = image.width * 3, out_row = out.width * 3;
+    const uint8_t* in = image.rgb.data() + columns.first * 3;
+    for (size_t y = 0; y < taps.first.size(); ++y)
+        kernels().rows(in + taps.first[y] * in_row, in_row, taps.of(y), taps.count[y],
+                       out.rgb.data() + static_cast<int64_t>(y) * out_row, out_row);
+    return out;
+}
+
+Image cut(const Image& image, const detail::Region& region) {
+    Image out = blank(region.width, region.height);
+    for (int64_t y = 0; y < region.height; ++y)
+        std::copy_n(image.rgb.begin() + ((region.top + y) * image.width + region.left) * 3, region.width * 3,
+                    out.rgb.begin() + y * region.width * 3);
+    return out;
+}
+
+bool vertical_first(const Image& image, Size size, ResizeOrder order) {
+    const int64_t rows_lost = image.height - size.height, columns_lost = image.width - size.width;
+    return order == ResizeOrder::Pillow13 && rows_lost > 0 && rows_lost > 2 * columns_lost;
+}
+
+}  // namespace
+
+Image detail::resize_region(const Image& image, Size size, const Region& region, ResizeOrder order) {
+    GS_REQUIRE(image.width > 0 && image.height > 0 && region.width > 0 && region.height > 0);
+    GS_REQUIRE(region.left >= 0 && region.left + region.width <= size.width);
+    GS_REQUIRE(region.top >= 0 && region.top + region.height <= size.height);
+    const bool same_width = size.width == image.width, same_height = size.height == image.height;
+    if (same_width && same_height) return cut(image, region);
+
+    Taps x = make_taps(image.width, size.width, region.left, region.left + region.width);
+    Taps y = make_taps(image.height, size.height, region.top, region.top + region.height);
+    if (same_width) return resize_rows(image, y, {region.left, region.width});
+    if (same_height) return resize_columns(image, x, {region.top, region.height});
+    if (vertical_first(image, size, order)) {
+        const Span columns = rebase(x);
+        return resize_columns(resize_rows(image, y, columns), x, {0, region.height});
+    }
+    const Span rows = rebase(y);
+    return resize_rows(resize_columns(image, x, rows), y, {0, region.width});
+}
+
+Image resize_bilinear(const Image& image, int64_t width, int64_t height, ResizeOrder order) {
+    return detail::resize_region(image, {width, height}, {0, 0, width, height}, order);
+}
+
+}  // namespace gs
