@@ -9,3 +9,23 @@ gs_library(cpu DEPS ${cpu_deps})
 
 add_library(gs_backends INTERFACE)
 target_link_libraries(gs_backends INTERFACE gs_cpu)
+
+# The CPU's inner loops, compiled once for every instruction set and picked at run time (cpu/isa.cpp). Without
+# contraction of multiply and add all of them give the same bits; the matrix product may contract.
+file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpu/kernels/*.cpp)
+function(gs_cpu_kernels isa)
+  add_library(gs_cpu_${isa} OBJECT ${kernel_sources})
+  target_link_libraries(gs_cpu_${isa} PRIVATE gs_options)
+  target_compile_definitions(gs_cpu_${isa} PRIVATE GS_ISA=${isa})
+  target_compile_options(gs_cpu_${isa} PRIVATE -ffp-contract=off ${ARGN})
+  target_sources(gs_cpu PRIVATE $<TARGET_OBJECTS:gs_cpu_${isa}>)
+endfunction()
+set_source_files_properties(${PROJECT_SOURCE_DIR}/cpu/kernels/gemm.cpp
+  ${PROJECT_SOURCE_DIR}/cpu/kernels/depthwise.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
+
+gs_cpu_kernels(baseline)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  gs_cpu_kernels(avx2 -mavx2 -mfma)
+  gs_cpu_kernels(avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512)
+  target_compile_definitions(gs_cpu PRIVATE GRADSCORE_X86_KERNELS)
+endif()

@@ -1,0 +1,26 @@
+// The two ways to convolve on a CPU. Both take weights in PyTorch's order and keep what they need of them.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/backend.h"
+#include "cpu/context.h"
+
+namespace gs::cpu {
+
+// im2col and a blocked matrix product of our own; depthwise as a sweep. Needs no library.
+std::unique_ptr<Convolution> make_gemm_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                                                   std::span<const float> weights,
+                                                   std::span<const float> bias);
+
+#if defined(GRADSCORE_HAS_ONEDNN)
+// oneDNN's direct convolutions; a shape for which it has only its reference code takes the plain way.
+std::unique_ptr<Convolution> make_onednn_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                                                     std::span<const float> weights,
+                                                     std::span<const float> bias);
+std::string onednn_version();
+#endif
+
+}  // namespace gs::cpu

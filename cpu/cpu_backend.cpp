@@ -1,0 +1,68 @@
+#include "cpu/cpu_backend.h"
+
+#include <cctype>
+#include <cstring>
+
+#include "cpu/convolution.h"
+
+namespace gs {
+
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
+    // OpenMP's own default respects the process's affinity mask and OMP_NUM_THREADS.
+    const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
+    auto context = std::make_shared<cpu::Context>(threads, cpu::best_kernels());
+#if defined(GRADSCORE_HAS_ONEDNN)
+    return std::make_unique<cpu::CpuBackend>(std::move(context), options.use_onednn);
+#else
+    return std::make_unique<cpu::CpuBackend>(std::move(context), false);
+#endif
+}
+
+namespace cpu {
+
+CpuBackend::CpuBackend(std::shared_ptr<Context> context, bool use_onednn)
+    : context_(std::move(context)), use_onednn_(use_onednn) {}
+
+std::string CpuBackend::description() const {
+    std::string isa = kernels().isa;
+    if (isa == "avx2") isa = "AVX2";
+    if (isa == "avx512") isa = "AVX-512";
+    std::string convolutions = "own convolutions";
+#if defined(GRADSCORE_HAS_ONEDNN)
+    if (use_onednn_) convolutions = "oneDNN " + onednn_version();
+#endif
+    return "cpu: " + convolutions + ", " + isa + ", " + std::to_string(context_->threads) +
+           (context_->threads == 1 ? " thread" : " threads");
+}
+
+Buffer CpuBackend::allocate(size_t bytes) {
+    return allocate_aligned(bytes);
+}
+
+void CpuBackend::upload(std::span<const float> host, View to) {
+    GS_REQUIRE(to.dtype == DType::F32 && host.size_bytes() == to.bytes());
+    if (!host.empty()) std::memcpy(to.data, host.data(), host.size_bytes());
+}
+
+void CpuBackend::download(View from, std::span<float> host) {
+    GS_REQUIRE(from.dtype == DType::F32 && host.size_bytes() == from.bytes());
+    if (!host.empty()) std::memcpy(host.data(), from.data, host.size_bytes());
+}
+
+std::unique_ptr<Convolution> CpuBackend::make_convolution(const ConvSpec& spec,
+                                                          std::span<const float> weights,
+                                                          std::span<const float> bias) {
+    GS_REQUIRE(spec.in_channels > 0 && spec.out_channels > 0 && spec.kernel_h > 0 && spec.kernel_w > 0);
+    GS_REQUIRE(spec.stride > 0 && spec.pad >= 0);
+    GS_REQUIRE(spec.groups == 1 || (spec.groups == spec.in_channels && spec.groups == spec.out_channels));
+    const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
+    GS_REQUIRE(static_cast<int64_t>(weights.size()) == spec.out_channels * fan_in);
+    GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
+#if defined(GRADSCORE_HAS_ONEDNN)
+    if (use_onednn_) return make_onednn_convolution(context_, spec, weights, bias);
+#endif
+    return make_gemm_convolution(context_, spec, weights, bias);
+}
+
+}  // namespace cpu
+}  // namespace gs

@@ -1,0 +1,63 @@
+// The CPU backend. Convolutions: convolution.h; everything else is a sweep over slabs (context.h) of the
+// kernels chosen for this machine (kernels/kernels.h).
+#pragma once
+
+#include <memory>
+
+#include "core/backend.h"
+#include "cpu/context.h"
+
+namespace gs::cpu {
+
+class CpuBackend final : public Backend {
+  public:
+    CpuBackend(std::shared_ptr<Context> context, bool use_onednn);
+
+    std::string description() const override;
+
+    using Backend::upload;
+    Buffer allocate(size_t bytes) override;
+    void upload(std::span<const float> host, View to) override;
+    void download(View from, std::span<float> host) override;
+    void synchronize() override {}
+
+    std::unique_ptr<Convolution> make_convolution(const ConvSpec& spec, std::span<const float> weights,
+                                                  std::span<const float> bias) override;
+
+    void channel_affine(View x, View scale, View shift, Activation activation, View y) override;
+    void activate(View x, Activation activation, View y) override;
+    void pointwise_backward(const PointwiseBackward& args) override;
+
+    void group_norm_stats(View x, const GroupNormParams& params, View stats) override;
+    void group_norm(View x, View stats, const GroupNormParams& params, Activation activation,
+                    View y) override;
+    void group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) override;
+
+    void add(View a, View b, Activation activation, View y) override;
+    void add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) override;
+
+    void max_pool(View x, const PoolSpec& spec, View y, View winner) override;
+    void max_pool_backward(View dy, View winner, const PoolSpec& spec, View dx) override;
+    void average_pool(View x, int64_t window_h, int64_t window_w, View y) override;
+    void average_pool_backward(View dy, int64_t window_h, int64_t window_w, View dx) override;
+    void pad_subsample(View x, int64_t stride, View y) override;
+    void pad_subsample_backward(View dy, int64_t stride, View dx) override;
+
+    void reduce(View x, std::span<const TapSink> sinks) override;
+    void fill(View x, float value) override;
+    void copy(View from, View to) override;
+    void seed_logits(Seed seed, float temperature, View z, View dz) override;
+    void sign_step(View x, View g, View step, View out) override;
+
+  private:
+    template <class Body>
+    void each(int64_t count, const Body& body) const {
+        parallel_for(context_->threads, count, body);
+    }
+    const Kernels& kernels() const { return context_->kernels; }
+
+    std::shared_ptr<Context> context_;
+    bool use_onednn_;
+};
+
+}  // namespace gs::cpu

@@ -1,0 +1,231 @@
+// Convolution with no library: rows of the unfolded input, gathered a block at a time into cache, times
+// packed weights. A row of the product is one pixel, computed alike whatever stands beside it, so results
+// depend neither on the batch nor on the threads.
+#include <vector>
+
+#include "cpu/convolution.h"
+
+namespace gs::cpu {
+namespace {
+
+constexpr int64_t kDepth = 256;        // fan-in of one block: a panel of weights is then 32 KB
+constexpr int64_t kTilesPerBlock = 4;  // row tiles of one unit of work
+
+int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// The product's view of its source: row (n, h, w) and tap (kh, kw) name a source pixel, or padding.
+// Backward: dx[h] gathers dy[(h + pad - kh) / stride] where that divides.
+struct Unfold {
+    Shape source;          // x forward, dy backward
+    int64_t out_h, out_w;  // map of the product's rows
+    int64_t kernel_h, kernel_w, stride, pad;
+    bool backward;
+
+    int64_t depth() const { return kernel_h * kernel_w * source.c; }
+    bool plain() const { return kernel_h == 1 && kernel_w == 1 && stride == 1 && pad == 0; }
+
+    int64_t position(int64_t out, int64_t tap, int64_t size) const {  // -1: padding
+        int64_t at = out * stride - pad + tap;
+        if (backward) {
+            at = out + pad - tap;
+            if (at < 0 || at % stride != 0) return -1;
+            at /= stride;
+        }
+        return at >= 0 && at < size ? at : -1;
+    }
+    // Columns [first, first + count) of row `row` of the unfolded source.
+    void gather(const float* data, int64_t row, int64_t first, int64_t count, float* to) const {
+        const int64_t n = row / (out_h * out_w), h = row / out_w % out_h, w = row % out_w;
+        while (count > 0) {
+            const int64_t tap = first / source.c, channel = first % source.c;
+            const int64_t width = std::min(count, source.c - channel);
+            const int64_t ih = position(h, tap / kernel_w, source.h);
+            const int64_t iw = position(w, tap % kernel_w, source.w);
+            if (ih < 0 || iw < 0) {
+                std::fill(to, to + width, 0.0f);
+            } else {
+                const float* from = data + ((n * source.h + ih) * source.w + iw) * source.c + channel;
+                std::copy(from, from + width, to);
+            }
+            to += width;
+            first += width;
+            count -= width;
+        }
+    }
+};
+
+// A (depth x columns) matrix cut into panels of the kernels' width, zero-filled at the right edge:
+// [panel][depth][width].
+class PackedMatrix {
+  public:
+    template <class Value>
+    PackedMatrix(int64_t depth, int64_t columns, int64_t width, const Value& value)
+        : depth_(depth), width_(width), data_(static_cast<size_t>(div_up(columns, width) * depth * width)) {
+        for (int64_t k = 0; k < depth; ++k) {
+            for (int64_t c = 0; c < columns; ++c) at(c / width, k)[c % width] = value(k, c);
+        }
+    }
+    const float* panel(int64_t index, int64_t k) const {
+        return data_.data() + (index * depth_ + k) * width_;
+    }
+
+  private:
+    float* at(int64_t index, int64_t k) { return data_.data() + (index * depth_ + k) * width_; }
+    int64_t depth_, width_;
+    std::vector<float> data_;
+};
+
+class GemmConvolution final : public Convolution {
+  public:
+    GemmConvolution(std::shared_ptr<Context> context, const ConvSpec& spec, std::span<const float> weights,
+                    std::span<const float> bias)
+        : context_(std::move(context)),
+          spec_(spec),
+          forward_(spec.kernel_h * spec.kernel_w * spec.in_channels, spec.out_channels, width(),
+                   [&](int64_t k, int64_t o) {
+                       return weights[index(o, k % spec.in_channels, k / spec.in_channels)];
+                   }),
+          backward_(spec.kernel_h * spec.kernel_w * spec.out_channels, spec.in_channels, width(),
+                    [&](int64_t k, int64_t i) {
+                        return weights[index(k % spec.out_channels, i, k / spec.out_channels)];
+                    }) {
+        if (bias.empty()) return;
+        bias_.assign(bias.begin(), bias.end());
+        bias_.resize(static_cast<size_t>(div_up(spec.out_channels, width()) * width()));
+    }
+
+    void forward(View x, View y, Activation activation) override {
+        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        const Unfold unfold{x.shape,        y.shape.h,    y.shape.w, spec_.kernel_h,
+                            spec_.kernel_w, spec_.stride, spec_.pad, false};
+        multiply(unfold, x.f32(), forward_, bias_.empty() ? nullptr : bias_.data(), activation, y);
+    }
+
+    void backward_data(View dy, View dx) override {
+        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
+        const Unfold unfold{dy.shape,       dx.shape.h,   dx.shape.w, spec_.kernel_h,
+                            spec_.kernel_w, spec_.stride, spec_.pad,  true};
+        multiply(unfold, dy.f32(), backward_, nullptr, Activation::None, dx);
+    }
+
+  private:
+    int64_t width() const { return context_->kernels.gemm_columns; }
+    size_t index(int64_t o, int64_t i, int64_t tap) const {
+        return static_cast<size_t>((o * spec_.in_channels + i) * spec_.kernel_h * spec_.kernel_w + tap);
+    }
+
+    void multiply(const Unfold& unfold, const float* source, const PackedMatrix& weights, const float* bias,
+                  Activation activation, View out) {
+        const int64_t rows = out.shape.n * out.shape.pixels();
+        const int64_t block = kTilesPerBlock * context_->kernels.gemm_rows;
+        float* scratch =
+            context_->convolution.get<float>(static_cast<size_t>(context_->threads * block * kDepth));
+        parallel_for(context_->threads, div_up(rows, block), [&](int64_t unit) {
+            const int64_t first = unit * block, count = std::min(block, rows - first);
+            float* unfolded = scratch + omp_get_thread_num() * block * kDepth;
+            for (int64_t k = 0; k < unfold.depth(); k += kDepth) {
+                const int64_t depth = std::min(kDepth, unfold.depth() - k);
+                GemmTile tile{};
+                tile.a = unfold.plain() ? source + first * unfold.source.c + k : unfolded;
+                tile.lda = unfold.plain() ? unfold.source.c : depth;
+                if (!unfold.plain()) {
+                    for (int64_t r = 0; r < count; ++r) {
+                        unfold.gather(source, first + r, k, depth, unfolded + r * depth);
+                    }
+                }
+                tile.k = depth;
+                tile.accumulate = k > 0;
+                const bool last = k + depth == unfold.depth();
+                tile.activation = last ? activation : Activation::None;
+                multiply_block(tile, weights, k, last ? bias : nullptr, count,
+                               out.f32() + first * out.shape.c, out.shape.c);
+            }
+        });
+    }
+
+    // `count` rows of a times all panels of weights at depth k.
+    void multiply_block(const GemmTile& block, const PackedMatrix& weights, int64_t k, const float* bias,
+                        int64_t count, float* out, int64_t columns) const {
+        const Kernels& kernels = context_->kernels;
+        for (int64_t c = 0; c < columns; c += width()) {
+            for (int64_t r = 0; r < count; r += kernels.gemm_rows) {
+                GemmTile tile = block;
+                tile.a += r * block.lda;
+                tile.b = weights.panel(c / width(), k);
+                tile.c = out + r * columns + c;
+                tile.ldc = columns;
+                tile.rows = std::min(kernels.gemm_rows, count - r);
+                tile.columns = std::min(width(), columns - c);
+                tile.bias = bias ? bias + c : nullptr;
+                kernels.gemm_tile(tile);
+            }
+        }
+    }
+
+    std::shared_ptr<Context> context_;
+    ConvSpec spec_;
+    PackedMatrix forward_, backward_;
+    std::vector<float> bias_;
+};
+
+class DepthwiseConvolution final : public Convolution {
+  public:
+    DepthwiseConvolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                         std::span<const float> weights, std::span<const float> bias)
+        : context_(std::move(context)),
+          spec_(spec),
+          weights_(weights.size()),
+          bias_(bias.begin(), bias.end()) {
+        const size_t taps = static_cast<size_t>(spec.kernel_h * spec.kernel_w);
+        const size_t channels = static_cast<size_t>(spec.in_channels);
+        for (size_t c = 0; c < channels; ++c) {
+            for (size_t t = 0; t < taps; ++t) weights_[t * channels + c] = weights[c * taps + t];
+        }
+    }
+
+    void forward(View x, View y, Activation activation) override {
+        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        const DepthwiseShape shape = shape_of(x.shape, y.shape);
+        parallel_for(context_->threads, x.shape.n * y.shape.h, [&](int64_t unit) {
+            const int64_t n = unit / y.shape.h;
+            context_->kernels.depthwise(x.f32() + n * x.shape.per_sample(), weights_.data(),
+                                        bias_.empty() ? nullptr : bias_.data(), shape, unit % y.shape.h,
+                                        activation, y.f32() + n * y.shape.per_sample());
+        });
+    }
+
+    void backward_data(View dy, View dx) override {
+        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
+        const DepthwiseShape shape = shape_of(dx.shape, dy.shape);
+        parallel_for(context_->threads, dx.shape.n * dx.shape.h, [&](int64_t unit) {
+            const int64_t n = unit / dx.shape.h;
+            context_->kernels.depthwise_backward(dy.f32() + n * dy.shape.per_sample(), weights_.data(), shape,
+                                                 unit % dx.shape.h, dx.f32() + n * dx.shape.per_sample());
+        });
+    }
+
+  private:
+    DepthwiseShape shape_of(const Shape& x, const Shape& y) const {
+        return {x.h, x.w, x.c, y.h, y.w, spec_.kernel_h, spec_.kernel_w, spec_.stride, spec_.pad};
+    }
+
+    std::shared_ptr<Context> context_;
+    ConvSpec spec_;
+    std::vector<float> weights_;  // [kernel_h][kernel_w][c]
+    std::vector<float> bias_;
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> make_gemm_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                                                   std::span<const float> weights,
+                                                   std::span<const float> bias) {
+    if (spec.groups > 1) {
+        return std::make_unique<DepthwiseConvolution>(std::move(context), spec, weights, bias);
+    }
+    return std::make_unique<GemmConvolution>(std::move(context), spec, weights, bias);
+}
+
+}  // namespace gs::cpu

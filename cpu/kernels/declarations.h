@@ -1,0 +1,41 @@
+// The kernels of one instruction set; contracts in kernels.h.
+#pragma once
+
+#include "cpu/kernels/kernels.h"
+
+namespace gs::cpu::GS_ISA {
+
+extern const int64_t gemm_rows, gemm_columns;
+
+void affine(const float* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
+            Activation activation, float* y);
+void activate(const float* x, int64_t count, Activation activation, float* y);
+void add(const float* a, const float* b, int64_t count, Activation activation, float* y);
+void sign_step(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y);
+void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
+                        const float* y, const float* scale, const float* addend, float* dx,
+                        const ChannelSums& sums);
+void channel_sums(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
+
+void add_and_sum(const float* a, const float* b, int64_t pixels, int64_t c, float* y, float* sum);
+void centered_moments(const float* x, int64_t pixels, int64_t c, const float* center, float* first,
+                      float* second);
+void normalize(const float* x, int64_t pixels, int64_t c, const NormCoefficients& norm, Activation activation,
+               float* y);
+void norm_backward_sums(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
+                        const NormCoefficients& norm, Activation activation, const NormBackwardSums& sums);
+void norm_backward(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
+                   const NormCoefficients& norm, Activation activation,
+                   const NormBackwardCoefficients& backward, const float* addend, float* dx);
+
+void max_pool(const float* x, const PoolWindow& window, float* y, uint8_t* winner);
+void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih,
+                       int64_t iw, float* dx);
+
+void gemm_tile(const GemmTile& tile);
+void depthwise(const float* x, const float* weights, const float* bias, const DepthwiseShape& shape,
+               int64_t oh, Activation activation, float* y);
+void depthwise_backward(const float* dy, const float* weights, const DepthwiseShape& shape, int64_t ih,
+                        float* dx);
+
+}  // namespace gs::cpu::GS_ISA

@@ -1,0 +1,124 @@
+// The inner loops of the CPU backend: plain functions on slabs of NHWC memory, compiled once for every
+// instruction set (GS_ISA names the namespace) and picked at run time, so that one binary runs anywhere.
+//
+// A slab is `pixels` rows of `c` channels, contiguous. Vectors run over channels, so a channel's sum is taken
+// in the same order by every instruction set, and with contraction of multiply and add switched off
+// (Backends.cmake) all of them but gemm and depthwise give the same bits everywhere.
+#pragma once
+
+#include <cstdint>
+
+#include "core/backend.h"
+
+namespace gs::cpu {
+
+// Per-channel coefficients of group norm for one sample: y = act((x - mean) * scale + shift).
+struct NormCoefficients {
+    const float* mean;
+    const float* scale;
+    const float* shift;
+};
+
+// Gradient arriving at a slab: the sum of `count` terms, each read from its own base at the same offset.
+struct GradientTerms {
+    const float* const* terms;
+    int64_t count;
+    int64_t offset;
+};
+
+struct ChannelSums {
+    float* sum;      // [c], overwritten, or null
+    float* nonzero;  // [c], number of values that are not exactly 0, overwritten, or null
+};
+
+// Sums over pixels of the gradient behind the activation's mask: g, and g * (x - mean).
+struct NormBackwardSums {
+    float* g;
+    float* g_x;
+    float* nonzero;  // or null
+};
+
+// dx = addend + g_scale[c] * g + x_scale[c] * (x - mean[c]) + shift[c]
+struct NormBackwardCoefficients {
+    const float* g_scale;
+    const float* x_scale;
+    const float* shift;
+};
+
+struct PoolWindow {
+    int64_t h, w, c;  // input map
+    int64_t oh, ow;   // output position (forward) or output size (backward)
+    int64_t kernel, stride, pad;
+    bool zero_padding;
+};
+
+struct DepthwiseShape {
+    int64_t h, w, c, oh, ow;  // input and output map
+    int64_t kernel_h, kernel_w, stride, pad;
+};
+
+// C (rows x kGemmColumns) += or = A (rows x k, row pitch lda) * B (k x gemm_columns, contiguous).
+struct GemmTile {
+    const float* a;
+    int64_t lda;
+    const float* b;
+    int64_t k;
+    float* c;
+    int64_t ldc;
+    int64_t rows;     // 1 .. gemm_rows
+    int64_t columns;  // of C that exist, 1 .. gemm_columns
+    bool accumulate;
+    const float* bias;  // [gemm_columns] added after the last k, or null
+    Activation activation;
+};
+
+struct Kernels {
+    const char* isa;
+    int64_t gemm_rows, gemm_columns;
+
+    void (*affine)(const float* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
+                   Activation activation, float* y);
+    void (*activate)(const float* x, int64_t count, Activation activation, float* y);
+    void (*add)(const float* a, const float* b, int64_t count, Activation activation, float* y);
+    void (*sign_step)(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y);
+    // y and addend may be null with activation None; dx may be any of the terms.
+    void (*pointwise_backward)(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
+                               const float* y, const float* scale, const float* addend, float* dx,
+                               const ChannelSums& sums);
+    // `pitch` is the distance between pixels, in floats.
+    void (*channel_sums)(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
+
+    // sum[c] of x; of a + b, written to y on the way.
+    void (*add_and_sum)(const float* a, const float* b, int64_t pixels, int64_t c, float* y, float* sum);
+    // Sums of (x - center) and (x - center)^2.
+    void (*centered_moments)(const float* x, int64_t pixels, int64_t c, const float* center, float* first,
+                             float* second);
+    void (*normalize)(const float* x, int64_t pixels, int64_t c, const NormCoefficients& norm,
+                      Activation activation, float* y);
+    void (*norm_backward_sums)(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
+                               const NormCoefficients& norm, Activation activation,
+                               const NormBackwardSums& sums);
+    void (*norm_backward)(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
+                          const NormCoefficients& norm, Activation activation,
+                          const NormBackwardCoefficients& backward, const float* addend, float* dx);
+
+    // One output pixel; winner may be null.
+    void (*max_pool)(const float* x, const PoolWindow& window, float* y, uint8_t* winner);
+    // One input pixel (ih, iw) of dx.
+    void (*max_pool_backward)(const float* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih,
+                              int64_t iw, float* dx);
+
+    void (*gemm_tile)(const GemmTile& tile);
+    // One row of outputs (oh) of y, one row of inputs (ih) of dx; weights [kernel_h][kernel_w][c].
+    void (*depthwise)(const float* x, const float* weights, const float* bias, const DepthwiseShape& shape,
+                      int64_t oh, Activation activation, float* y);
+    void (*depthwise_backward)(const float* dy, const float* weights, const DepthwiseShape& shape, int64_t ih,
+                               float* dx);
+};
+
+// The best the machine offers; GRADSCORE_ISA=baseline|avx2|avx512 asks for less.
+const Kernels& best_kernels();
+// By name; null where the machine or the build lacks it.
+const Kernels* find_kernels(const char* isa);
+
+}  // namespace gs::cpu

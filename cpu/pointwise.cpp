@@ -1,0 +1,115 @@
+// Elementwise operations and reductions of maps.
+#include <cmath>
+#include <cstring>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/sinks.h"
+
+namespace gs::cpu {
+namespace {
+
+constexpr int64_t kChunk = Slabs::kFloats;  // floats of one unit of elementwise work
+
+int64_t chunks(int64_t count) {
+    return (count + kChunk - 1) / kChunk;
+}
+int64_t chunk_size(int64_t chunk, int64_t count) {
+    return std::min(kChunk, count - chunk * kChunk);
+}
+
+void require_per_channel(const View& v, int64_t c) {
+    GS_REQUIRE(v && v.shape == (Shape{1, 1, 1, c}));
+}
+
+}  // namespace
+
+void CpuBackend::channel_affine(View x, View scale, View shift, Activation activation, View y) {
+    GS_REQUIRE(x.shape == y.shape);
+    require_per_channel(scale, x.shape.c);
+    require_per_channel(shift, x.shape.c);
+    const Slabs slabs(x.shape.n * x.shape.pixels(), x.shape.c);
+    each(slabs.count, [&](int64_t s) {
+        kernels().affine(x.f32() + slabs.offset(s), slabs.size(s), x.shape.c, scale.f32(), shift.f32(),
+                         activation, y.f32() + slabs.offset(s));
+    });
+}
+
+void CpuBackend::activate(View x, Activation activation, View y) {
+    GS_REQUIRE(x.shape == y.shape);
+    each(chunks(x.shape.size()), [&](int64_t i) {
+        kernels().activate(x.f32() + i * kChunk, chunk_size(i, x.shape.size()), activation,
+                           y.f32() + i * kChunk);
+    });
+}
+
+void CpuBackend::add(View a, View b, Activation activation, View y) {
+    GS_REQUIRE(a.shape == y.shape && b.shape == y.shape);
+    each(chunks(y.shape.size()), [&](int64_t i) {
+        kernels().add(a.f32() + i * kChunk, b.f32() + i * kChunk, chunk_size(i, y.shape.size()), activation,
+                      y.f32() + i * kChunk);
+    });
+}
+
+void CpuBackend::sign_step(View x, View g, View step, View out) {
+    GS_REQUIRE(x.shape == out.shape && g.shape == out.shape);
+    require_per_channel(step, x.shape.c);
+    const Slabs slabs(x.shape.n * x.shape.pixels(), x.shape.c);
+    each(slabs.count, [&](int64_t s) {
+        const int64_t at = slabs.offset(s);
+        kernels().sign_step(x.f32() + at, g.f32() + at, slabs.size(s), x.shape.c, step.f32(), out.f32() + at);
+    });
+}
+
+void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
+    const Shape shape = args.dx.shape;
+    const TermPointers terms(args.terms, shape);
+    const bool masked = args.activation != Activation::None;
+    if (masked) GS_REQUIRE(args.y && args.y.shape == shape.with_n(args.y.shape.n));
+    const int64_t samples = masked ? args.y.shape.n : shape.n;
+    GS_REQUIRE(samples > 0 ? shape.n % samples == 0 : shape.n == 0);
+    GS_REQUIRE(!args.addend || args.addend.shape == shape);
+    if (args.scale) require_per_channel(args.scale, shape.c);
+
+    const Slabs slabs(shape);
+    const SinkSums sums(context_->sinks, args.sinks, shape, slabs);
+    each(shape.n * slabs.count, [&](int64_t unit) {
+        const int64_t row = unit / slabs.count, slab = unit % slabs.count;
+        const int64_t inside = slabs.offset(slab), at = row * shape.per_sample() + inside;
+        kernels().pointwise_backward(
+            terms.at(at), slabs.size(slab), shape.c, args.activation,
+            masked ? args.y.f32() + row % samples * shape.per_sample() + inside : nullptr,
+            args.scale ? args.scale.f32() : nullptr, args.addend ? args.addend.f32() + at : nullptr,
+            args.dx.f32() + at, sums.slab(row, slab));
+    });
+    each(shape.n, [&](int64_t row) { sums.write(row); });
+}
+
+void CpuBackend::reduce(View x, std::span<const TapSink> sinks) {
+    const Slabs slabs(x.shape);
+    const SinkSums sums(context_->sinks, sinks, x.shape, slabs);
+    each(x.shape.n * slabs.count, [&](int64_t unit) {
+        const int64_t row = unit / slabs.count, slab = unit % slabs.count;
+        kernels().channel_sums(x.f32() + row * x.shape.per_sample() + slabs.offset(slab), slabs.size(slab),
+                               x.shape.c, x.shape.c, sums.slab(row, slab));
+    });
+    each(x.shape.n, [&](int64_t row) { sums.write(row); });
+}
+
+void CpuBackend::fill(View x, float value) {
+    each(chunks(x.shape.size()), [&](int64_t i) {
+        float* from = x.f32() + i * kChunk;
+        std::fill(from, from + chunk_size(i, x.shape.size()), value);
+    });
+}
+
+void CpuBackend::copy(View from, View to) {
+    GS_REQUIRE(from.shape == to.shape && from.dtype == to.dtype);
+    const int64_t bytes = static_cast<int64_t>(from.bytes()), chunk = kChunk * 4;
+    each((bytes + chunk - 1) / chunk, [&](int64_t i) {
+        std::memcpy(static_cast<std::byte*>(to.data) + i * chunk,
+                    static_cast<const std::byte*>(from.data) + i * chunk,
+                    static_cast<size_t>(std::min(chunk, bytes - i * chunk)));
+    });
+}
+
+}  // namespace gs::cpu

@@ -1,0 +1,69 @@
+// Gradients of the scores' losses at the logits. One row costs a few thousand exponentials: plain float64.
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/cpu_backend.h"
+
+namespace gs::cpu {
+namespace {
+
+// A row of logits through softmax(z / T), in float64.
+struct Softmax {
+    const float* z;
+    int64_t classes, top;
+    double temperature, log_sum;  // log_sum: log sum exp((z - z_top) / T)
+
+    Softmax(const float* row, int64_t count, double t)
+        : z(row), classes(count), top(std::max_element(row, row + count) - row), temperature(t) {
+        double sum = 0.0;
+        for (int64_t c = 0; c < classes; ++c) sum += std::exp(shifted(c));
+        log_sum = std::log(sum);
+    }
+    double shifted(int64_t c) const {
+        return (static_cast<double>(z[c]) - static_cast<double>(z[top])) / temperature;
+    }
+    double log_p(int64_t c) const { return shifted(c) - log_sum; }
+
+    // C p - 1 as expm1(log p + log C): keeps its digits where p is nearly uniform.
+    void uniform_cross_entropy(float* dz) const {
+        const double log_classes = std::log(static_cast<double>(classes));
+        for (int64_t c = 0; c < classes; ++c) {
+            dz[c] = static_cast<float>(std::expm1(log_p(c) + log_classes) / temperature);
+        }
+    }
+    // p_top - 1 as minus the sum of the others, which keeps its digits where p_top is nearly 1.
+    void predicted_cross_entropy(float* dz) const {
+        double others = 0.0;
+        for (int64_t c = 0; c < classes; ++c) {
+            const double p = std::exp(log_p(c));
+            if (c != top) others += p;
+            dz[c] = static_cast<float>(p / temperature);
+        }
+        dz[top] = static_cast<float>(-others / temperature);
+    }
+    void max_logit(float* dz) const {
+        std::fill(dz, dz + classes, 0.0f);
+        dz[top] = 1.0f;
+    }
+};
+
+}  // namespace
+
+void CpuBackend::seed_logits(Seed seed, float temperature, View z, View dz) {
+    GS_REQUIRE(z.shape == dz.shape && z.shape.pixels() == 1 && z.shape.c > 0 && temperature > 0.0f);
+    const int64_t classes = z.shape.c;
+    each(z.shape.n, [&](int64_t n) {
+        const Softmax softmax(z.f32() + n * classes, classes, static_cast<double>(temperature));
+        float* out = dz.f32() + n * classes;
+        switch (seed) {
+            case Seed::UniformCrossEntropy:
+                return softmax.uniform_cross_entropy(out);
+            case Seed::PredictedCrossEntropy:
+                return softmax.predicted_cross_entropy(out);
+            case Seed::MaxLogit:
+                return softmax.max_logit(out);
+        }
+    });
+}
+
+}  // namespace gs::cpu
