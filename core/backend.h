@@ -75,7 +75,7 @@ struct PointwiseBackward {
     View y{};       // (samples,h,w,c); read where activation != None
     View scale{};   // (1,1,1,c) or absent: the frozen norm's gamma / sqrt(var + eps)
     View addend{};  // (rows,h,w,c) or absent
-    View dx{};      // may alias any term or the addend
+    View dx{};      // may alias any term or the addend; absent: only the sinks are fed
     std::span<const TapSink> sinks{};
 };
 
@@ -98,7 +98,7 @@ struct GroupNormBackward {
     View stats{};  // (samples,1,groups,2)
     Activation activation = Activation::None;
     View addend{};  // (rows,h,w,c) or absent
-    View dx{};      // may alias any term or the addend
+    View dx{};      // may alias any term or the addend; absent: only the sinks are fed
     std::span<const TapSink> sinks{};
 };
 
@@ -142,7 +142,7 @@ class Backend {
 
     // y = act(a + b). y may alias a or b.
     virtual void add(View a, View b, Activation activation, View y) = 0;
-    // y = a + b, and y's group statistics in the same sweep (the next norm's).
+    // y = a + b, and y's group statistics in the same sweep (the next norm's). y may alias a or b.
     virtual void add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) = 0;
 
     // Maximum over windows; winner (u8, shape of y, or absent) keeps each window's winning position kh *

@@ -35,7 +35,7 @@ struct LayerBackward {
     View x{}, y{}, state{};  // present where backward_reads() says so, with n = samples
     Activation activation = Activation::None;
     View addend{};                     // dx = addend + gradient; only where adds_to_dx()
-    View dx{};                         // of the first input (rows, …)
+    View dx{};                         // of the first input (rows, …); absent: only the sinks are fed
     std::span<const TapSink> sinks{};  // reduce the gradient before the activation; only where joins_terms()
 };
 

@@ -8,13 +8,8 @@ void Relu::forward(Backend& backend, const LayerForward& args) const {
 
 void Relu::backward(Backend& backend, const LayerBackward& args) const {
     // The gradient at this layer's output has no activation of its own, so the sinks reduce it unmasked.
-    if (!args.sinks.empty()) {
-        backend.pointwise_backward({.terms = args.terms, .dx = args.dx, .sinks = args.sinks});
-        const View joined[] = {args.dx};
-        backend.pointwise_backward(
-            {.terms = joined, .activation = activation_, .y = args.y, .addend = args.addend, .dx = args.dx});
-        return;
-    }
+    if (!args.sinks.empty()) backend.pointwise_backward({.terms = args.terms, .sinks = args.sinks});
+    if (!args.dx) return;
     backend.pointwise_backward(
         {.terms = args.terms, .activation = activation_, .y = args.y, .addend = args.addend, .dx = args.dx});
 }

@@ -1,0 +1,76 @@
+#include "nets/net.h"
+
+#include "nets/builder.h"
+
+namespace gs {
+namespace {
+
+Net build(Backend& backend, WeightReader& reader, const Architecture& architecture) {
+    NetBuilder builder(backend, reader, architecture);
+    switch (architecture.family) {
+        case Family::ResNetV2:
+            return build_resnetv2(builder, architecture);
+        case Family::CifarResNet:
+            return build_resnet_cifar(builder, architecture);
+        case Family::CifarOptionA:
+            return build_resnet_option_a(builder, architecture);
+        case Family::WideResNet:
+            return build_wide_resnet(builder, architecture);
+        case Family::ResNet:
+            return build_resnet(builder, architecture);
+        case Family::MobileNetV2:
+            return build_mobilenet_v2(builder, architecture);
+    }
+    GS_REQUIRE(!"a family without a builder");
+    return {};
+}
+
+std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
+}
+
+Architecture named_architecture(const std::string& name, int64_t classes) {
+    if (auto architecture = architecture_of(name, classes)) return *architecture;
+    throw Error(ErrorKind::Usage, "--net " + name + ": no such net; known: " + joined(published_names()));
+}
+
+// A published name must agree with what the weights hold; the head's module name and the classes are the
+// weights'.
+void check_name(const BuildOptions& options, const Architecture& found, const std::string& path) {
+    if (options.name == "auto") return;
+    Architecture asked = named_architecture(options.name, found.classes);
+    asked.head = found.head;
+    asked.pool_window = found.pool_window;
+    if (asked != found)
+        throw Error(ErrorKind::Weights, path + ": holds " + name_of(found) + ", not " + options.name +
+                                            " (--net auto takes what the weights hold)");
+}
+
+}  // namespace
+
+const Tap& Net::tap(const std::string& tap_name) const {
+    const auto it = taps.find(tap_name);
+    if (it != taps.end()) return it->second;
+    throw Error(ErrorKind::Usage, "layer '" + tap_name + "': " + name + " has no such layer; stages: " +
+                                      joined(stages) + ", pooled: " + pooled);
+}
+
+Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options) {
+    WeightReader reader(weights);
+    Architecture architecture = guess_architecture(reader);
+    check_name(options, architecture, weights.path.string());
+    if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
+    Net net = build(backend, reader, architecture);
+    reader.finish(options.allow_nonfinite);
+    net.weights_sha256 = weights.sha256();
+    return net;
+}
+
+Net build_random_net(Backend& backend, const std::string& name, int64_t classes, uint64_t seed) {
+    WeightReader reader(seed);
+    return build(backend, reader, named_architecture(name, classes));
+}
+
+}  // namespace gs

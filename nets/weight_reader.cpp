@@ -1,0 +1,172 @@
+#include "nets/weight_reader.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <regex>
+
+namespace gs {
+
+std::string to_string(const std::vector<int64_t>& shape) {
+    std::string text = "[";
+    for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + "]";
+}
+
+namespace {
+
+bool ends_with(std::string_view text, std::string_view end) {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+// "block1/unit01/a/standardized_conv2d/kernel" -> "body.block1.unit01.conv1.weight"; nothing for names that
+// are not BiT's. Source: gradnorm_ood resnetv2.py load_from.
+std::optional<std::string> bit_name(std::string name) {
+    for (const std::string_view prefix : {"resnet/"})
+        if (name.starts_with(prefix)) name.erase(0, prefix.size());
+    if (name == "root_block/standardized_conv2d/kernel") return "root.conv.weight";
+    if (name == "group_norm/gamma") return "before_head.gn.weight";
+    if (name == "group_norm/beta") return "before_head.gn.bias";
+    if (name == "head/conv2d/kernel") return "head.conv.weight";
+    if (name == "head/conv2d/bias") return "head.conv.bias";
+    static const std::regex unit(
+        R"(block(\d+)/unit(\d+)/([abc])/(proj/)?(standardized_conv2d/kernel|group_norm/gamma|group_norm/beta))");
+    std::smatch match;
+    if (!std::regex_match(name, match, unit)) return std::nullopt;
+    const std::string stem = "body.block" + match[1].str() + ".unit" + match[2].str() + ".";
+    if (match[4].matched) return stem + "downsample.weight";
+    const std::string number(1, static_cast<char>('1' + (match[3].str()[0] - 'a')));
+    const std::string kind = match[5].str();
+    if (kind == "standardized_conv2d/kernel") return stem + "conv" + number + ".weight";
+    return stem + "gn" + number + (kind == "group_norm/gamma" ? ".weight" : ".bias");
+}
+
+// [kh][kw][in][out] -> [out][in][kh][kw]
+std::vector<float> from_hwio(const std::vector<float>& hwio, const std::vector<int64_t>& oihw) {
+    std::vector<float> result(hwio.size());
+    const int64_t out = oihw[0], in = oihw[1], taps = oihw[2] * oihw[3];
+    for (int64_t t = 0; t < taps; ++t)
+        for (int64_t i = 0; i < in; ++i)
+            for (int64_t o = 0; o < out; ++o)
+                result[static_cast<size_t>((o * in + i) * taps + t)] =
+                    hwio[static_cast<size_t>((t * in + i) * out + o)];
+    return result;
+}
+
+size_t elements(const std::vector<int64_t>& shape) {
+    size_t n = 1;
+    for (const int64_t d : shape) n *= static_cast<size_t>(d);
+    return n;
+}
+
+std::string list(const std::vector<std::string>& items) {
+    constexpr size_t kShown = 8;
+    std::string text;
+    for (size_t i = 0; i < std::min(items.size(), kShown); ++i) text += (i ? ", " : "") + items[i];
+    if (items.size() > kShown) text += " and " + std::to_string(items.size() - kShown) + " more";
+    return text;
+}
+
+}  // namespace
+
+WeightReader::WeightReader(const WeightFile& file) : path_(file.path.string()) {
+    for (const StoredTensor& tensor : file.tensors) {
+        const std::optional<std::string> bit = file.format == "npz" ? bit_name(tensor.name) : std::nullopt;
+        Entry entry{&tensor, tensor.shape, bit.has_value() && tensor.shape.size() == 4};
+        if (entry.hwio) entry.shape = {tensor.shape[3], tensor.shape[2], tensor.shape[0], tensor.shape[1]};
+        tensors_.emplace(bit.value_or(tensor.name), std::move(entry));
+    }
+}
+
+std::optional<std::vector<int64_t>> WeightReader::shape(std::string_view name) const {
+    const auto it = tensors_.find(name);
+    if (it == tensors_.end()) return std::nullopt;
+    return it->second.shape;
+}
+
+std::vector<std::string> WeightReader::names(std::string_view prefix) const {
+    std::vector<std::string> found;
+    for (auto it = tensors_.lower_bound(prefix); it != tensors_.end() && it->first.starts_with(prefix); ++it)
+        found.push_back(it->first);
+    return found;
+}
+
+int64_t WeightReader::count(std::string_view prefix) const {
+    int64_t highest = 0;
+    for (const std::string& name : names(prefix)) {
+        int64_t number = 0;
+        const char* first = name.data() + prefix.size();
+        const auto [end, error] = std::from_chars(first, name.data() + name.size(), number);
+        if (error == std::errc() && end != name.data() + name.size() && *end == '.')
+            highest = std::max(highest, number + 1);
+    }
+    return highest;
+}
+
+std::vector<float> WeightReader::take(const std::string& name, const std::vector<int64_t>& shape) {
+    if (seed_) return draw(name, shape);
+    constexpr size_t kMaxElements = size_t{1} << 30;
+    if (elements(shape) > kMaxElements)
+        throw Error(ErrorKind::Weights,
+                    path_ + ": " + name + " would need the absurd shape " + to_string(shape));
+    const auto it = tensors_.find(name);
+    if (it == tensors_.end()) {
+        faults_.push_back("missing " + name + " " + to_string(shape));
+        return std::vector<float>(elements(shape));
+    }
+    it->second.taken = true;
+    const bool squeezed = elements(it->second.shape) == elements(shape) && it->second.shape.size() == 2 &&
+                          shape.size() == 4 && shape[2] * shape[3] == 1;
+    if (it->second.shape != shape && !squeezed) {
+        faults_.push_back(name + " is " + to_string(it->second.shape) + ", needed " + to_string(shape));
+        return std::vector<float>(elements(shape));
+    }
+    std::vector<float> values = to_float32(*it->second.tensor);
+    // A sum is finite exactly where all values are (no float32 sum in float64 overflows).
+    double sum = 0;
+    for (const float v : values) sum += v;
+    if (!std::isfinite(sum)) nonfinite_.push_back(name);
+    return it->second.hwio ? from_hwio(values, shape) : values;
+}
+
+void WeightReader::finish(bool allow_nonfinite) {
+    std::vector<std::string> extra;
+    for (const auto& [name, entry] : tensors_)
+        if (!entry.taken && !ends_with(name, "num_batches_tracked")) extra.push_back(name);
+    std::string message;
+    if (!faults_.empty()) message += "weights do not fit the net: " + list(faults_);
+    if (!extra.empty())
+        message += (message.empty() ? "" : "; ") + ("tensors the net does not have: " + list(extra));
+    if (!nonfinite_.empty() && !allow_nonfinite)
+        message += (message.empty() ? "" : "; ") + ("NaN or infinite values in " + list(nonfinite_)) +
+                   " (--allow-nonfinite uses them all the same)";
+    if (!message.empty()) throw Error(ErrorKind::Weights, path_ + ": " + message);
+}
+
+// The generator of the golden recipe weights: splitmix64 counted from a hash of the name, uniform values.
+std::vector<float> WeightReader::draw(const std::string& name, const std::vector<int64_t>& shape) const {
+    uint64_t key = 0xcbf29ce484222325ull;
+    for (const char c : name) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+    key ^= *seed_ * 0xD1342543DE82EF95ull;
+    double mean = 0, sd = 0;
+    if (shape.size() > 1) {
+        sd = std::sqrt(2.0 * static_cast<double>(shape[0]) / static_cast<double>(elements(shape)));
+    } else if (ends_with(name, "running_var") || ends_with(name, ".weight")) {
+        mean = 1;
+        sd = 0.1;
+    } else {
+        sd = 0.1;
+    }
+    std::vector<float> values(elements(shape));
+    for (size_t i = 0; i < values.size(); ++i) {
+        uint64_t z = key + (i + 1) * 0x9E3779B97F4A7C15ull;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+        z ^= z >> 31;
+        const double u = static_cast<double>(z >> 11) * 0x1p-53;
+        values[i] = static_cast<float>(mean + sd * std::sqrt(3.0) * (2 * u - 1));
+    }
+    return values;
+}
+
+}  // namespace gs

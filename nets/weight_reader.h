@@ -1,0 +1,59 @@
+// A net's parameters by the reference's PyTorch names and shapes, whatever file they come from; keeps account
+// of what was missing, misshapen or left over. Without a file it draws them (benchmarks).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weights/weight_file.h"
+
+namespace gs {
+
+class WeightReader {
+  public:
+    // BiT's .npz names and HWIO kernels are mapped to those of the .pth.tar (scores.md section 15).
+    explicit WeightReader(const WeightFile& file);
+    // Draws every tensor that is asked for, by name and seed.
+    explicit WeightReader(uint64_t seed) : seed_(seed) {}
+
+    const std::string& path() const { return path_; }
+    bool has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
+    // Shape in PyTorch's order, or nothing.
+    std::optional<std::vector<int64_t>> shape(std::string_view name) const;
+    // Names with this prefix, sorted.
+    std::vector<std::string> names(std::string_view prefix = "") const;
+    // Highest number + 1 of PREFIX.<number>. among the names; 0 where there is none.
+    int64_t count(std::string_view prefix) const;
+
+    // float32, row-major, PyTorch's order. Where the tensor is missing or of another shape the fault is noted
+    // and zeros come back, so that one run lists all faults.
+    std::vector<float> take(const std::string& name, const std::vector<int64_t>& shape);
+    void note_fault(std::string fault) { faults_.push_back(std::move(fault)); }
+    // Throws Error(Weights) listing all faults and left-over tensors. Counters of BatchNorm are no
+    // left-overs.
+    void finish(bool allow_nonfinite);
+
+  private:
+    struct Entry {
+        const StoredTensor* tensor;
+        std::vector<int64_t> shape;
+        bool hwio;
+        bool taken = false;
+    };
+    std::string path_ = "weights";
+    std::map<std::string, Entry, std::less<>> tensors_;
+    std::optional<uint64_t> seed_;
+    std::vector<std::string> faults_, nonfinite_;
+    std::vector<float> draw(const std::string& name, const std::vector<int64_t>& shape) const;
+};
+
+// "[64, 3, 7, 7]"
+std::string to_string(const std::vector<int64_t>& shape);
+
+}  // namespace gs

@@ -1,0 +1,27 @@
+#include "passes/evidence.h"
+
+namespace gs {
+namespace {
+
+template <class Map, class Key>
+const Matrix& found(const Map& map, const Key& key) {
+    const auto it = map.find(key);
+    GS_REQUIRE(it != map.end() && "the plan did not collect what the score reads");
+    return it->second;
+}
+
+}  // namespace
+
+const Matrix& Evidence::activation(const TapReduction& reduction) const {
+    return found(activations, reduction);
+}
+
+const Matrix& Evidence::gradient(const Cotangent& cotangent, const TapReduction& reduction) const {
+    return found(gradients, std::pair(cotangent, reduction));
+}
+
+const Matrix& Evidence::second(const Cotangent& cotangent, const SecondPass& pass) const {
+    return found(second_logits, std::pair(cotangent, pass));
+}
+
+}  // namespace gs

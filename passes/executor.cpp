@@ -1,0 +1,76 @@
+#include "passes/executor.h"
+
+#include <algorithm>
+
+namespace gs {
+namespace {
+
+FuseOptions fuse_options(const Request& request, bool enabled) {
+    FuseOptions options{.enabled = enabled, .keep_apart = {}};
+    for (const TapReduction& wanted : request.activations) options.keep_apart.insert(wanted.tap);
+    return options;
+}
+
+}  // namespace
+
+Executor::Executor(Backend& backend, const Net& net, Request request, const ExecutorOptions& options)
+    : backend_(backend),
+      request_(std::move(request)),
+      options_(options),
+      net_(fuse(net, fuse_options(request_, options.fuse))) {}
+
+const Plan& Executor::plan(int64_t height, int64_t width) {
+    const auto key = std::pair(height, width);
+    if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
+    int64_t batch = options_.micro_batch;
+    if (batch <= 0) {
+        const size_t one = plan_passes(backend_, net_, request_, height, width, 1).arena_bytes;
+        batch = std::clamp<int64_t>(static_cast<int64_t>(options_.cache_bytes / one), 1,
+                                    options_.max_micro_batch);
+    }
+    Plan plan = plan_passes(backend_, net_, request_, height, width, batch);
+    if (plan.arena_bytes > arena_.bytes()) {
+        arena_ = Buffer();  // the old one first: never both at once
+        arena_ = backend_.allocate(plan.arena_bytes);
+    }
+    // Images without a fixed size could come in thousands of sizes; a plan is cheap to make again.
+    constexpr size_t kMaxPlans = 64;
+    if (plans_.size() >= kMaxPlans) plans_.clear();
+    return plans_.emplace(key, std::move(plan)).first->second;
+}
+
+void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n,
+                               Evidence& evidence) {
+    const StepContext at{backend_, plan, arena_, n};
+    backend_.upload(pixels, at.view(plan.input));
+    for (const Step& step : plan.steps) step.run(at);
+    for (const Output& output : plan.outputs) {
+        const View from = at.rows(output.buffer, output.copy);
+        Matrix& to = output.target(evidence);
+        const int64_t columns = from.shape.per_sample();
+        GS_REQUIRE(to.rows == 0 || to.cols == columns);
+        to.cols = columns;
+        to.rows += n;
+        const size_t before = to.values.size();
+        to.values.resize(before + static_cast<size_t>(from.shape.size()));
+        backend_.download(from, std::span(to.values).subspan(before));
+    }
+    backend_.synchronize();
+    evidence.samples += n;
+}
+
+Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width) {
+    const Plan& plan = this->plan(height, width);
+    const int64_t image = plan.image.per_sample();
+    GS_REQUIRE(static_cast<int64_t>(pixels.size()) == n * image);
+    Evidence evidence;
+    for (int64_t first = 0; first < n; first += plan.max_batch) {
+        const int64_t count = std::min(plan.max_batch, n - first);
+        run_micro_batch(
+            plan, pixels.subspan(static_cast<size_t>(first * image), static_cast<size_t>(count * image)),
+            count, evidence);
+    }
+    return evidence;
+}
+
+}  // namespace gs

@@ -1,0 +1,156 @@
+#include "passes/planner.h"
+
+#include <algorithm>
+
+namespace gs {
+
+View StepContext::view(BufferId id) const {
+    return rows(id, 0, plan.buffers[static_cast<size_t>(id)].copies);
+}
+
+View StepContext::rows(BufferId id, int first, int count) const {
+    const PlannedBuffer& buffer = plan.buffers[static_cast<size_t>(id)];
+    const View all = arena.view(buffer.shape.with_n(samples * buffer.copies), buffer.offset, buffer.dtype);
+    return all.samples(first * samples, count * samples);
+}
+
+double Plan::flops(Step::Phase phase) const {
+    double sum = 0;
+    for (const Step& step : steps)
+        if (step.phase == phase) sum += step.flops;
+    return sum;
+}
+
+namespace {
+
+std::vector<Shape> infer_shapes(const Net& net, const Shape& image) {
+    std::vector<Shape> shapes{image};
+    for (const Node& node : net.nodes) {
+        std::vector<Shape> inputs;
+        for (const ValueId input : node.inputs) inputs.push_back(shapes[static_cast<size_t>(input)]);
+        const bool fits =
+            std::all_of(inputs.begin(), inputs.end(), [](const Shape& s) { return s.size() > 0; });
+        try {
+            GS_REQUIRE(fits);
+            shapes.push_back(node.layer->output_shape(inputs));
+        } catch (const Error&) {
+            throw Error(ErrorKind::Data, "images of " + std::to_string(image.w) + "x" +
+                                             std::to_string(image.h) + " do not fit " + net.name + " (at " +
+                                             node.layer->kind() + " " + node.name +
+                                             "); choose another --resize or --crop");
+        }
+    }
+    return shapes;
+}
+
+}  // namespace
+
+PlanWriter::PlanWriter(Backend& backend, const Net& net, int64_t height, int64_t width, int64_t max_batch)
+    : backend_(backend), net_(net), shapes_(infer_shapes(net, {1, height, width, 3})) {
+    plan_.image = shapes_[0];
+    plan_.max_batch = max_batch;
+}
+
+double PlanWriter::flops(int node) const {
+    const Node& n = net_.nodes[static_cast<size_t>(node)];
+    std::vector<Shape> inputs;
+    for (const ValueId input : n.inputs) inputs.push_back(shape(input));
+    return n.layer->flops(inputs);
+}
+
+BufferId PlanWriter::new_buffer(const Shape& shape, DType dtype, int copies) {
+    GS_REQUIRE(shape.n == 1);
+    plan_.buffers.push_back({.shape = shape, .dtype = dtype, .copies = copies});
+    return static_cast<BufferId>(plan_.buffers.size()) - 1;
+}
+
+void PlanWriter::touch(BufferId id, int step) {
+    PlannedBuffer& buffer = plan_.buffers[static_cast<size_t>(id)];
+    if (buffer.first < 0) buffer.first = step;
+    buffer.last = step;
+}
+
+void PlanWriter::add_step(Step step) {
+    const auto index = static_cast<int>(plan_.steps.size());
+    for (const BufferId id : step.reads) touch(id, index);
+    for (const BufferId id : step.writes) touch(id, index);
+    plan_.steps.push_back(std::move(step));
+}
+
+void PlanWriter::add_output(BufferId buffer, int copy, std::function<Matrix&(Evidence&)> target) {
+    plan_.outputs.push_back({.buffer = buffer, .copy = copy, .target = std::move(target)});
+}
+
+size_t PlanWriter::add_constant(std::span<const float> values) {
+    plan_.constants.push_back(backend_.upload(values));
+    return plan_.constants.size() - 1;
+}
+
+Plan PlanWriter::finish(BufferId input) {
+    plan_.input = input;
+    const auto end = static_cast<int>(plan_.steps.size());
+    plan_.buffers[static_cast<size_t>(input)].first = 0;  // written before the first step
+    for (const Output& output : plan_.outputs) touch(output.buffer, end);
+    plan_.arena_bytes = place_buffers(plan_.buffers, plan_.max_batch);
+    return std::move(plan_);
+}
+
+namespace {
+
+void emit_second_passes(PlanWriter& plan, const BackwardGroup& group, BufferId image, BufferId gradient) {
+    for (size_t k = 0; k < group.passes.size(); ++k) {
+        const Backward& pass = group.passes[k];
+        for (const SecondPass& second : pass.second) {
+            std::vector<float> step(3, second.epsilon);
+            for (size_t c = 0; c < second.scale.size(); ++c) step[c] /= second.scale[c];
+            const size_t constant = plan.add_constant(step);
+            const BufferId changed = plan.new_buffer(plan.shape(0));
+            plan.add_step({.phase = Step::Phase::Second,
+                           .what = "sign step",
+                           .reads = {image, gradient},
+                           .writes = {changed},
+                           .run = [=](const StepContext& at) {
+                               at.backend.sign_step(at.view(image), at.rows(gradient, static_cast<int>(k)),
+                                                    at.plan.constants[constant].view({1, 1, 1, 3}),
+                                                    at.view(changed));
+                           }});
+            const ForwardBuffers forward = emit_forward(plan, changed, {}, Step::Phase::Second);
+            plan.add_output(forward.values.back(), 0,
+                            [key = std::pair(pass.cotangent, second)](Evidence& e) -> Matrix& {
+                                return e.second_logits[key];
+                            });
+        }
+    }
+}
+
+bool has_second_pass(const BackwardGroup& group) {
+    return std::any_of(group.passes.begin(), group.passes.end(),
+                       [](const Backward& b) { return !b.second.empty(); });
+}
+
+}  // namespace
+
+Plan plan_passes(Backend& backend, const Net& net, const Request& request, int64_t height, int64_t width,
+                 int64_t max_batch) {
+    PlanWriter plan(backend, net, height, width, max_batch);
+    const BackwardGroup group = analyse_backwards(net, request.backwards);
+    ForwardNeeds needs{
+        .values = {net.features(), net.logits()}, .states = {}, .activations = request.activations};
+    add_backward_needs(net, group, needs);
+    if (has_second_pass(group)) needs.values.insert(0);
+
+    const BufferId image = plan.new_buffer(plan.shape(0));
+    const ForwardBuffers forward = emit_forward(plan, image, needs, Step::Phase::Forward);
+    const auto buffer_of = [&](ValueId value) { return forward.values[static_cast<size_t>(value)]; };
+    if (request.logits)
+        plan.add_output(buffer_of(net.logits()), 0, [](Evidence& e) -> Matrix& { return e.logits; });
+    if (request.features)
+        plan.add_output(buffer_of(net.features()), 0, [](Evidence& e) -> Matrix& { return e.features; });
+    if (!group.passes.empty()) {
+        const BufferId gradient = emit_backward(plan, group, forward);
+        emit_second_passes(plan, group, image, gradient);
+    }
+    return plan.finish(image);
+}
+
+}  // namespace gs

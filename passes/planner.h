@@ -1,0 +1,67 @@
+// The planner's parts, private to passes/: forward steps, backward steps, and what they share.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "passes/plan.h"
+
+namespace gs {
+
+// Appends steps and buffers to a plan and keeps their lifetimes.
+class PlanWriter {
+  public:
+    PlanWriter(Backend& backend, const Net& net, int64_t height, int64_t width, int64_t max_batch);
+
+    Backend& backend() { return backend_; }
+    const Net& net() const { return net_; }
+    const Shape& shape(ValueId value) const { return shapes_[static_cast<size_t>(value)]; }  // n = 1
+    double flops(int node) const;
+
+    BufferId new_buffer(const Shape& shape, DType dtype = DType::F32, int copies = 1);
+    int copies(BufferId id) const { return plan_.buffers[static_cast<size_t>(id)].copies; }
+    void add_step(Step step);
+    void add_output(BufferId buffer, int copy, std::function<Matrix&(Evidence&)> target);
+    size_t add_constant(std::span<const float> values);  // index into Plan::constants
+    void add_summary(BackwardSummary summary) { plan_.backwards.push_back(std::move(summary)); }
+    Plan finish(BufferId input);
+
+  private:
+    Backend& backend_;
+    const Net& net_;
+    std::vector<Shape> shapes_;
+    Plan plan_;
+    void touch(BufferId id, int step);
+};
+
+// The buffers of one forward pass. -1 where a value or a state is not kept anywhere.
+struct ForwardBuffers {
+    std::vector<BufferId> values;  // by ValueId
+    std::vector<BufferId> states;  // by node
+};
+
+// What later steps will read of a forward pass, and what it reduces on its way.
+struct ForwardNeeds {
+    std::set<ValueId> values;  // must survive (not be overwritten in place)
+    std::set<int> states;      // nodes
+    std::vector<TapReduction> activations;
+};
+
+// Emits the forward pass from `image` to the logits.
+ForwardBuffers emit_forward(PlanWriter& plan, BufferId image, const ForwardNeeds& needs, Step::Phase phase);
+
+// Cotangents that are back-propagated together, deepest first, and how far each value's gradient is needed.
+struct BackwardGroup {
+    std::vector<Backward> passes;  // stacked in this order
+    std::vector<int> active;       // by ValueId: how many leading cotangents need its gradient; 0: none
+};
+BackwardGroup analyse_backwards(const Net& net, std::vector<Backward> passes);
+
+// What the backward steps of a group read of the forward pass.
+void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs);
+
+// Emits the backward pass of a group; returns the buffer of the gradient at the image, or -1.
+BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward);
+
+}  // namespace gs

@@ -1,0 +1,313 @@
+#include <algorithm>
+#include <numeric>
+
+#include "passes/planner.h"
+
+namespace gs {
+namespace {
+
+// needed[v]: the gradient at value v is wanted, or leads to one that is.
+std::vector<bool> needed_values(const Net& net, const Backward& pass) {
+    std::vector<bool> needed(net.nodes.size() + 1, false);
+    for (const TapReduction& wanted : pass.gradients)
+        needed[static_cast<size_t>(net.tap(wanted.tap).value)] = true;
+    needed[0] = pass.input_gradient || !pass.second.empty();
+    for (size_t i = 0; i < net.nodes.size(); ++i)
+        for (const ValueId input : net.nodes[i].inputs)
+            if (needed[static_cast<size_t>(input)]) needed[i + 1] = true;
+    return needed;
+}
+
+}  // namespace
+
+BackwardGroup analyse_backwards(const Net& net, std::vector<Backward> passes) {
+    std::vector<std::vector<bool>> needed;
+    std::erase_if(passes, [](const Backward& pass) {
+        return pass.gradients.empty() && pass.second.empty() && !pass.input_gradient;
+    });
+    for (const Backward& pass : passes) needed.push_back(needed_values(net, pass));
+    // Deepest first: where a cotangent has no business any more, the stack's leading rows go on without it.
+    const auto depth = [&](size_t k) { return std::count(needed[k].begin(), needed[k].end(), true); };
+    std::vector<size_t> order(passes.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return depth(a) > depth(b); });
+
+    BackwardGroup group;
+    group.active.assign(net.nodes.size() + 1, 0);
+    for (size_t k = 0; k < order.size(); ++k) {
+        for (size_t v = 0; v < group.active.size(); ++v)
+            if (needed[order[k]][v]) group.active[v] = static_cast<int>(k) + 1;
+        group.passes.push_back(std::move(passes[order[k]]));
+    }
+    return group;
+}
+
+void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs) {
+    // The head's backward pass reads weights only; the walk starts at the pooled features.
+    for (int i = 0; i + 1 < net.logits(); ++i) {
+        const Node& node = net.nodes[static_cast<size_t>(i)];
+        if (group.active[static_cast<size_t>(i) + 1] == 0) continue;
+        const BackwardReads reads = node.layer->backward_reads(node.activation);
+        if (reads.input) needs.values.insert(node.inputs[0]);
+        if (reads.output) needs.values.insert(i + 1);
+        if (reads.state) needs.states.insert(i);
+    }
+}
+
+namespace {
+
+class BackwardEmitter {
+  public:
+    BackwardEmitter(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward)
+        : plan_(plan), net_(plan.net()), group_(group), forward_(forward), terms_(net_.nodes.size() + 1) {}
+
+    BufferId run() {
+        summarise();
+        emit_seeds();
+        for (int i = net_.features() - 1; i >= 0; --i) emit_node(i);
+        if (active(0) == 0) return -1;
+        const BufferId gradient = join(0, Activation::None, -1, {});
+        for (size_t k = 0; k < group_.passes.size(); ++k)
+            if (group_.passes[k].input_gradient)
+                plan_.add_output(gradient, static_cast<int>(k),
+                                 [c = group_.passes[k].cotangent](Evidence& e) -> Matrix& {
+                                     return e.input_gradients[c];
+                                 });
+        return gradient;
+    }
+
+  private:
+    struct Sink {
+        Reduction reduction;
+        BufferId out;
+    };
+
+    PlanWriter& plan_;
+    const Net& net_;
+    const BackwardGroup& group_;
+    const ForwardBuffers& forward_;
+    std::vector<std::vector<BufferId>>
+        terms_;  // contributions to each value's gradient that are there so far
+
+    int active(ValueId value) const { return group_.active[static_cast<size_t>(value)]; }
+    std::vector<BufferId>& terms(ValueId value) { return terms_[static_cast<size_t>(value)]; }
+
+    // Whether another value's gradient still holds this buffer (residual adds hand one buffer to both
+    // branches).
+    bool shared(BufferId id) const {
+        return std::any_of(terms_.begin(), terms_.end(), [&](const std::vector<BufferId>& t) {
+            return std::find(t.begin(), t.end(), id) != t.end();
+        });
+    }
+
+    // A term (already taken off its value) that may be written over, or a new buffer.
+    BufferId reuse_or_new(std::span<const BufferId> candidates, ValueId value) {
+        for (const BufferId id : candidates)
+            if (!shared(id)) return id;
+        return plan_.new_buffer(plan_.shape(value), DType::F32, active(value));
+    }
+
+    // Fresh sinks for the reductions asked for at `value`, and their way to the evidence.
+    std::vector<Sink> sinks(ValueId value, bool before_activation) {
+        std::vector<Sink> made;
+        for (size_t k = 0; k < group_.passes.size(); ++k) {
+            for (const TapReduction& wanted : group_.passes[k].gradients) {
+                const Tap& tap = net_.tap(wanted.tap);
+                if (tap.value != value || tap.before_activation != before_activation) continue;
+                auto same = std::find_if(made.begin(), made.end(),
+                                         [&](const Sink& s) { return s.reduction == wanted.reduction; });
+                if (same == made.end()) {
+                    made.push_back({wanted.reduction, plan_.new_buffer({1, 1, 1, plan_.shape(value).c},
+                                                                       DType::F32, active(value))});
+                    same = made.end() - 1;
+                }
+                plan_.add_output(same->out, static_cast<int>(k),
+                                 [key = std::pair(group_.passes[k].cotangent, wanted)](
+                                     Evidence& e) -> Matrix& { return e.gradients[key]; });
+            }
+        }
+        return made;
+    }
+
+    static std::vector<TapSink> views(const std::vector<Sink>& sinks, const StepContext& at) {
+        std::vector<TapSink> result;
+        for (const Sink& sink : sinks) result.push_back({sink.reduction, at.view(sink.out)});
+        return result;
+    }
+
+    Step backward_step(std::string what, std::vector<BufferId> reads, const std::vector<Sink>& sinks) {
+        Step step{.phase = Step::Phase::Backward, .what = std::move(what), .reads = std::move(reads)};
+        for (const Sink& sink : sinks) step.writes.push_back(sink.out);
+        return step;
+    }
+
+    // The gradient at `value` (before `activation`, whose output is in y) in one buffer, reduced on the way.
+    BufferId join(ValueId value, Activation activation, BufferId y, const std::vector<Sink>& taps) {
+        const std::vector<BufferId> from = std::move(terms(value));
+        terms(value).clear();
+        GS_REQUIRE(!from.empty());
+        if (from.size() == 1 && activation == Activation::None && taps.empty()) return from[0];
+        const BufferId dx = reuse_or_new(from, value);
+        Step step = backward_step("join gradients", from, taps);
+        if (activation != Activation::None) step.reads.push_back(y);
+        step.writes.push_back(dx);
+        step.run = [=, this_active = active(value)](const StepContext& at) {
+            std::vector<View> views_of_terms;
+            for (const BufferId id : from) views_of_terms.push_back(at.rows(id, 0, this_active));
+            const std::vector<TapSink> to = views(taps, at);
+            at.backend.pointwise_backward({.terms = views_of_terms,
+                                           .activation = activation,
+                                           .y = activation != Activation::None ? at.view(y) : View{},
+                                           .dx = at.rows(dx, 0, this_active),
+                                           .sinks = to});
+        };
+        plan_.add_step(std::move(step));
+        return dx;
+    }
+
+    void emit_seeds() {
+        const int count = static_cast<int>(group_.passes.size());
+        const ValueId features = net_.features();
+        const BufferId gradient = plan_.new_buffer(plan_.shape(features), DType::F32, count);
+        const BufferId logits = forward_.values.back();
+        const Layer* head = net_.nodes.back().layer.get();
+        for (int k = 0; k < count; ++k) {
+            const Cotangent& cotangent = group_.passes[static_cast<size_t>(k)].cotangent;
+            if (cotangent.kind == Cotangent::Kind::FeatureSum) {
+                Step step = backward_step("seed: " + to_string(cotangent), {}, {});
+                step.writes = {gradient};
+                step.run = [=](const StepContext& at) { at.backend.fill(at.rows(gradient, k), 1); };
+                plan_.add_step(std::move(step));
+                continue;
+            }
+            const BufferId dz = plan_.new_buffer(plan_.shape(net_.logits()));
+            Step step = backward_step("seed and head: " + to_string(cotangent), {logits}, {});
+            step.writes = {dz, gradient};
+            step.flops = plan_.flops(net_.logits() - 1);
+            step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature](const StepContext& at) {
+                const View seeds[] = {at.view(dz)};
+                at.backend.seed_logits(seed, t, at.view(logits), seeds[0]);
+                head->backward(at.backend, {.terms = seeds, .dx = at.rows(gradient, k)});
+            };
+            plan_.add_step(std::move(step));
+        }
+        terms(features).push_back(gradient);
+    }
+
+    static Seed seed_of(Cotangent::Kind kind) {
+        switch (kind) {
+            case Cotangent::Kind::UniformCrossEntropy:
+                return Seed::UniformCrossEntropy;
+            case Cotangent::Kind::MaxLogit:
+                return Seed::MaxLogit;
+            case Cotangent::Kind::PredictedCrossEntropy:
+                return Seed::PredictedCrossEntropy;
+            case Cotangent::Kind::FeatureSum:
+                break;
+        }
+        GS_REQUIRE(!"no seed at the logits");
+        return {};
+    }
+
+    void emit_node(int index) {
+        const Node& node = net_.nodes[static_cast<size_t>(index)];
+        const ValueId value = index + 1;
+        if (active(value) == 0) return;
+        const bool fused = node.activation != Activation::None;
+        if (fused)
+            if (const auto after = sinks(value, false); !after.empty())
+                terms(value).push_back(join(value, Activation::None, -1, after));
+        const std::vector<Sink> before = sinks(value, fused);
+        if (node.layer->joins_terms()) {
+            emit_joining_layer(index, before);
+            return;
+        }
+        const BufferId delta =
+            join(value, node.activation, forward_.values[static_cast<size_t>(value)], before);
+        if (node.layer->passes_gradient()) {
+            for (const ValueId input : node.inputs)
+                if (active(input) > 0) terms(input).push_back(delta);
+        } else if (active(node.inputs[0]) > 0) {
+            emit_layer(index, {delta}, -1,
+                       plan_.new_buffer(plan_.shape(node.inputs[0]), DType::F32, active(node.inputs[0])), {});
+        }
+    }
+
+    // Norms and activations sum the terms, mask, feed the sinks and add to an earlier term of dx in their own
+    // sweep.
+    void emit_joining_layer(int index, const std::vector<Sink>& taps) {
+        const Node& node = net_.nodes[static_cast<size_t>(index)];
+        const ValueId input = node.inputs[0];
+        std::vector<BufferId> from = std::move(terms(index + 1));
+        terms(index + 1).clear();
+        // The sinks want every cotangent that got here, dx only those that go on.
+        const bool narrows = active(input) < active(index + 1);
+        if (narrows && !taps.empty()) emit_layer(index, from, -1, -1, taps);
+        if (active(input) == 0) return;
+        BufferId addend = -1;
+        if (node.layer->adds_to_dx() && !terms(input).empty()) {
+            addend = terms(input).back();
+            terms(input).pop_back();
+        }
+        std::vector<BufferId> reusable = from;
+        if (addend >= 0) reusable.insert(reusable.begin(), addend);
+        const BufferId dx = reuse_or_new(reusable, input);
+        emit_layer(index, std::move(from), addend, dx, narrows ? std::vector<Sink>{} : taps);
+    }
+
+    // The layer's own backward step; pushes dx to its input's terms. dx -1: only the sinks are fed.
+    void emit_layer(int index, std::vector<BufferId> from, BufferId addend, BufferId dx,
+                    const std::vector<Sink>& taps) {
+        const Node& node = net_.nodes[static_cast<size_t>(index)];
+        const BackwardReads reads = node.layer->backward_reads(node.activation);
+        const auto saved = [](bool wanted, BufferId id) { return wanted ? id : -1; };
+        const BufferId x = saved(reads.input, forward_.values[static_cast<size_t>(node.inputs[0])]);
+        const BufferId y = saved(reads.output, forward_.values[static_cast<size_t>(index) + 1]);
+        const BufferId state = saved(reads.state, forward_.states[static_cast<size_t>(index)]);
+        const int rows = dx >= 0 ? active(node.inputs[0]) : active(index + 1);
+        Step step = backward_step("backward of " + node.layer->kind() + " " + node.name, from, taps);
+        for (const BufferId id : {x, y, state, addend})
+            if (id >= 0) step.reads.push_back(id);
+        if (dx >= 0) step.writes.push_back(dx);
+        step.flops = plan_.flops(index) * rows;
+        step.run = [=, layer = node.layer.get(), activation = node.activation](const StepContext& at) {
+            const auto view = [&](BufferId id) { return id >= 0 ? at.view(id) : View{}; };
+            const auto leading = [&](BufferId id) { return id >= 0 ? at.rows(id, 0, rows) : View{}; };
+            std::vector<View> terms_views;
+            for (const BufferId id : from) terms_views.push_back(at.rows(id, 0, rows));
+            const std::vector<TapSink> to = views(taps, at);
+            layer->backward(at.backend, {.terms = terms_views,
+                                         .x = view(x),
+                                         .y = view(y),
+                                         .state = view(state),
+                                         .activation = activation,
+                                         .addend = leading(addend),
+                                         .dx = leading(dx),
+                                         .sinks = to});
+        };
+        plan_.add_step(std::move(step));
+        if (dx >= 0) terms(node.inputs[0]).push_back(dx);
+    }
+
+    void summarise() {
+        BackwardSummary summary{
+            .cotangents = {}, .deepest = "pooled features", .nodes_of_net = net_.logits()};
+        for (const Backward& pass : group_.passes) summary.cotangents.push_back(pass.cotangent);
+        for (int i = net_.logits() - 1; i >= 0; --i) {
+            if (active(i + 1) == 0) continue;
+            ++summary.nodes;
+            const Node& node = net_.nodes[static_cast<size_t>(i)];
+            if (!node.name.empty()) summary.deepest = node.name;
+        }
+        if (active(0) > 0) summary.deepest = "image";
+        plan_.add_summary(std::move(summary));
+    }
+};
+
+}  // namespace
+
+BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward) {
+    return BackwardEmitter(plan, group, forward).run();
+}
+
+}  // namespace gs

@@ -1,0 +1,53 @@
+#include "passes/request.h"
+
+#include <algorithm>
+
+namespace gs {
+namespace {
+
+template <class T>
+void unite(std::vector<T>& into, const std::vector<T>& from) {
+    for (const T& item : from)
+        if (std::find(into.begin(), into.end(), item) == into.end()) into.push_back(item);
+}
+
+}  // namespace
+
+std::string to_string(const Cotangent& cotangent) {
+    std::string text;
+    switch (cotangent.kind) {
+        case Cotangent::Kind::FeatureSum:
+            return "sum of features";
+        case Cotangent::Kind::MaxLogit:
+            return "largest logit";
+        case Cotangent::Kind::UniformCrossEntropy:
+            text = "cross entropy to all classes";
+            break;
+        case Cotangent::Kind::PredictedCrossEntropy:
+            text = "cross entropy to the prediction";
+            break;
+    }
+    std::string t = std::to_string(cotangent.temperature);
+    t.erase(t.find_last_not_of('0') + 1);
+    if (t.back() == '.') t.pop_back();
+    return text + ", T " + t;
+}
+
+void Request::merge(const Request& other) {
+    logits = logits || other.logits;
+    features = features || other.features;
+    unite(activations, other.activations);
+    for (const Backward& backward : other.backwards) {
+        const auto same = std::find_if(backwards.begin(), backwards.end(),
+                                       [&](const Backward& b) { return b.cotangent == backward.cotangent; });
+        if (same == backwards.end()) {
+            backwards.push_back(backward);
+            continue;
+        }
+        unite(same->gradients, backward.gradients);
+        unite(same->second, backward.second);
+        same->input_gradient = same->input_gradient || backward.input_gradient;
+    }
+}
+
+}  // namespace gs
