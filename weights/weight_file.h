@@ -24,15 +24,15 @@ size_t bytes_per_element(StoredType type);
 struct StoredTensor {
     std::string name;
     StoredType type = StoredType::F32;
-    std::vector<int64_t> shape;           // empty: a scalar
-    std::vector<int64_t> strides;         // in elements; empty: contiguous
-    std::span<const std::byte> storage;   // from the tensor's first element on; bounds were checked when read
-    int64_t elements() const;
+    std::vector<int64_t> shape;          // empty: a scalar
+    std::vector<int64_t> strides;        // in elements; empty: contiguous
+    std::span<const std::byte> storage;  // from the tensor's first element on; bounds were checked when read
+    int64_t elements() const;            // at most the elements of its storage: no view repeats what it shows
     bool is_floating() const;
 };
 
-// Row-major float32 copy of a floating tensor (f16, bf16, f32, f64; strides resolved). Throws Error(Weights) for
-// integer tensors.
+// Row-major float32 copy of a floating tensor (f16, bf16, f32, f64; strides resolved). Throws Error(Weights)
+// for integer tensors.
 std::vector<float> to_float32(const StoredTensor& tensor);
 
 class WeightFile {
@@ -41,13 +41,14 @@ class WeightFile {
     std::string format;                           // "safetensors", "npz", "pytorch-zip", "pytorch-legacy"
     std::vector<StoredTensor> tensors;            // in file order, wrappers taken off, names unique
     std::map<std::string, std::string> metadata;  // safetensors' __metadata__
-    std::vector<std::string> notices;             // for the user: "prefix 'module.' removed from 161 names" …
+    std::vector<std::string> notices;  // for the user: "prefix 'module.' removed from 161 names" …
 
     const StoredTensor* find(std::string_view name) const;
     // SHA-256 of the file's bytes: computed on first use (170 MB take about 0.1 s), then kept.
     const std::string& sha256() const;
 
-    std::shared_ptr<const void> owner;  // keeps mapped or unpacked bytes alive; the file may be moved and copied
+    std::span<const std::byte> bytes;   // the whole file
+    std::shared_ptr<const void> owner;  // keeps mapped or unpacked bytes alive; this object may be copied
 
   private:
     mutable std::shared_ptr<std::string> sha256_;
@@ -59,13 +60,18 @@ struct ReadLimits {
     size_t max_tensors = 100'000;
 };
 
-// Reads any supported file; the format is told by content, never by the extension. Throws Error(Weights), one line
-// "PATH: what is wrong; what to do", for anything that is not a well-formed file of a supported format.
+// Reads any supported file; the format is told by content, never by the extension. Throws Error(Weights), one
+// line "PATH: what is wrong; what to do", for anything that is not a well-formed file of a supported format.
 // `module.` prefixes and wrappers ("state_dict", "model", "net", …) are taken off with a notice; entries of a
 // checkpoint that are no tensors (epoch, optimiser …) are left out with a notice.
 WeightFile read_weights(const std::filesystem::path& path, const ReadLimits& limits = {});
 
-// Writes safetensors (float32 unless the tensor is stored otherwise; contiguous; names sorted as given), atomically.
+// The same for bytes in memory, which must outlive the result; `name` is the path in messages.
+WeightFile read_weights_from_memory(std::span<const std::byte> bytes, const std::string& name,
+                                    const ReadLimits& limits = {});
+
+// Writes safetensors (contiguous, in the order given), atomically. Names must differ; bytes must be what type
+// and shape say. Throws Error(Weights) for names the format cannot hold, Error(Internal) where writing fails.
 struct NamedTensor {
     std::string name;
     StoredType type = StoredType::F32;
