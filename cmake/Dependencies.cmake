@@ -5,6 +5,7 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)
 find_package(JPEG REQUIRED)             # libjpeg-turbo's libjpeg API
 pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
+find_package(ZLIB REQUIRED)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(MATIO REQUIRED IMPORTED_TARGET matio)
 find_package(nlohmann_json REQUIRED)
