@@ -1,0 +1,104 @@
+// A run as plain data: what ran, on which sets, what came out. Everything a report, a table or results.json
+// shows.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "metrics/metrics.h"
+
+namespace gs {
+
+struct RunInfo {
+    std::string gradscore_version;
+    std::string command;      // the command line, as typed
+    std::string net, family;  // "mobilenet-v2", "mobilenet_v2"
+    std::optional<int64_t> classes;
+    std::string weights_path, weights_sha256, weights_format;
+    std::string preprocess;  // as printed: "resize 256, crop 224, mean …"
+    std::string device, precision;
+    int64_t threads = 0, batch = 0;
+    uint64_t seed = 0;
+    std::optional<int64_t> limit;  // images a set; results with a limit are not comparable
+    std::string started;           // UTC, ISO 8601: "2026-11-21T08:27:17Z"
+    double wall_seconds = 0, images_per_second = 0;
+    std::map<std::string, std::string> libraries;  // name -> version
+    std::vector<std::string> notices;
+};
+
+enum class SetRole { Id, Ood };
+std::string_view to_string(SetRole role);  // "id", "ood"
+
+struct SetFailure {
+    std::string path, reason;
+};
+
+struct SetInfo {
+    std::string name;         // NAME of NAME=KIND:PATH
+    std::string description;  // "folder:/data/dtd"
+    SetRole role = SetRole::Ood;
+    int64_t total = 0, scored = 0,
+            excluded = 0;  // images; total = scored + excluded unless the run was interrupted
+    bool labelled = false;
+    std::optional<double> accuracy;  // of the scored images with a label, a fraction
+    std::string digest;              // of the set's contents
+    std::vector<SetFailure> failures;
+};
+
+struct MethodInfo {
+    std::string name;                            // as written: "odin:temperature=1000", unique in a run
+    std::map<std::string, std::string> options;  // all of them, with defaults filled in
+};
+
+// Metrics of one method: on one OOD set, or the mean over all of them (counts are then sums).
+struct MethodMetrics {
+    std::string method, ood;  // ood is empty in averages
+    DetectionMetrics metrics;
+};
+
+// Something that makes a figure doubtful, with its likely cause. `kind` is stable: "accuracy-near-chance",
+// "auroc-one", "auroc-half", "constant-scores", "fpr-zero", "nan-scores", "few-images", "no-scores".
+struct Warning {
+    std::string kind, method, set;  // method and set are empty where they do not apply
+    std::string message;            // one line
+};
+
+struct Results {
+    RunInfo run;
+    std::vector<SetInfo> sets;  // the ID set first
+    std::vector<MethodInfo> methods;
+    std::vector<MethodMetrics>
+        metrics;  // method by method, in each the sets in order; empty without OOD sets
+    std::vector<MethodMetrics> averages;  // one a method; empty without OOD sets
+    std::vector<Warning> warnings;
+
+    bool comparable() const { return !run.limit.has_value(); }
+    const SetInfo& id_set() const;  // the only set with role Id
+    // Null where there is none.
+    const MethodMetrics* find(std::string_view method, std::string_view ood) const;
+    const MethodMetrics* find_average(std::string_view method) const;
+};
+
+// One figure of DetectionMetrics under its name in results.json.
+struct MetricField {
+    std::string_view name;
+    double DetectionMetrics::*value;
+};
+std::span<const MetricField> metric_fields();
+
+// A set and its scores, [method][scored image], higher means more in-distribution.
+struct ScoredSet {
+    SetInfo info;
+    std::vector<std::vector<double>> scores;
+};
+
+// Metrics of every method on every OOD set, their averages, and warnings. A figure that is NaN on one set is
+// NaN in the average. Throws Error(Usage) for a name given twice and for anything but one ID set.
+Results summarise(RunInfo run, std::vector<MethodInfo> methods, std::span<const ScoredSet> sets);
+
+}  // namespace gs

@@ -1,0 +1,87 @@
+#include "report/table_parts.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/error.h"
+#include "core/printable.h"
+#include "report/text.h"
+
+namespace gs {
+namespace {
+
+// Ties as printed are all best: a difference nobody sees is none.
+void mark_best(ColumnGroup& group) {
+    if (group.rows.size() < 2) return;
+    for (size_t f = 0; f < kFigures.size(); ++f) {
+        const auto value = [&](const auto& row) {
+            if (row[f].text == "n/a") return -1.0;
+            double shown = 0;
+            std::from_chars(row[f].text.data(), row[f].text.data() + row[f].text.size(), shown);
+            return kFigures[f].lower_is_better ? 100 - shown : shown;
+        };
+        double best = 0;
+        for (const auto& row : group.rows) best = std::max(best, value(row));
+        for (auto& row : group.rows) row[f].best = value(row) == best;
+    }
+}
+
+ColumnGroup make_group(const std::string& name, const std::vector<const MethodMetrics*>& methods) {
+    ColumnGroup group{printable(name), {}};
+    for (const MethodMetrics* m : methods) {
+        auto& row = group.rows.emplace_back();
+        for (size_t f = 0; f < kFigures.size(); ++f) row[f].text = percent(m->metrics.*kFigures[f].value);
+    }
+    mark_best(group);
+    return group;
+}
+
+}  // namespace
+
+std::vector<ColumnGroup> column_groups(const Results& results) {
+    std::vector<ColumnGroup> groups;
+    const auto add = [&](const std::string& name, auto find) {
+        std::vector<const MethodMetrics*> methods;
+        for (const MethodInfo& m : results.methods) {
+            methods.push_back(find(m.name));
+            GS_REQUIRE(methods.back() != nullptr);
+        }
+        groups.push_back(make_group(name, methods));
+    };
+    for (const SetInfo& set : results.sets)
+        if (set.role == SetRole::Ood)
+            add(set.name, [&](const std::string& method) { return results.find(method, set.name); });
+    if (groups.size() > 1)
+        add("Average", [&](const std::string& method) { return results.find_average(method); });
+    return groups;
+}
+
+std::vector<std::vector<ColumnGroup>> in_blocks(std::vector<ColumnGroup> groups, size_t most) {
+    const size_t blocks = (groups.size() + most - 1) / most;
+    std::vector<std::vector<ColumnGroup>> result(blocks);
+    size_t next = 0;
+    for (size_t b = 0; b < blocks; ++b) {
+        const size_t count = groups.size() / blocks + (b < groups.size() % blocks ? 1 : 0);
+        for (size_t k = 0; k < count; ++k) result[b].push_back(std::move(groups[next++]));
+    }
+    return result;
+}
+
+std::string image_counts(const SetInfo& set) {
+    const std::string unit = set.total == 1 ? " image" : " images";
+    if (set.scored == set.total) return grouped(set.total) + unit;
+    std::string text = grouped(set.scored) + " of " + grouped(set.total) + unit;
+    if (set.excluded > 0) text += ", " + grouped(set.excluded) + " excluded";
+    return text;
+}
+
+std::string title(const Results& results) {
+    return printable(results.run.net) + " on " + printable(results.id_set().name);
+}
+
+std::string not_comparable(const Results& results) {
+    if (results.comparable()) return "";
+    return "at most " + grouped(*results.run.limit) + " images of each set were scored (--limit)";
+}
+
+}  // namespace gs

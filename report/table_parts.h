@@ -1,0 +1,47 @@
+// What the terminal's table and the Markdown page share: the figures as text, in groups of columns.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/results.h"
+
+namespace gs {
+
+struct Figure {
+    std::string_view name;
+    double DetectionMetrics::*value;
+    bool lower_is_better;
+};
+inline constexpr std::array<Figure, 3> kFigures{{{"FPR95", &DetectionMetrics::fpr95_closest, true},
+                                                 {"AUROC", &DetectionMetrics::auroc, false},
+                                                 {"AUPR-in", &DetectionMetrics::aupr_in, false}}};
+
+struct Cell {
+    std::string text;   // percent
+    bool best = false;  // of its column, as printed; never where there is one method
+};
+
+// An OOD set, or the average: [method][figure].
+struct ColumnGroup {
+    std::string name;
+    std::vector<std::array<Cell, kFigures.size()>> rows;
+};
+
+// All OOD sets in order, then "Average" where there is more than one.
+std::vector<ColumnGroup> column_groups(const Results& results);
+
+// The groups in blocks of at most `most`, as even as can be: 7 by 3 are 3, 2, 2.
+std::vector<std::vector<ColumnGroup>> in_blocks(std::vector<ColumnGroup> groups, size_t most);
+
+// "260 images", "148 of 150 images, 2 excluded".
+std::string image_counts(const SetInfo& set);
+
+std::string title(const Results& results);  // "mobilenet-v2 on imagenet-sample"
+inline constexpr std::string_view kConventions =
+    "ID is the positive class; FPR95 = FPR at the ID recall closest to 95 %. Figures in percent.";
+std::string not_comparable(const Results& results);  // why; empty where it is comparable
+
+}  // namespace gs
