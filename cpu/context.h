@@ -55,12 +55,15 @@ void parallel_for(int threads, int64_t count, const Body& body) {
 struct Slabs {
     int64_t pixels, channels, slab_pixels, count;
 
-    static constexpr int64_t kFloats = 16384;  // 64 KB
+    static constexpr int64_t kFloats = 32768;  // 128 KB
     static constexpr int64_t kPixelUnroll = 4;
 
-    explicit Slabs(const Shape& shape) : Slabs(shape.pixels(), shape.c) {}
-    Slabs(int64_t pixel_count, int64_t channel_count) : pixels(pixel_count), channels(channel_count) {
-        const int64_t fit = kFloats / channels / kPixelUnroll * kPixelUnroll;
+    static constexpr int64_t kMostSummed = 256;  // pixels that a channel's float32 sum runs over
+
+    explicit Slabs(const Shape& shape) : Slabs(shape.pixels(), shape.c, kMostSummed) {}
+    Slabs(int64_t pixel_count, int64_t channel_count, int64_t most = kFloats)
+        : pixels(pixel_count), channels(channel_count) {
+        const int64_t fit = std::min(most, kFloats / channels / kPixelUnroll * kPixelUnroll);
         slab_pixels = std::clamp<int64_t>(fit, kPixelUnroll, std::max<int64_t>(pixels, kPixelUnroll));
         count = (pixels + slab_pixels - 1) / slab_pixels;
     }

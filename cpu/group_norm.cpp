@@ -30,6 +30,17 @@ void require_affine(const View& x, const GroupNormParams& params) {
                params.beta.shape == channels);
 }
 
+// In float64, four lanes: the order is fixed by `count` alone.
+double sum_of(const float* values, int64_t count) {
+    double lanes[4] = {};
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        for (int64_t l = 0; l < 4; ++l) lanes[l] += static_cast<double>(values[i + l]);
+    }
+    for (; i < count; ++i) lanes[0] += static_cast<double>(values[i]);
+    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
 // Moments of every group of one slab in two passes over it, the second from cache. `sum` holds the channels'
 // sums on entry; `first` and `second` are scratch, [c] each.
 void slab_moments(const Kernels& kernels, const float* x, int64_t pixels, int64_t c, int64_t groups,
@@ -37,18 +48,12 @@ void slab_moments(const Kernels& kernels, const float* x, int64_t pixels, int64_
     const int64_t width = c / groups;
     const double count = static_cast<double>(pixels * width);
     for (int64_t g = 0; g < groups; ++g) {
-        double total = 0.0;
-        for (int64_t i = 0; i < width; ++i) total += static_cast<double>(sum[g * width + i]);
-        const float center = static_cast<float>(total / count);
-        for (int64_t i = 0; i < width; ++i) sum[g * width + i] = center;
+        const float center = static_cast<float>(sum_of(sum + g * width, width) / count);
+        std::fill(sum + g * width, sum + (g + 1) * width, center);
     }
     kernels.centered_moments(x, pixels, c, sum, first, second);
     for (int64_t g = 0; g < groups; ++g) {
-        double d = 0.0, d2 = 0.0;
-        for (int64_t i = 0; i < width; ++i) {
-            d += static_cast<double>(first[g * width + i]);
-            d2 += static_cast<double>(second[g * width + i]);
-        }
+        const double d = sum_of(first + g * width, width), d2 = sum_of(second + g * width, width);
         // d is what rounding the centre left over: tiny against d2, so nothing cancels.
         const double mean = static_cast<double>(sum[g * width]) + d / count;
         out[g] = {count, mean, std::max(d2 - d * d / count, 0.0)};
@@ -180,14 +185,15 @@ void CpuBackend::group_norm(View x, View stats, const GroupNormParams& params, A
 }
 
 void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) {
-    const Shape shape = args.dx.shape;
+    const TermPointers terms(args.terms);
+    const Shape shape = terms.shape();
     const int64_t samples = args.x.shape.n, c = shape.c;
+    GS_REQUIRE(!args.dx || args.dx.shape == shape);
     require_norm(args.x, params, args.stats);
     require_affine(args.x, params);
     GS_REQUIRE(args.x.shape == shape.with_n(samples) &&
                (samples > 0 ? shape.n % samples == 0 : shape.n == 0));
     GS_REQUIRE(!args.addend || args.addend.shape == shape);
-    const TermPointers terms(args.terms, shape);
     const Slabs slabs(shape);
     const Coefficients coefficients(*context_, args.stats, params);
     const SinkSums sinks(context_->sinks, args.sinks, shape, slabs);
@@ -217,7 +223,12 @@ void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupN
                                 {f, f + c, f + 2 * c}, args.addend ? args.addend.f32() + at : nullptr,
                                 args.dx.f32() + at);
     };
-    two_sweeps(context_->threads, shape.n, slabs.count, first, combine, second);
+    const auto sinks_only = [](int64_t, int64_t) {};
+    if (args.dx) {
+        two_sweeps(context_->threads, shape.n, slabs.count, first, combine, second);
+    } else {
+        two_sweeps(context_->threads, shape.n, slabs.count, first, combine, sinks_only);
+    }
 }
 
 }  // namespace gs::cpu

@@ -61,8 +61,9 @@ void CpuBackend::sign_step(View x, View g, View step, View out) {
 }
 
 void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
-    const Shape shape = args.dx.shape;
-    const TermPointers terms(args.terms, shape);
+    const TermPointers terms(args.terms);
+    const Shape shape = terms.shape();
+    GS_REQUIRE(!args.dx || args.dx.shape == shape);
     const bool masked = args.activation != Activation::None;
     if (masked) GS_REQUIRE(args.y && args.y.shape == shape.with_n(args.y.shape.n));
     const int64_t samples = masked ? args.y.shape.n : shape.n;
@@ -79,7 +80,7 @@ void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
             terms.at(at), slabs.size(slab), shape.c, args.activation,
             masked ? args.y.f32() + row % samples * shape.per_sample() + inside : nullptr,
             args.scale ? args.scale.f32() : nullptr, args.addend ? args.addend.f32() + at : nullptr,
-            args.dx.f32() + at, sums.slab(row, slab));
+            args.dx ? args.dx.f32() + at : nullptr, sums.slab(row, slab));
     });
     each(shape.n, [&](int64_t row) { sums.write(row); });
 }

@@ -2,10 +2,11 @@
 
 namespace gs::cpu {
 
-TermPointers::TermPointers(std::span<const View> terms, const Shape& rows) {
+TermPointers::TermPointers(std::span<const View> terms) {
     GS_REQUIRE(!terms.empty() && terms.size() <= kMost);
+    shape_ = terms.front().shape;
     for (const View& term : terms) {
-        GS_REQUIRE(term.shape == rows);
+        GS_REQUIRE(term.shape == shape_);
         pointers_[static_cast<size_t>(count_++)] = term.f32();
     }
 }

@@ -10,16 +10,18 @@
 
 namespace gs::cpu {
 
-// Plain pointers to the terms of a gradient, which all have the shape `rows`.
+// Plain pointers to the terms of a gradient, which all have one shape.
 class TermPointers {
   public:
-    TermPointers(std::span<const View> terms, const Shape& rows);
+    explicit TermPointers(std::span<const View> terms);
+    const Shape& shape() const { return shape_; }
     GradientTerms at(int64_t offset) const { return {pointers_.data(), count_, offset}; }
 
   private:
     static constexpr size_t kMost = 16;
     std::array<const float*, kMost> pointers_{};
     int64_t count_ = 0;
+    Shape shape_;
 };
 
 // Per-channel sums and counts of every (row, slab), and their reduction into the sinks. A kernel fills

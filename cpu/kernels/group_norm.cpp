@@ -5,13 +5,17 @@ namespace gs::cpu::GS_ISA {
 namespace {
 
 // The one expression of the norm's output: forward stores it, backward takes its mask from it.
+GS_INLINE Vec normalized(Vec centered, Vec scale, Vec shift) {
+    return centered * scale + shift;
+}
+
 template <class Lanes>
 GS_INLINE Vec normalized(Vec centered, const NormCoefficients& norm, int64_t i, const Lanes& lanes) {
-    return centered * lanes.load(norm.scale + i) + lanes.load(norm.shift + i);
+    return normalized(centered, lanes.load(norm.scale + i), lanes.load(norm.shift + i));
 }
 
 // Pixels are taken four at a time: a quarter of the accumulator traffic, and a tree on top of the chain.
-constexpr int64_t kPixels = 4;
+constexpr int kPixels = 4;
 
 template <class Value>
 GS_INLINE Vec sum_of_four(const Value& value) {
@@ -83,23 +87,50 @@ void normalize(const float* x, int64_t pixels, int64_t c, const NormCoefficients
     });
 }
 
+namespace {
+
+// The sums of kCount pixels from `row` on, added to the channels' totals.
+template <Activation kActivation, int kCount, class Lanes>
+GS_INLINE void add_backward_sums(const GradientTerms& dy, const float* x, int64_t row, int64_t c, int64_t i,
+                                 const NormCoefficients& norm, const NormBackwardSums& sums,
+                                 const Lanes& lanes) {
+    Vec g[kCount], g_x[kCount], count[kCount];
+    const Vec mean = lanes.load(norm.mean + i), scale = lanes.load(norm.scale + i),
+              shift = lanes.load(norm.shift + i);
+    for (int q = 0; q < kCount; ++q) {
+        const int64_t at = row + q * c + i;
+        const Vec centered = lanes.load(x + at) - mean;
+        g[q] = keep(sum_of_terms(dy, at, lanes), open<kActivation>(normalized(centered, scale, shift)));
+        g_x[q] = g[q] * centered;
+        count[q] = ones(g[q] != splat(0.0f));
+    }
+    const auto add = [&](float* total, const Vec(&v)[kCount]) __attribute__((always_inline)) {
+        Vec sum = v[0];
+        if constexpr (kCount == 4) sum = (v[0] + v[1]) + (v[2] + v[3]);
+        lanes.store(total + i, lanes.load(total + i) + sum);
+    };
+    add(sums.g, g);
+    add(sums.g_x, g_x);
+    if (sums.nonzero) add(sums.nonzero, count);
+}
+
+}  // namespace
+
 void norm_backward_sums(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
                         const NormCoefficients& norm, Activation activation, const NormBackwardSums& sums) {
     clear(sums.g, c);
     clear(sums.g_x, c);
     if (sums.nonzero) clear(sums.nonzero, c);
     with_activation(activation, [&](auto tag) {
-        for (int64_t p = 0; p < pixels; ++p) {
-            const int64_t row = p * c;
+        int64_t p = 0;
+        for (; p + kPixels <= pixels; p += kPixels) {
             for_lanes(c, [&](int64_t i, auto lanes) {
-                const Vec centered = lanes.load(x + row + i) - lanes.load(norm.mean + i);
-                const Vec g = keep(sum_of_terms(dy, row + i, lanes),
-                                   open<tag.value>(normalized(centered, norm, i, lanes)));
-                lanes.store(sums.g + i, lanes.load(sums.g + i) + g);
-                lanes.store(sums.g_x + i, lanes.load(sums.g_x + i) + g * centered);
-                if (sums.nonzero) {
-                    lanes.store(sums.nonzero + i, lanes.load(sums.nonzero + i) + ones(g != splat(0.0f)));
-                }
+                add_backward_sums<tag.value, kPixels>(dy, x, p * c, c, i, norm, sums, lanes);
+            });
+        }
+        for (; p < pixels; ++p) {
+            for_lanes(c, [&](int64_t i, auto lanes) {
+                add_backward_sums<tag.value, 1>(dy, x, p * c, c, i, norm, sums, lanes);
             });
         }
     });

@@ -81,7 +81,7 @@ struct Kernels {
     void (*activate)(const float* x, int64_t count, Activation activation, float* y);
     void (*add)(const float* a, const float* b, int64_t count, Activation activation, float* y);
     void (*sign_step)(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y);
-    // y and addend may be null with activation None; dx may be any of the terms.
+    // y and addend may be null with activation None; dx may be any of the terms, or null.
     void (*pointwise_backward)(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
                                const float* y, const float* scale, const float* addend, float* dx,
                                const ChannelSums& sums);

@@ -40,42 +40,84 @@ void sign_step(const float* x, const float* g, int64_t pixels, int64_t c, const 
     }
 }
 
+namespace {
+
+struct PointwiseBackwardSlab {
+    const GradientTerms& dy;
+    const float *y, *scale, *addend;
+    float* dx;
+    const ChannelSums& sums;
+};
+
+// kCount pixels, c floats apart, from `row` on.
+template <Activation kActivation, int kCount, class Lanes>
+GS_INLINE void step_back(const PointwiseBackwardSlab& slab, int64_t row, int64_t c, int64_t i,
+                         const Lanes& lanes) {
+    Vec sum{}, count{};
+    for (int q = 0; q < kCount; ++q) {
+        const int64_t at = row + q * c + i;
+        Vec g = sum_of_terms(slab.dy, at, lanes);
+        if constexpr (kActivation != Activation::None)
+            g = keep(g, open<kActivation>(lanes.load(slab.y + at)));
+        sum += g;
+        count += ones(g != splat(0.0f));
+        if (!slab.dx) continue;
+        if (slab.scale) g *= lanes.load(slab.scale + i);
+        if (slab.addend) g += lanes.load(slab.addend + at);
+        lanes.store(slab.dx + at, g);
+    }
+    const ChannelSums& total = slab.sums;
+    if (total.sum) lanes.store(total.sum + i, lanes.load(total.sum + i) + sum);
+    if (total.nonzero) lanes.store(total.nonzero + i, lanes.load(total.nonzero + i) + count);
+}
+
+}  // namespace
+
 void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
                         const float* y, const float* scale, const float* addend, float* dx,
                         const ChannelSums& sums) {
     if (sums.sum) clear(sums.sum, c);
     if (sums.nonzero) clear(sums.nonzero, c);
+    const PointwiseBackwardSlab slab{dy, y, scale, addend, dx, sums};
     with_activation(activation, [&](auto tag) {
-        for (int64_t p = 0; p < pixels; ++p) {
-            const int64_t row = p * c;
-            for_lanes(c, [&](int64_t i, auto lanes) {
-                Vec g = sum_of_terms(dy, row + i, lanes);
-                if constexpr (tag.value != Activation::None) {
-                    g = keep(g, open<tag.value>(lanes.load(y + row + i)));
-                }
-                if (sums.sum) lanes.store(sums.sum + i, lanes.load(sums.sum + i) + g);
-                if (sums.nonzero) {
-                    lanes.store(sums.nonzero + i, lanes.load(sums.nonzero + i) + ones(g != splat(0.0f)));
-                }
-                if (scale) g *= lanes.load(scale + i);
-                if (addend) g += lanes.load(addend + row + i);
-                lanes.store(dx + row + i, g);
-            });
+        int64_t p = 0;
+        for (; p + 4 <= pixels; p += 4) {
+            for_lanes(c, [&](int64_t i, auto lanes) { step_back<tag.value, 4>(slab, p * c, c, i, lanes); });
+        }
+        for (; p < pixels; ++p) {
+            for_lanes(c, [&](int64_t i, auto lanes) { step_back<tag.value, 1>(slab, p * c, c, i, lanes); });
         }
     });
 }
 
+namespace {
+
+// kCount pixels from x on, added to the channels' totals.
+template <int kCount, class Lanes>
+GS_INLINE void add_sums(const float* x, int64_t pitch, int64_t i, const ChannelSums& sums,
+                        const Lanes& lanes) {
+    Vec sum = lanes.load(x + i), count = ones(sum != splat(0.0f));
+    if constexpr (kCount == 4) {
+        const Vec b = lanes.load(x + pitch + i), c = lanes.load(x + 2 * pitch + i),
+                  d = lanes.load(x + 3 * pitch + i);
+        sum = (sum + b) + (c + d);
+        count += ones(b != splat(0.0f)) + (ones(c != splat(0.0f)) + ones(d != splat(0.0f)));
+    }
+    if (sums.sum) lanes.store(sums.sum + i, lanes.load(sums.sum + i) + sum);
+    if (sums.nonzero) lanes.store(sums.nonzero + i, lanes.load(sums.nonzero + i) + count);
+}
+
+}  // namespace
+
 void channel_sums(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums) {
     if (sums.sum) clear(sums.sum, c);
     if (sums.nonzero) clear(sums.nonzero, c);
-    for (int64_t p = 0; p < pixels; ++p, x += pitch) {
-        for_lanes(c, [&](int64_t i, auto lanes) {
-            const Vec v = lanes.load(x + i);
-            if (sums.sum) lanes.store(sums.sum + i, lanes.load(sums.sum + i) + v);
-            if (sums.nonzero) {
-                lanes.store(sums.nonzero + i, lanes.load(sums.nonzero + i) + ones(v != splat(0.0f)));
-            }
-        });
+    int64_t p = 0;
+    for (; p + 4 <= pixels; p += 4) {
+        for_lanes(c, [&](int64_t i, auto lanes) { add_sums<4>(x + p * pitch, pitch, i, sums, lanes); });
+    }
+    for (; p < pixels; ++p) {
+        for_lanes(c, [&](int64_t i, auto lanes) { add_sums<1>(x + p * pitch, pitch, i, sums, lanes); });
     }
 }
 
