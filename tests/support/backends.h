@@ -1,0 +1,71 @@
+// The backends that the operation tests run on.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace gs::test {
+
+struct BackendUnderTest {
+    std::string name;  // "cpu", "cpu-onednn"; later "cuda"
+    std::function<std::unique_ptr<Backend>(int threads)> make;
+    std::shared_ptr<Backend> backend;  // one thread
+};
+
+inline std::unique_ptr<Backend> make_cpu_backend_with(int threads, bool use_onednn) {
+    CpuOptions options;
+    options.threads = threads;
+    options.use_onednn = use_onednn;
+    return make_cpu_backend(options);
+}
+
+// GRADSCORE_EXPECT=cuda,cpu-onednn makes the presence of these a promise: a run that lacks one fails.
+inline void require_expected(const std::vector<BackendUnderTest>& present) {
+    const char* expected = std::getenv("GRADSCORE_EXPECT");
+    std::istringstream names(expected ? expected : "");
+    for (std::string name; std::getline(names, name, ',');)
+        if (std::none_of(present.begin(), present.end(), [&](const auto& b) { return b.name == name; }))
+            throw std::runtime_error("GRADSCORE_EXPECT promises the backend '" + name +
+                                     "', which is not in this build or on this machine");
+}
+
+// Made once, printed once. Throws where GRADSCORE_EXPECT is not met, which fails every test.
+inline const std::vector<BackendUnderTest>& backends_under_test() {
+    static const std::vector<BackendUnderTest> backends = [] {
+        std::vector<BackendUnderTest> list;
+        list.push_back({"cpu", [](int threads) { return make_cpu_backend_with(threads, false); }, nullptr});
+#ifdef GRADSCORE_HAS_ONEDNN
+        list.push_back(
+            {"cpu-onednn", [](int threads) { return make_cpu_backend_with(threads, true); }, nullptr});
+#endif
+        for (BackendUnderTest& b : list) {
+            b.backend = b.make(1);
+            std::printf("[ backend  ] %s: %s\n", b.name.c_str(), b.backend->description().c_str());
+        }
+        require_expected(list);
+        return list;
+    }();
+    return backends;
+}
+
+// Runs `test(backend)` on every backend, its name in the trace of a failure.
+template <class F>
+void on_every_backend(const F& test) {
+    for (const BackendUnderTest& b : backends_under_test()) {
+        SCOPED_TRACE("backend " + b.name);
+        test(*b.backend);
+    }
+}
+
+}  // namespace gs::test
