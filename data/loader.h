@@ -33,7 +33,7 @@ struct LoaderOptions {
     int64_t first = 0;  // index range of the set
     int64_t last = -1;  // one past; -1: the set's size
     bool digests = false;
-    DecodeLimits limits;
+    DecodeLimits limits{};
 };
 
 class Loader {
