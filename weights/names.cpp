@@ -59,17 +59,20 @@ void check_tensors(const Input& input, const WeightFile& file) {
 
 int64_t checked_elements(const Input& input, const std::string& tensor, std::span<const int64_t> shape,
                          StoredType type) {
-    int64_t elements = 1;
-    bool overflow = false;
+    int64_t elements = 1;  // of the sizes that are not zero: what strides multiply must not overflow either
+    bool overflow = false, empty = false;
     for (const int64_t size : shape) {
         if (size < 0) input.fail("tensor '" + printable(tensor) + "' has a negative size");
-        overflow = __builtin_mul_overflow(elements, size, &elements) || overflow;
+        if (size == 0)
+            empty = true;
+        else
+            overflow = __builtin_mul_overflow(elements, size, &elements) || overflow;
     }
     int64_t bytes = 0;
     overflow =
         __builtin_mul_overflow(elements, static_cast<int64_t>(bytes_per_element(type)), &bytes) || overflow;
     if (overflow) input.fail("the shape of tensor '" + printable(tensor) + "' overflows 64 bits");
-    return elements;
+    return empty ? 0 : elements;
 }
 
 std::string name_list(std::span<const std::string> names, size_t most) {

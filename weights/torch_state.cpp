@@ -106,17 +106,18 @@ std::vector<std::string> keys_of(const Items& items) {
 
 void add_notices(const Search& search, const Candidate& best, std::vector<std::string> left_out,
                  WeightFile& file) {
+    std::unordered_set<std::string_view> looked_into;
+    for (const Candidate& candidate : search.found()) looked_into.insert(candidate.path);
     if (!best.path.empty()) {
         file.notices.push_back("weights taken from '" + best.path + "'");
-        const Candidate& top = search.found().front();
-        const std::string first = best.path.substr(0, best.path.find('.'));
-        for (std::string& key : keys_of(top.items))
-            if (key != first) left_out.push_back(std::move(key));
+        for (std::string& key : keys_of(search.found().front().items))
+            if (!looked_into.contains(key)) left_out.push_back(std::move(key));
     }
     if (!left_out.empty()) file.notices.push_back("left out (no weights): " + name_list(left_out));
     for (const Candidate& other : search.found())
-        if (&other != &best && other.tensors == best.tensors)
-            file.notices.push_back("'" + other.path + "' holds as many tensors and was not read");
+        if (&other != &best && other.tensors > 0)
+            file.notices.push_back("'" + other.path + "' holds " + std::to_string(other.tensors) +
+                                   " tensors and was not read");
 }
 
 }  // namespace
