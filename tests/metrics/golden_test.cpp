@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "core/files.h"
 #include "metrics/metrics.h"
+#include "tests/support/shared_dir.h"
+#include "weights/weight_file.h"
 
 namespace gs {
 namespace {
@@ -68,23 +69,21 @@ TEST(MetricsGolden, OwnCasesMeetEveryConvention) {
     }
 }
 
-// A safetensors file of one-dimensional F64 arrays: 8 bytes of header length, JSON, data.
-std::vector<double> f64_tensor(const std::vector<std::byte>& file, const std::string& name) {
-    uint64_t header_bytes = 0;
-    std::memcpy(&header_bytes, file.data(), 8);
-    const auto* text = reinterpret_cast<const char*>(file.data()) + 8;
-    const Json entry = Json::parse(text, text + header_bytes).at(name);
-    EXPECT_EQ(entry.at("dtype"), "F64");
-    const auto begin = entry.at("data_offsets").at(0).get<size_t>();
-    std::vector<double> values(entry.at("shape").at(0).get<size_t>());
-    std::memcpy(values.data(), file.data() + 8 + header_bytes + begin, values.size() * sizeof(double));
+std::vector<double> f64_tensor(const WeightFile& file, const std::string& name) {
+    const StoredTensor* tensor = file.find(name);
+    if (tensor == nullptr || tensor->type != StoredType::F64 || !tensor->strides.empty()) {
+        ADD_FAILURE() << file.path << ": " << name << " is no contiguous F64 tensor";
+        return {};
+    }
+    std::vector<double> values(size_t(tensor->elements()));
+    std::memcpy(values.data(), tensor->storage.data(), values.size() * sizeof(double));
     return values;
 }
 
 TEST(MetricsGolden, SharedCasesMeetEveryConvention) {
-    const fs::path folder = fs::path(GS_SOURCE_DIR) / "../shared/golden";
-    if (!fs::exists(folder / "metrics.json")) GTEST_SKIP() << "no " << folder.string();
-    const auto arrays = read_file(folder / "metrics.safetensors", ErrorKind::Data);
+    GS_SKIP_WITHOUT_SHARED();
+    const fs::path folder = *test::shared_dir() / "golden";
+    const auto arrays = read_weights(folder / "metrics.safetensors");
     const Json golden = read_json(folder / "metrics.json");
     ASSERT_EQ(golden.size(), 14u);
     for (const auto& [name, want] : golden.items()) {
@@ -97,15 +96,15 @@ TEST(MetricsGolden, SharedCasesMeetEveryConvention) {
 // Scores of real nets on real images: the published method's figures come from float64 PyTorch and
 // scikit-learn.
 TEST(MetricsGolden, SharedScoresOfRealNetsGiveTheirTables) {
-    const fs::path folder = fs::path(GS_SOURCE_DIR) / "../shared/golden/real";
-    if (!fs::exists(folder / "metrics.json")) GTEST_SKIP() << "no " << folder.string();
+    GS_SKIP_WITHOUT_SHARED();
+    const fs::path folder = *test::shared_dir() / "golden/real";
     int tables = 0;
     const Json golden = read_json(folder / "metrics.json");
     for (const auto& [net, of_net] : golden.items()) {
         const std::string id_set = net == "mobilenet_v2" ? "imagenet-sample" : "cifar10-490";
-        const auto id = read_file(folder / (net + "__" + id_set + ".safetensors"), ErrorKind::Data);
+        const auto id = read_weights(folder / (net + "__" + id_set + ".safetensors"));
         for (const auto& [set, methods] : of_net.at("ood").items()) {
-            const auto ood = read_file(folder / (net + "__" + set + ".safetensors"), ErrorKind::Data);
+            const auto ood = read_weights(folder / (net + "__" + set + ".safetensors"));
             for (const auto& [method, want] : methods.items()) {
                 SCOPED_TRACE(net + " " + set + " " + method);
                 const auto m = detection_metrics(f64_tensor(id, method), f64_tensor(ood, method));
