@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""gradscore against PyTorch, interleaved in one run.
+
+    pip install torch timm torchvision safetensors
+    make build && python bench/compare.py --gradscore build/tools/gradscore
+
+Every round runs each contestant of a case once, so that a busy moment of the machine falls on all of them alike; a
+ratio is taken within each round, and its median over the rounds is printed. The PyTorch forms (torch_peer.py) are
+servers that stay up: start-up, compilation and warm-up are not timed; nor are ours (`gradscore bench` times after
+its own warm-up). With --golden DIR each PyTorch form must meet golden scores before it is timed.
+
+Prints Markdown tables; --out writes everything as JSON too.
+"""
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+PEER = Path(__file__).resolve().parent / 'torch_peer.py'
+ODIN = 'odin:temperature=1000:epsilon=0.0014'
+
+# Case: net, then contestants. Ours are (methods, batch, images); PyTorch's are torch_peer.py's arguments. Images of a
+# repetition are few, a second or some: more rounds see more of the machine than longer ones do.
+CASES = {
+    'bit-r101x1': {
+        'net': 'bit-r101x1', 'size': 480,
+        'ours': {'forward, batch 8': ('msp', 8, 8), 'gradnorm, batch 8': ('gradnorm', 8, 8)},
+        'torch': {
+            'gradnorm-best compiled, channels_last, batch 4':
+                'gradnorm-best --compile --channels-last --batch 4 --images 8',
+            'gradnorm-best compiled, channels_last, batch 8':
+                'gradnorm-best --compile --channels-last --batch 8 --images 8',
+            'forward eager, batch 8': 'forward --batch 8 --images 8',
+            'gradnorm published loop': 'gradnorm-reference --images 2'}},
+    'resnet34-cifar': {
+        'net': 'resnet34-cifar', 'size': 32,
+        'ours': {'forward, batch 64': ('msp', 64, 256), 'gradnorm, batch 64': ('gradnorm', 64, 256)},
+        'torch': {
+            'forward compiled, batch 64': 'forward --compile --batch 64 --images 256',
+            'forward compiled, channels_last, batch 64': 'forward --compile --channels-last --batch 64 --images 256',
+            'forward eager NCHW, batch 64': 'forward --batch 64 --images 128',
+            'forward eager channels_last, batch 64': 'forward --channels-last --batch 64 --images 128'}},
+    'resnet34-cifar-odin': {
+        'net': 'resnet34-cifar', 'size': 32,
+        'ours': {'odin, batch 64': (ODIN, 64, 128)},
+        'torch': {
+            'odin channels_last, batch 64': 'odin --channels-last --batch 64 --images 128',
+            'odin NCHW, batch 64': 'odin --batch 64 --images 128'}},
+}
+
+
+class Torch:
+    """A torch_peer.py that waits for `run`."""
+
+    def __init__(self, a, case, arguments):
+        command = [a.python, str(PEER), case['net'], *shlex.split(arguments), '--size', str(case['size']),
+                   '--threads', str(a.threads), '--serve']
+        if a.golden:
+            command += ['--golden', a.golden]
+        self.command = shlex.join(command)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''})
+        self.facts = self.read()
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f'{self.command}: ended with code {self.process.wait()}')
+        return json.loads(line)
+
+    def run(self):
+        self.process.stdin.write('run\n')
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Ours:
+    """`gradscore bench`, a new process each time."""
+
+    def __init__(self, a, case, methods, batch, images):
+        self.command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']), '--batch', str(batch),
+                        '--images', str(images), '--methods', methods, '--threads', str(a.threads), '--json']
+        self.facts = self.run()
+
+    def run(self):
+        done = subprocess.run(self.command, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise SystemExit(f'{shlex.join(self.command)}: ended with code {done.returncode}')
+        return json.loads(done.stdout)
+
+    def close(self):
+        pass
+
+
+def summary(values):
+    return {'median': statistics.median(values), 'min': min(values), 'max': max(values), 'values': values}
+
+
+def run_case(a, name):
+    case = CASES[name]
+    contestants = {}
+    try:
+        for label, arguments in case['torch'].items():
+            print(f'{name}: starting torch {label} ...', file=sys.stderr)
+            contestants[f'torch {label}'] = Torch(a, case, arguments)
+        if a.gradscore:
+            for label, arguments in case['ours'].items():
+                contestants[f'gradscore {label}'] = Ours(a, case, *arguments)
+        rates, peaks = {c: [] for c in contestants}, {c: 0 for c in contestants}
+        for index in range(a.rounds):
+            print(f'{name}: round {index + 1}/{a.rounds}', file=sys.stderr)
+            for label, contestant in contestants.items():
+                result = contestant.run()
+                rates[label].append(result['images_per_s'])
+                peaks[label] = max(peaks[label], result['peak_MiB'])
+    finally:
+        for contestant in contestants.values():
+            contestant.close()
+    ratios = {f'{ours} / {theirs}': summary([x / y for x, y in zip(rates[ours], rates[theirs])])
+              for ours in rates for theirs in rates
+              if ours != theirs and ours.startswith('gradscore') and
+              (theirs.startswith('torch') or list(rates).index(theirs) < list(rates).index(ours))}
+    return {'case': name, 'net': case['net'], 'size': case['size'],
+            'contestants': {c: {'images_per_s': summary(rates[c]), 'peak_MiB': peaks[c],
+                                'facts': contestants[c].facts} for c in contestants},
+            'ratios': ratios}
+
+
+def checked(facts):
+    found = facts.get('checked')
+    return f'{found["deviation"]:.0e} of {found["golden"]}' if found else ''
+
+
+def print_tables(result):
+    print(f'\n### {result["case"]}: {result["net"]} at {result["size"]}\n')
+    print('| contestant | images/s, median | min | max | peak MiB | golden deviation |\n|---|---|---|---|---|---|')
+    for label, c in result['contestants'].items():
+        r = c['images_per_s']
+        print(f'| {label} | {r["median"]:.3g} | {r["min"]:.3g} | {r["max"]:.3g} | {c["peak_MiB"]} '
+              f'| {checked(c["facts"])} |')
+    if result['ratios']:
+        print('\n| ratio within a round | median | min | max |\n|---|---|---|---|')
+    for label, r in result['ratios'].items():
+        print(f'| {label} | {r["median"]:.2f} | {r["min"]:.2f} | {r["max"]:.2f} |')
+
+
+def cpu_name():
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument('--gradscore', help='the gradscore program; without it only PyTorch is measured')
+    ap.add_argument('--python', default=sys.executable, help='a Python with torch, timm and torchvision')
+    ap.add_argument('--case', action='append', choices=CASES, help='default: all')
+    ap.add_argument('--golden', help='folder of golden files: check the PyTorch forms before timing them')
+    ap.add_argument('--rounds', type=int, default=7)
+    ap.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)))
+    ap.add_argument('--out', type=Path, help='write the results as JSON')
+    a = ap.parse_args()
+    results = {'cpu': cpu_name(), 'threads': a.threads, 'rounds': a.rounds, 'cases': []}
+    print(f'{results["cpu"]}, {a.threads} threads, {a.rounds} rounds')
+    for name in a.case or CASES:
+        result = run_case(a, name)
+        results['cases'].append(result)
+        print_tables(result)
+        if a.out:
+            a.out.write_text(json.dumps(results, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
