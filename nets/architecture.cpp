@@ -61,7 +61,9 @@ std::vector<InvertedResidual> published_mobilenet_blocks() {
 std::string sizes(const Architecture& a) {
     std::string text;
     for (const int64_t u : a.units) text += (text.empty() ? "" : "-") + std::to_string(u);
-    return text + " units, base " + std::to_string(a.base);
+    text += " units, base " + std::to_string(a.base);
+    if (a.widen != 1) text += ", widened by " + std::to_string(a.widen);
+    return text + (a.bottleneck && a.family != Family::ResNetV2 ? ", bottleneck" : "");
 }
 
 std::string head_of(Family family) {
@@ -112,7 +114,10 @@ std::string to_string(Family family) {
 }
 
 std::string name_of(const Architecture& a) {
-    if (a.family == Family::WideResNet)
+    const auto equal_units = [&] {
+        return std::all_of(a.units.begin(), a.units.end(), [&](int64_t u) { return u == a.units[0]; });
+    };
+    if (a.family == Family::WideResNet && a.units.size() == 3 && equal_units() && a.base == 16)
         return "wrn-" + std::to_string(6 * a.units.at(0) + 4) + "-" + std::to_string(a.widen);
     if (a.family == Family::MobileNetV2)
         return a.blocks == published_mobilenet_blocks() ? "mobilenet-v2"

@@ -1,5 +1,7 @@
 #include "nets/builder.h"
 
+#include <algorithm>
+
 #include "layers/norm.h"
 #include "layers/pointwise.h"
 #include "layers/pool.h"
@@ -42,10 +44,13 @@ ConvolutionWeights NetBuilder::take_conv(ValueId x, const std::string& name, int
 }
 
 FrozenStatistics NetBuilder::take_norm(const std::string& name, int64_t channels) {
-    return {.gamma = weights_.take(name + ".weight", {channels}),
-            .beta = weights_.take(name + ".bias", {channels}),
-            .mean = weights_.take(name + ".running_mean", {channels}),
-            .var = weights_.take(name + ".running_var", {channels})};
+    FrozenStatistics norm{.gamma = weights_.take(name + ".weight", {channels}),
+                          .beta = weights_.take(name + ".bias", {channels}),
+                          .mean = weights_.take(name + ".running_mean", {channels}),
+                          .var = weights_.take(name + ".running_var", {channels})};
+    if (std::any_of(norm.var.begin(), norm.var.end(), [](float v) { return v < 0; }))
+        weights_.note_fault(name + ".running_var has negative values");
+    return norm;
 }
 
 ValueId NetBuilder::conv_norm(ValueId x, const std::string& conv, const std::string& norm, int64_t out,
@@ -76,8 +81,8 @@ ValueId NetBuilder::group_norm(ValueId x, const std::string& name) {
     constexpr float kEps = 1e-5f;
     const int64_t c = channels(x);
     if (c % kGroups != 0)
-        throw Error(ErrorKind::Weights,
-                    name + ": " + std::to_string(c) + " channels, group norm needs a multiple of 32");
+        throw Error(ErrorKind::Weights, weights_.path() + ": " + name + " has " + std::to_string(c) +
+                                            " channels, group norm needs a multiple of 32");
     const auto gamma = weights_.take(name + ".weight", {c});
     const auto beta = weights_.take(name + ".bias", {c});
     net_.norms.push_back(name);

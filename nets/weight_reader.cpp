@@ -74,7 +74,10 @@ WeightReader::WeightReader(const WeightFile& file) : path_(file.path.string()) {
         const std::optional<std::string> bit = file.format == "npz" ? bit_name(tensor.name) : std::nullopt;
         Entry entry{&tensor, tensor.shape, bit.has_value() && tensor.shape.size() == 4};
         if (entry.hwio) entry.shape = {tensor.shape[3], tensor.shape[2], tensor.shape[0], tensor.shape[1]};
-        tensors_.emplace(bit.value_or(tensor.name), std::move(entry));
+        stored_elements_ += elements(tensor.shape);
+        const std::string name = bit.value_or(tensor.name);
+        if (!tensors_.emplace(name, std::move(entry)).second)
+            faults_.push_back("two tensors are " + name + ", the second is called " + tensor.name);
     }
 }
 
@@ -82,6 +85,12 @@ std::optional<std::vector<int64_t>> WeightReader::shape(std::string_view name) c
     const auto it = tensors_.find(name);
     if (it == tensors_.end()) return std::nullopt;
     return it->second.shape;
+}
+
+const StoredTensor& WeightReader::stored(std::string_view name) const {
+    const auto it = tensors_.find(name);
+    GS_REQUIRE(it != tensors_.end());
+    return *it->second.tensor;
 }
 
 std::vector<std::string> WeightReader::names(std::string_view prefix) const {
@@ -97,36 +106,42 @@ int64_t WeightReader::count(std::string_view prefix) const {
         int64_t number = 0;
         const char* first = name.data() + prefix.size();
         const auto [end, error] = std::from_chars(first, name.data() + name.size(), number);
+        constexpr int64_t kAbsurd = 1'000'000;  // guess_architecture() refuses far less
         if (error == std::errc() && end != name.data() + name.size() && *end == '.')
-            highest = std::max(highest, number + 1);
+            highest = std::max(highest, std::min(number, kAbsurd) + 1);
     }
     return highest;
 }
 
 std::vector<float> WeightReader::take(const std::string& name, const std::vector<int64_t>& shape) {
     if (seed_) return draw(name, shape);
-    constexpr size_t kMaxElements = size_t{1} << 30;
-    if (elements(shape) > kMaxElements)
-        throw Error(ErrorKind::Weights,
-                    path_ + ": " + name + " would need the absurd shape " + to_string(shape));
     const auto it = tensors_.find(name);
-    if (it == tensors_.end()) {
-        faults_.push_back("missing " + name + " " + to_string(shape));
-        return std::vector<float>(elements(shape));
-    }
+    if (it == tensors_.end()) return substitute("missing " + name + " " + to_string(shape), shape);
     it->second.taken = true;
-    const bool squeezed = elements(it->second.shape) == elements(shape) && it->second.shape.size() == 2 &&
-                          shape.size() == 4 && shape[2] * shape[3] == 1;
-    if (it->second.shape != shape && !squeezed) {
-        faults_.push_back(name + " is " + to_string(it->second.shape) + ", needed " + to_string(shape));
-        return std::vector<float>(elements(shape));
-    }
+    // A 1x1 kernel may be stored as the matrix it is.
+    const std::vector<int64_t>& stored = it->second.shape;
+    const bool squeezed = stored.size() == 2 && shape.size() == 4 && stored[0] == shape[0] &&
+                          stored[1] == shape[1] && shape[2] == 1 && shape[3] == 1;
+    if (stored != shape && !squeezed)
+        return substitute(name + " is " + to_string(stored) + ", needed " + to_string(shape), shape);
     std::vector<float> values = to_float32(*it->second.tensor);
     // A sum is finite exactly where all values are (no float32 sum in float64 overflows).
     double sum = 0;
     for (const float v : values) sum += v;
     if (!std::isfinite(sum)) nonfinite_.push_back(name);
     return it->second.hwio ? from_hwio(values, shape) : values;
+}
+
+// What fills in is bounded by what the file holds, or a small file could ask for any amount of memory.
+std::vector<float> WeightReader::substitute(std::string fault, const std::vector<int64_t>& shape) {
+    note_fault(std::move(fault));
+    constexpr double kSlack = 1 << 24;
+    double wanted = 1;
+    for (const int64_t d : shape) wanted *= static_cast<double>(d);
+    substituted_ += wanted;
+    if (substituted_ > static_cast<double>(stored_elements_) + kSlack)
+        throw Error(ErrorKind::Weights, path_ + ": weights do not fit the net: " + list(faults_) + " …");
+    return std::vector<float>(elements(shape));
 }
 
 void WeightReader::finish(bool allow_nonfinite) {

@@ -26,13 +26,15 @@ class WeightReader {
     bool has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
     // Shape in PyTorch's order, or nothing.
     std::optional<std::vector<int64_t>> shape(std::string_view name) const;
+    // As the file has it; `name` must be there.
+    const StoredTensor& stored(std::string_view name) const;
     // Names with this prefix, sorted.
     std::vector<std::string> names(std::string_view prefix = "") const;
     // Highest number + 1 of PREFIX.<number>. among the names; 0 where there is none.
     int64_t count(std::string_view prefix) const;
 
     // float32, row-major, PyTorch's order. Where the tensor is missing or of another shape the fault is noted
-    // and zeros come back, so that one run lists all faults.
+    // and zeros come back, so that one run lists all faults; throws where those would be many times the file.
     std::vector<float> take(const std::string& name, const std::vector<int64_t>& shape);
     void note_fault(std::string fault) { faults_.push_back(std::move(fault)); }
     // Throws Error(Weights) listing all faults and left-over tensors. Counters of BatchNorm are no
@@ -50,6 +52,9 @@ class WeightReader {
     std::map<std::string, Entry, std::less<>> tensors_;
     std::optional<uint64_t> seed_;
     std::vector<std::string> faults_, nonfinite_;
+    size_t stored_elements_ = 0;
+    double substituted_ = 0;  // elements of the zeros that came back so far
+    std::vector<float> substitute(std::string fault, const std::vector<int64_t>& shape);
     std::vector<float> draw(const std::string& name, const std::vector<int64_t>& shape) const;
 };
 

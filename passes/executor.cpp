@@ -11,11 +11,18 @@ FuseOptions fuse_options(const Request& request, bool enabled) {
     return options;
 }
 
+// Without repetitions, which would be collected twice.
+Request united(const Request& request) {
+    Request united;
+    united.merge(request);
+    return united;
+}
+
 }  // namespace
 
-Executor::Executor(Backend& backend, const Net& net, Request request, const ExecutorOptions& options)
+Executor::Executor(Backend& backend, const Net& net, const Request& request, const ExecutorOptions& options)
     : backend_(backend),
-      request_(std::move(request)),
+      request_(united(request)),
       options_(options),
       net_(fuse(net, fuse_options(request_, options.fuse))) {}
 
@@ -29,17 +36,19 @@ const Plan& Executor::plan(int64_t height, int64_t width) {
                                     options_.max_micro_batch);
     }
     Plan plan = plan_passes(backend_, net_, request_, height, width, batch);
-    if (plan.arena_bytes > arena_.bytes()) {
-        arena_ = Buffer();  // the old one first: never both at once
-        arena_ = backend_.allocate(plan.arena_bytes);
-    }
     // Images without a fixed size could come in thousands of sizes; a plan is cheap to make again.
     constexpr size_t kMaxPlans = 64;
     if (plans_.size() >= kMaxPlans) plans_.clear();
     return plans_.emplace(key, std::move(plan)).first->second;
 }
 
-void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n,
+void Executor::fit_arena(const Plan& plan) {
+    if (plan.arena_bytes <= arena_.bytes()) return;
+    arena_ = Buffer();  // the old one first: never both at once
+    arena_ = backend_.allocate(plan.arena_bytes);
+}
+
+void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,
                                Evidence& evidence) {
     const StepContext at{backend_, plan, arena_, n};
     backend_.upload(pixels, at.view(plan.input));
@@ -52,6 +61,7 @@ void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, 
         to.cols = columns;
         to.rows += n;
         const size_t before = to.values.size();
+        if (before == 0) to.values.reserve(static_cast<size_t>(samples * columns));
         to.values.resize(before + static_cast<size_t>(from.shape.size()));
         backend_.download(from, std::span(to.values).subspan(before));
     }
@@ -63,12 +73,13 @@ Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height,
     const Plan& plan = this->plan(height, width);
     const int64_t image = plan.image.per_sample();
     GS_REQUIRE(static_cast<int64_t>(pixels.size()) == n * image);
+    fit_arena(plan);
     Evidence evidence;
     for (int64_t first = 0; first < n; first += plan.max_batch) {
         const int64_t count = std::min(plan.max_batch, n - first);
         run_micro_batch(
             plan, pixels.subspan(static_cast<size_t>(first * image), static_cast<size_t>(count * image)),
-            count, evidence);
+            count, n, evidence);
     }
     return evidence;
 }

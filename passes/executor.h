@@ -23,7 +23,7 @@ struct ExecutorOptions {
 class Executor {
   public:
     // net and backend must outlive the executor.
-    Executor(Backend& backend, const Net& net, Request request, const ExecutorOptions& options = {});
+    Executor(Backend& backend, const Net& net, const Request& request, const ExecutorOptions& options = {});
 
     // pixels: [n][height][width][3] float32, normalised. Any n; images of another size get a plan of their
     // own.
@@ -41,7 +41,10 @@ class Executor {
     std::map<std::pair<int64_t, int64_t>, Plan> plans_;
     Buffer arena_;
 
-    void run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, Evidence& evidence);
+    void fit_arena(const Plan& plan);
+    // n of the run's `samples` images, appended to the evidence.
+    void run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,
+                         Evidence& evidence);
 };
 
 }  // namespace gs

@@ -1,10 +1,20 @@
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "passes/planner.h"
 
 namespace gs {
 namespace {
+
+// A gradient exists from the pooled features down: the seeds at the logits are closed forms.
+void refuse_taps_at_logits(const Net& net, const Backward& pass) {
+    for (const TapReduction& wanted : pass.gradients)
+        if (net.tap(wanted.tap).value == net.logits())
+            throw Error(ErrorKind::Usage, "layer '" + wanted.tap +
+                                              "': gradients are taken at the pooled features '" + net.pooled +
+                                              "' and before, not at the logits");
+}
 
 // needed[v]: the gradient at value v is wanted, or leads to one that is.
 std::vector<bool> needed_values(const Net& net, const Backward& pass) {
@@ -25,7 +35,10 @@ BackwardGroup analyse_backwards(const Net& net, std::vector<Backward> passes) {
     std::erase_if(passes, [](const Backward& pass) {
         return pass.gradients.empty() && pass.second.empty() && !pass.input_gradient;
     });
-    for (const Backward& pass : passes) needed.push_back(needed_values(net, pass));
+    for (const Backward& pass : passes) {
+        refuse_taps_at_logits(net, pass);
+        needed.push_back(needed_values(net, pass));
+    }
     // Deepest first: where a cotangent has no business any more, the stack's leading rows go on without it.
     const auto depth = [&](size_t k) { return std::count(needed[k].begin(), needed[k].end(), true); };
     std::vector<size_t> order(passes.size());
@@ -55,6 +68,22 @@ void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds
 }
 
 namespace {
+
+// Views made while a step runs: steps allocate nothing.
+template <class T>
+class Few {
+  public:
+    static constexpr size_t kMost = 8;  // consumers of one value, reductions at one tap: three at most today
+    void add(const T& item) {
+        GS_REQUIRE(count_ < kMost);
+        items_[count_++] = item;
+    }
+    operator std::span<const T>() const { return std::span(items_).first(count_); }
+
+  private:
+    std::array<T, kMost> items_{};
+    size_t count_ = 0;
+};
 
 class BackwardEmitter {
   public:
@@ -129,9 +158,16 @@ class BackwardEmitter {
         return made;
     }
 
-    static std::vector<TapSink> views(const std::vector<Sink>& sinks, const StepContext& at) {
-        std::vector<TapSink> result;
-        for (const Sink& sink : sinks) result.push_back({sink.reduction, at.view(sink.out)});
+    static Few<TapSink> views(const std::vector<Sink>& sinks, const StepContext& at) {
+        Few<TapSink> result;
+        for (const Sink& sink : sinks) result.add({sink.reduction, at.view(sink.out)});
+        return result;
+    }
+
+    // The leading `rows` copies of each.
+    static Few<View> views(const std::vector<BufferId>& ids, int rows, const StepContext& at) {
+        Few<View> result;
+        for (const BufferId id : ids) result.add(at.rows(id, 0, rows));
         return result;
     }
 
@@ -142,24 +178,25 @@ class BackwardEmitter {
     }
 
     // The gradient at `value` (before `activation`, whose output is in y) in one buffer, reduced on the way.
-    BufferId join(ValueId value, Activation activation, BufferId y, const std::vector<Sink>& taps) {
+    // Where it does not go on any further only the reductions are made, and -1 comes back.
+    BufferId join(ValueId value, Activation activation, BufferId y, const std::vector<Sink>& taps,
+                  bool goes_on = true) {
         const std::vector<BufferId> from = std::move(terms(value));
         terms(value).clear();
         GS_REQUIRE(!from.empty());
-        if (from.size() == 1 && activation == Activation::None && taps.empty()) return from[0];
-        const BufferId dx = reuse_or_new(from, value);
+        const bool as_it_is = from.size() == 1 && activation == Activation::None;
+        const bool writes = goes_on && !as_it_is;
+        const BufferId dx = writes ? reuse_or_new(from, value) : goes_on ? from[0] : -1;
+        if (!writes && taps.empty()) return dx;
         Step step = backward_step("join gradients", from, taps);
         if (activation != Activation::None) step.reads.push_back(y);
-        step.writes.push_back(dx);
-        step.run = [=, this_active = active(value)](const StepContext& at) {
-            std::vector<View> views_of_terms;
-            for (const BufferId id : from) views_of_terms.push_back(at.rows(id, 0, this_active));
-            const std::vector<TapSink> to = views(taps, at);
-            at.backend.pointwise_backward({.terms = views_of_terms,
+        if (writes) step.writes.push_back(dx);
+        step.run = [=, rows = active(value)](const StepContext& at) {
+            at.backend.pointwise_backward({.terms = views(from, rows, at),
                                            .activation = activation,
                                            .y = activation != Activation::None ? at.view(y) : View{},
-                                           .dx = at.rows(dx, 0, this_active),
-                                           .sinks = to});
+                                           .dx = writes ? at.rows(dx, 0, rows) : View{},
+                                           .sinks = views(taps, at)});
         };
         plan_.add_step(std::move(step));
         return dx;
@@ -222,8 +259,10 @@ class BackwardEmitter {
             emit_joining_layer(index, before);
             return;
         }
+        const bool goes_on = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                         [&](ValueId input) { return active(input) > 0; });
         const BufferId delta =
-            join(value, node.activation, forward_.values[static_cast<size_t>(value)], before);
+            join(value, node.activation, forward_.values[static_cast<size_t>(value)], before, goes_on);
         if (node.layer->passes_gradient()) {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
@@ -273,17 +312,14 @@ class BackwardEmitter {
         step.run = [=, layer = node.layer.get(), activation = node.activation](const StepContext& at) {
             const auto view = [&](BufferId id) { return id >= 0 ? at.view(id) : View{}; };
             const auto leading = [&](BufferId id) { return id >= 0 ? at.rows(id, 0, rows) : View{}; };
-            std::vector<View> terms_views;
-            for (const BufferId id : from) terms_views.push_back(at.rows(id, 0, rows));
-            const std::vector<TapSink> to = views(taps, at);
-            layer->backward(at.backend, {.terms = terms_views,
+            layer->backward(at.backend, {.terms = views(from, rows, at),
                                          .x = view(x),
                                          .y = view(y),
                                          .state = view(state),
                                          .activation = activation,
                                          .addend = leading(addend),
                                          .dx = leading(dx),
-                                         .sinks = to});
+                                         .sinks = views(taps, at)});
         };
         plan_.add_step(std::move(step));
         if (dx >= 0) terms(node.inputs[0]).push_back(dx);

@@ -38,12 +38,9 @@ void Request::merge(const Request& other) {
     features = features || other.features;
     unite(activations, other.activations);
     for (const Backward& backward : other.backwards) {
-        const auto same = std::find_if(backwards.begin(), backwards.end(),
-                                       [&](const Backward& b) { return b.cotangent == backward.cotangent; });
-        if (same == backwards.end()) {
-            backwards.push_back(backward);
-            continue;
-        }
+        auto same = std::find_if(backwards.begin(), backwards.end(),
+                                 [&](const Backward& b) { return b.cotangent == backward.cotangent; });
+        if (same == backwards.end()) same = backwards.insert(same, {.cotangent = backward.cotangent});
         unite(same->gradients, backward.gradients);
         unite(same->second, backward.second);
         same->input_gradient = same->input_gradient || backward.input_gradient;
