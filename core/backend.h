@@ -175,6 +175,9 @@ class Backend {
 struct CpuOptions {
     int threads = 0;         // 0: as many as cores this process may use
     bool use_onednn = true;  // false: the plain im2col + GEMM convolution, which needs no library
+    // Wide 3x3 convolutions of stride 1 forward by Winograd's F(4x4, 3x3): half the time, a root mean square
+    // error of about 1e-6 of the outputs' instead of 3e-7. Gradients are always direct (exact zeros).
+    bool winograd = true;
 };
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options = {});
 

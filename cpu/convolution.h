@@ -15,6 +15,14 @@ std::unique_ptr<Convolution> make_gemm_convolution(std::shared_ptr<Context> cont
                                                    std::span<const float> weights,
                                                    std::span<const float> bias);
 
+using MakeConvolution = decltype(&make_gemm_convolution);
+
+// Winograd's algorithm forward, `direct` backward: for 3x3 convolutions of stride 1 that are wide enough.
+std::unique_ptr<Convolution> make_winograd_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                                                       std::span<const float> weights,
+                                                       std::span<const float> bias, MakeConvolution direct);
+bool winograd_pays(const ConvSpec& spec);
+
 #if defined(GRADSCORE_HAS_ONEDNN)
 // oneDNN's direct convolutions; a shape for which it has only its reference code takes the plain way.
 std::unique_ptr<Convolution> make_onednn_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,

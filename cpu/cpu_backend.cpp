@@ -12,16 +12,17 @@ std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
     const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
     auto context = std::make_shared<cpu::Context>(threads, cpu::best_kernels());
 #if defined(GRADSCORE_HAS_ONEDNN)
-    return std::make_unique<cpu::CpuBackend>(std::move(context), options.use_onednn);
+    const bool use_onednn = options.use_onednn;
 #else
-    return std::make_unique<cpu::CpuBackend>(std::move(context), false);
+    const bool use_onednn = false;
 #endif
+    return std::make_unique<cpu::CpuBackend>(std::move(context), use_onednn, options.winograd);
 }
 
 namespace cpu {
 
-CpuBackend::CpuBackend(std::shared_ptr<Context> context, bool use_onednn)
-    : context_(std::move(context)), use_onednn_(use_onednn) {}
+CpuBackend::CpuBackend(std::shared_ptr<Context> context, bool use_onednn, bool winograd)
+    : context_(std::move(context)), use_onednn_(use_onednn), winograd_(winograd) {}
 
 std::string CpuBackend::description() const {
     std::string isa = kernels().isa;
@@ -31,6 +32,7 @@ std::string CpuBackend::description() const {
 #if defined(GRADSCORE_HAS_ONEDNN)
     if (use_onednn_) convolutions = "oneDNN " + onednn_version();
 #endif
+    if (winograd_) convolutions += " and Winograd";
     return "cpu: " + convolutions + ", " + isa + ", " + std::to_string(context_->threads) +
            (context_->threads == 1 ? " thread" : " threads");
 }
@@ -58,10 +60,14 @@ std::unique_ptr<Convolution> CpuBackend::make_convolution(const ConvSpec& spec,
     const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
     GS_REQUIRE(static_cast<int64_t>(weights.size()) == spec.out_channels * fan_in);
     GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
+    MakeConvolution direct = make_gemm_convolution;
 #if defined(GRADSCORE_HAS_ONEDNN)
-    if (use_onednn_) return make_onednn_convolution(context_, spec, weights, bias);
+    if (use_onednn_) direct = make_onednn_convolution;
 #endif
-    return make_gemm_convolution(context_, spec, weights, bias);
+    if (winograd_ && winograd_pays(spec)) {
+        return make_winograd_convolution(context_, spec, weights, bias, direct);
+    }
+    return direct(context_, spec, weights, bias);
 }
 
 }  // namespace cpu

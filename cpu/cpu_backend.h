@@ -11,7 +11,7 @@ namespace gs::cpu {
 
 class CpuBackend final : public Backend {
   public:
-    CpuBackend(std::shared_ptr<Context> context, bool use_onednn);
+    CpuBackend(std::shared_ptr<Context> context, bool use_onednn, bool winograd);
 
     std::string description() const override;
 
@@ -57,7 +57,7 @@ class CpuBackend final : public Backend {
     const Kernels& kernels() const { return context_->kernels; }
 
     std::shared_ptr<Context> context_;
-    bool use_onednn_;
+    bool use_onednn_, winograd_;
 };
 
 }  // namespace gs::cpu

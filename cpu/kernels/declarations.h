@@ -33,6 +33,9 @@ void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow&
                        int64_t iw, float* dx);
 
 void gemm_tile(const GemmTile& tile);
+void winograd_input(const float* const* pixels, int64_t c, float* to, int64_t pitch);
+void winograd_output(const float* from, int64_t pitch, int64_t c, const float* bias, Activation activation,
+                     float* const* pixels);
 void depthwise(const float* x, const float* weights, const float* bias, const DepthwiseShape& shape,
                int64_t oh, Activation activation, float* y);
 void depthwise_backward(const float* dy, const float* weights, const DepthwiseShape& shape, int64_t ih,

@@ -109,6 +109,11 @@ struct Kernels {
                               int64_t iw, float* dx);
 
     void (*gemm_tile)(const GemmTile& tile);
+    // One 6x6 patch (36 pixels of c channels, anywhere) to its 36 points, `pitch` apart; back from 36 points
+    // to 4x4 outputs, null where there is no such pixel. bias may be null.
+    void (*winograd_input)(const float* const* pixels, int64_t c, float* to, int64_t pitch);
+    void (*winograd_output)(const float* from, int64_t pitch, int64_t c, const float* bias,
+                            Activation activation, float* const* pixels);
     // One row of outputs (oh) of y, one row of inputs (ih) of dx; weights [kernel_h][kernel_w][c].
     void (*depthwise)(const float* x, const float* weights, const float* bias, const DepthwiseShape& shape,
                       int64_t oh, Activation activation, float* y);

@@ -25,6 +25,8 @@ Kernels table() {
             .max_pool = max_pool,
             .max_pool_backward = max_pool_backward,
             .gemm_tile = gemm_tile,
+            .winograd_input = winograd_input,
+            .winograd_output = winograd_output,
             .depthwise = depthwise,
             .depthwise_backward = depthwise_backward};
 }

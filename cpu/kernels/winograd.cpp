@@ -1,0 +1,81 @@
+// The two transforms of Winograd's F(4x4, 3x3); what they are for stands in cpu/winograd_convolution.cpp.
+#include "cpu/winograd.h"
+
+#include "cpu/kernels/declarations.h"
+#include "cpu/kernels/vector.h"
+
+namespace gs::cpu::GS_ISA {
+namespace {
+
+using namespace winograd;
+
+// out = B^T d
+GS_INLINE void input_1d(const Vec (&d)[kPatch], Vec (&out)[kPatch]) {
+    const Vec a = splat(kA), b = splat(kB), p = splat(kP), q = splat(kQ), s = splat(kP + kQ);
+    const Vec even_a = d[4] - q * d[2], odd_a = a * (d[3] - q * d[1]);
+    const Vec even_b = d[4] - p * d[2], odd_b = b * (d[3] - p * d[1]);
+    out[0] = (d[0] + d[4]) - s * d[2];
+    out[1] = even_a + odd_a;
+    out[2] = even_a - odd_a;
+    out[3] = even_b + odd_b;
+    out[4] = even_b - odd_b;
+    out[5] = (d[1] + d[5]) - s * d[3];
+}
+
+// out = A^T m
+GS_INLINE void output_1d(const Vec (&m)[kPatch], Vec (&out)[kTile]) {
+    const Vec a = splat(kA), b = splat(kB), p = splat(kP), q = splat(kQ);
+    const Vec a3 = splat(kA * kP), b3 = splat(kB * kQ);
+    const Vec sum_a = m[1] + m[2], diff_a = m[1] - m[2], sum_b = m[3] + m[4], diff_b = m[3] - m[4];
+    out[0] = m[0] + (sum_a + sum_b);
+    out[1] = a * diff_a + b * diff_b;
+    out[2] = p * sum_a + q * sum_b;
+    out[3] = (a3 * diff_a + b3 * diff_b) + m[5];
+}
+
+}  // namespace
+
+void winograd_input(const float* const* pixels, int64_t c, float* to, int64_t pitch) {
+    for_lanes(c, [&](int64_t i, auto lanes) {
+        Vec half[kPatch][kPatch];  // [column][row]
+        for (int col = 0; col < kPatch; ++col) {
+            Vec d[kPatch];
+            for (int row = 0; row < kPatch; ++row) d[row] = lanes.load(pixels[row * kPatch + col] + i);
+            input_1d(d, half[col]);
+        }
+        for (int row = 0; row < kPatch; ++row) {
+            Vec d[kPatch], out[kPatch];
+            for (int col = 0; col < kPatch; ++col) d[col] = half[col][row];
+            input_1d(d, out);
+            for (int col = 0; col < kPatch; ++col)
+                lanes.store(to + (row * kPatch + col) * pitch + i, out[col]);
+        }
+    });
+}
+
+void winograd_output(const float* from, int64_t pitch, int64_t c, const float* bias, Activation activation,
+                     float* const* pixels) {
+    with_activation(activation, [&](auto tag) {
+        for_lanes(c, [&](int64_t i, auto lanes) {
+            Vec half[kPatch][kTile];  // [column][row]
+            for (int col = 0; col < kPatch; ++col) {
+                Vec m[kPatch];
+                for (int row = 0; row < kPatch; ++row)
+                    m[row] = lanes.load(from + (row * kPatch + col) * pitch + i);
+                output_1d(m, half[col]);
+            }
+            const Vec shift = bias ? lanes.load(bias + i) : Vec{};
+            for (int row = 0; row < kTile; ++row) {
+                Vec m[kPatch], out[kTile];
+                for (int col = 0; col < kPatch; ++col) m[col] = half[col][row];
+                output_1d(m, out);
+                for (int col = 0; col < kTile; ++col) {
+                    float* pixel = pixels[row * kTile + col];
+                    if (pixel) lanes.store(pixel + i, activated<tag.value>(out[col] + shift));
+                }
+            }
+        });
+    });
+}
+
+}  // namespace gs::cpu::GS_ISA

@@ -1,0 +1,214 @@
+// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3), forward only (Lavin and Gray, arXiv:1509.09308):
+//   y = A^T [ sum over channels (G g G^T) . (B^T d B) ] A      for every 4x4 tile of y and its 6x6 patch d of
+//   x
+// The sum over channels is 36 small matrix products, one for each point of the patch, at a quarter of the
+// direct convolution's multiplications. A tile is computed alike whatever stands beside it: results depend
+// neither on the batch nor on the threads. The data gradient stays with the direct convolution, because its
+// exact zeros are counted.
+#include <array>
+#include <vector>
+
+#include "cpu/convolution.h"
+#include "cpu/winograd.h"
+
+namespace gs::cpu {
+namespace {
+
+using namespace winograd;
+
+int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// G g G^T of one filter for `kWidth` output channels at a time.
+constexpr std::array<std::array<double, 3>, kPatch> filter_transform() {
+    constexpr double a = 0.70710678118654752440, b = 1.41421356237309504880, p = 0.5, q = 2.0;
+    constexpr double at_a = 1.0 / (2 * p * (p - q)), at_b = 1.0 / (2 * q * (q - p));
+    return {{{1.0 / (p * q), 0, 0},
+             {at_a, at_a * a, at_a * p},
+             {at_a, -at_a * a, at_a * p},
+             {at_b, at_b * b, at_b * q},
+             {at_b, -at_b * b, at_b * q},
+             {0, 0, 1}}};
+}
+
+// The transformed filters, [point][panel][in channel][width]: for every point a matrix packed for gemm_tile.
+class Filters {
+  public:
+    Filters(const Context& context, const ConvSpec& spec, std::span<const float> weights)
+        : in_(spec.in_channels),
+          out_(spec.out_channels),
+          width_(context.kernels.gemm_columns),
+          panels_(div_up(out_, width_)),
+          data_(allocate_aligned(static_cast<size_t>(kPoints * panels_ * in_ * width_) * sizeof(float))) {
+        parallel_for(context.threads, panels_ * in_, [&](int64_t unit) {
+            for (int64_t l = 0; l < width_; ++l) {
+                const int64_t o = unit / in_ * width_ + l, i = unit % in_;
+                transform(o < out_ ? weights.data() + (o * in_ + i) * 9 : nullptr,
+                          at(0, unit / in_) + i * width_ + l);
+            }
+        });
+    }
+    const float* panel(int64_t point, int64_t index) const { return at(point, index); }
+
+  private:
+    float* at(int64_t point, int64_t panel) const {
+        return static_cast<float*>(data_.data()) + (point * panels_ + panel) * in_ * width_;
+    }
+    void transform(const float* g, float* to) const {
+        static constexpr auto kG = filter_transform();
+        const int64_t pitch = panels_ * in_ * width_;
+        for (size_t row = 0; row < kPatch; ++row) {
+            double half[3] = {};
+            for (size_t k = 0; g && k < 3; ++k) {
+                for (size_t j = 0; j < 3; ++j) half[j] += kG[row][k] * static_cast<double>(g[k * 3 + j]);
+            }
+            for (size_t col = 0; col < kPatch; ++col) {
+                const double u = half[0] * kG[col][0] + half[1] * kG[col][1] + half[2] * kG[col][2];
+                to[static_cast<int64_t>(row * kPatch + col) * pitch] = static_cast<float>(u);
+            }
+        }
+    }
+
+    int64_t in_, out_, width_, panels_;
+    Buffer data_;
+};
+
+// Tiles of a batch: index = (sample, row, column).
+struct Tiles {
+    Shape x, y;
+    int64_t pad, rows, columns;
+
+    Tiles(const Shape& in, const Shape& out, int64_t padding)
+        : x(in), y(out), pad(padding), rows(div_up(out.h, kTile)), columns(div_up(out.w, kTile)) {}
+    int64_t count() const { return y.n * rows * columns; }
+
+    // Where the patch's pixels stand; `zeros` where they are padding.
+    void patch(const float* data, int64_t tile, const float* zeros, const float** pixels) const {
+        const int64_t n = tile / (rows * columns);
+        const int64_t h0 = tile / columns % rows * kTile - pad, w0 = tile % columns * kTile - pad;
+        for (int64_t i = 0; i < kPoints; ++i) {
+            const int64_t h = h0 + i / kPatch, w = w0 + i % kPatch;
+            const bool inside = h >= 0 && h < x.h && w >= 0 && w < x.w;
+            pixels[i] = inside ? data + ((n * x.h + h) * x.w + w) * x.c : zeros;
+        }
+    }
+    // Where the tile's outputs go, from channel `c` on; null outside the map.
+    void outputs(float* data, int64_t tile, int64_t c, float** pixels) const {
+        const int64_t n = tile / (rows * columns);
+        const int64_t h0 = tile / columns % rows * kTile, w0 = tile % columns * kTile;
+        for (int64_t i = 0; i < kTile * kTile; ++i) {
+            const int64_t h = h0 + i / kTile, w = w0 + i % kTile;
+            pixels[i] = h < y.h && w < y.w ? data + ((n * y.h + h) * y.w + w) * y.c + c : nullptr;
+        }
+    }
+};
+
+class WinogradConvolution final : public Convolution {
+  public:
+    WinogradConvolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                        std::span<const float> weights, std::span<const float> bias, MakeConvolution direct)
+        : context_(std::move(context)),
+          spec_(spec),
+          weights_(weights.begin(), weights.end()),
+          bias_(bias.begin(), bias.end()),
+          make_direct_(direct) {}
+
+    void forward(View x, View y, Activation activation) override {
+        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        if (!filters_) filters_ = std::make_unique<Filters>(*context_, spec_, weights_);
+        const Tiles tiles(x.shape, y.shape, spec_.pad);
+        const Block block = block_for(tiles.count());
+        float* scratch = context_->convolution.get<float>(
+            static_cast<size_t>(context_->threads * block.floats() + block.channels_in));
+        float* zeros = scratch + context_->threads * block.floats();
+        std::fill(zeros, zeros + block.channels_in, 0.0f);
+        parallel_for(context_->threads, div_up(tiles.count(), block.tiles), [&](int64_t unit) {
+            const int64_t first = unit * block.tiles, count = std::min(block.tiles, tiles.count() - first);
+            float* patches = scratch + omp_get_thread_num() * block.floats();
+            for (int64_t t = 0; t < count; ++t) {
+                const float* pixels[kPoints];
+                tiles.patch(x.f32(), first + t, zeros, pixels);
+                context_->kernels.winograd_input(pixels, spec_.in_channels, patches + t * block.channels_in,
+                                                 block.tiles * block.channels_in);
+            }
+            multiply(tiles, block, patches, first, count, activation, y.f32());
+        });
+    }
+
+    void backward_data(View dy, View dx) override {
+        if (!direct_) direct_ = make_direct_(context_, spec_, weights_, bias_);
+        direct_->backward_data(dy, dx);
+    }
+
+  private:
+    // What a thread works on at a time: transformed patches [point][tile][channel] and, for one panel of
+    // output channels, products [point][tile][width].
+    struct Block {
+        int64_t tiles, channels_in, width;
+        int64_t products() const { return kPoints * tiles * channels_in; }  // offset of the products
+        int64_t floats() const { return products() + kPoints * tiles * width; }
+    };
+
+    // As many tiles as keep the patches in cache, and no fewer units than threads. Changes no result.
+    Block block_for(int64_t tiles) const {
+        constexpr int64_t kCacheFloats = 192 * 1024;
+        const int64_t rows = context_->kernels.gemm_rows;
+        const int64_t fit = kCacheFloats / (kPoints * spec_.in_channels) / rows * rows;
+        const int64_t most = std::clamp(fit, 2 * rows, 4 * rows);
+        const int64_t rounds = div_up(tiles, most * context_->threads);
+        return {div_up(tiles, rounds * context_->threads), spec_.in_channels, context_->kernels.gemm_columns};
+    }
+
+    void multiply(const Tiles& tiles, const Block& block, float* patches, int64_t first, int64_t count,
+                  Activation activation, float* y) const {
+        const Kernels& kernels = context_->kernels;
+        float* products = patches + block.products();
+        for (int64_t c = 0; c < spec_.out_channels; c += block.width) {
+            for (int64_t point = 0; point < kPoints; ++point) {
+                GemmTile tile{};
+                tile.lda = block.channels_in;
+                tile.b = filters_->panel(point, c / block.width);
+                tile.k = tile.lda;
+                tile.ldc = block.width;
+                tile.columns = block.width;
+                for (int64_t t = 0; t < count; t += kernels.gemm_rows) {
+                    tile.a = patches + (point * block.tiles + t) * block.channels_in;
+                    tile.c = products + (point * block.tiles + t) * block.width;
+                    tile.rows = std::min(kernels.gemm_rows, count - t);
+                    kernels.gemm_tile(tile);
+                }
+            }
+            for (int64_t t = 0; t < count; ++t) {
+                float* pixels[kTile * kTile];
+                tiles.outputs(y, first + t, c, pixels);
+                kernels.winograd_output(products + t * block.width, block.tiles * block.width,
+                                        std::min(block.width, spec_.out_channels - c),
+                                        bias_.empty() ? nullptr : bias_.data() + c, activation, pixels);
+            }
+        }
+    }
+
+    std::shared_ptr<Context> context_;
+    ConvSpec spec_;
+    std::vector<float> weights_, bias_;
+    std::unique_ptr<Filters> filters_;
+    MakeConvolution make_direct_;
+    std::unique_ptr<Convolution> direct_;
+};
+
+}  // namespace
+
+bool winograd_pays(const ConvSpec& spec) {
+    constexpr int64_t kFewest = 64;  // channels; below, the transforms cost what the products save
+    return spec.kernel_h == 3 && spec.kernel_w == 3 && spec.stride == 1 && spec.groups == 1 &&
+           spec.in_channels >= kFewest && spec.out_channels >= kFewest;
+}
+
+std::unique_ptr<Convolution> make_winograd_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                                                       std::span<const float> weights,
+                                                       std::span<const float> bias, MakeConvolution direct) {
+    return std::make_unique<WinogradConvolution>(std::move(context), spec, weights, bias, direct);
+}
+
+}  // namespace gs::cpu
