@@ -134,4 +134,22 @@ inline std::string zip(const std::vector<ZipItem>& items) {
     return file + directory + end;
 }
 
+// ---- what a fuzzer cannot guess (lengths, checksums), put around what it can ----
+
+inline std::string header_and_data(const std::string& text) {
+    const size_t header = text.find_last_of('}') + 1;  // npos + 1 is 0
+    return safetensors(text.substr(0, header), text.substr(header));
+}
+inline std::string torch_zip_around(const std::string& pickle) {
+    return zip(
+        {{"a/data.pkl", pickle}, {"a/data/0", std::string(64, '\1')}, {"a/data/1", std::string(32, '\2')}});
+}
+inline std::string legacy_around(const std::string& pickle) {
+    using namespace std::string_literals;
+    std::string file = legacy("", {});
+    const std::string object = "\x80\x02."s, none = "\x80\x02](e."s;
+    file.resize(file.size() - object.size() - none.size());
+    return file + pickle + "\x80\x02](" + text("0") + "e." + raw<int64_t>(16) + std::string(64, '\1');
+}
+
 }  // namespace gs::testing_weights

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes the small checkpoints in files/ with the libraries that users save theirs with, and files/expected.json:
-for each file its tensors (name, type, shape, SHA-256 of the float32 values in row-major order).
+for each file its tensors (name, type, shape, SHA-256 of the float32 values in row-major order). Also the seeds of the
+fuzz targets, in ../fuzz/corpus.
 
     python3 tests/weights/make_files.py        (needs torch, numpy, safetensors)
 """
@@ -8,8 +9,11 @@ for each file its tensors (name, type, shape, SHA-256 of the float32 values in r
 import argparse
 import collections
 import hashlib
+import io
 import json
 import pathlib
+import pickle
+import zipfile
 
 import numpy as np
 import safetensors.torch
@@ -84,6 +88,35 @@ def checkpoint():
     return content, {k.removeprefix("module."): v for k, v in state.items()}
 
 
+def fuzz_seeds():
+    """Small starting points for tests/fuzz: whole files, and the parts that the targets put into files themselves."""
+    def write(target, name, content):
+        folder = HERE.parents[1] / "fuzz" / "corpus" / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    for name in ("types.safetensors", "views_zip.pth", "views_legacy.th", "arrays.npz", "arrays_compressed.npz"):
+        write("weights", name, (HERE / name).read_bytes())
+    for name in ("types_zip", "views_zip", "checkpoint_zip", "parameters", "ema", "uint16"):
+        file = next(path for path in HERE.glob(name + ".*"))
+        with zipfile.ZipFile(file) as archive:
+            pickled = archive.read(next(n for n in archive.namelist() if n.endswith("/data.pkl")))
+        write("torch", name + ".pkl", pickled)
+    nested = {"text": "caf\u00e9", "list": [1, -2, 3.5, None, True, 2**70], "bytes": b"\x00\xff", "set": {1, 2}}
+    for protocol in range(6):
+        write("pickle", f"protocol{protocol}.pkl", pickle.dumps(nested, protocol))
+        write("pickle", f"object{protocol}.pkl",
+              pickle.dumps(collections.OrderedDict(a=np.float64(1), b=argparse.Namespace(c=(1, 2))), protocol))
+    text = (HERE / "types.safetensors").read_bytes()
+    write("safetensors", "types", text[8:])
+    write("safetensors", "small", b'{"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}12345678')
+    for name, array in (("f4", values(2, 3).numpy()), ("fortran", np.asfortranarray(values(2, 3, 2).numpy())),
+                        ("big_endian", values(3).numpy().astype(">f8")), ("scalar", np.int16(3))):
+        stream = io.BytesIO()
+        np.save(stream, array)
+        write("npy", name + ".npy", stream.getvalue())
+
+
 def main():
     HERE.mkdir(exist_ok=True)
     for legacy in (False, True):
@@ -129,6 +162,7 @@ def main():
     safetensors.torch.save_file(tensors, HERE / "types.safetensors", metadata={"made by": "make_files.py"})
     note("types.safetensors", tensors)
     (HERE / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    fuzz_seeds()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "core/files.h"
 #include "tests/weights/checks.h"
@@ -12,31 +13,44 @@ namespace {
 
 using testing_weights::error_of;
 
-std::vector<std::filesystem::path> seeds() {
-    std::vector<std::filesystem::path> paths;
-    const std::filesystem::path root = GS_SOURCE_DIR;
-    for (const char* folder : {"tests/weights/files", "tests/fuzz/corpus/weights"}) {
-        if (!std::filesystem::exists(root / folder)) continue;
-        for (const auto& entry : std::filesystem::directory_iterator(root / folder))
-            if (entry.is_regular_file() && entry.path().extension() != ".json") paths.push_back(entry.path());
-    }
-    std::sort(paths.begin(), paths.end());
-    return paths;
+// Files are read as they are; the seeds of fuzz_safetensors and fuzz_torch are the middle part of one.
+struct Seed {
+    std::filesystem::path path;
+    std::function<std::string(const std::string&)> whole;
+};
+void PrintTo(const Seed& seed, std::ostream* stream) {
+    *stream << seed.path;
 }
 
-class Mutations : public ::testing::TestWithParam<std::filesystem::path> {
+std::vector<Seed> seeds() {
+    const auto same = [](const std::string& text) { return text; };
+    const Seed folders[] = {{"tests/weights/files", same},
+                            {"tests/fuzz/corpus/weights", same},
+                            {"tests/fuzz/corpus/safetensors", testing_weights::header_and_data},
+                            {"tests/fuzz/corpus/torch", testing_weights::torch_zip_around},
+                            {"tests/fuzz/corpus/torch", testing_weights::legacy_around}};
+    std::vector<Seed> found;
+    for (const Seed& folder : folders)
+        for (const auto& entry : std::filesystem::directory_iterator(GS_SOURCE_DIR / folder.path))
+            if (entry.path().extension() != ".json") found.push_back({entry.path(), folder.whole});
+    return found;
+}
+
+class Mutations : public ::testing::TestWithParam<Seed> {
   protected:
-    std::string text() const {
-        const std::vector<std::byte> bytes = read_file(GetParam(), ErrorKind::Internal);
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    void SetUp() override {
+        const std::vector<std::byte> bytes = read_file(GetParam().path, ErrorKind::Internal);
+        part_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
+    std::string whole(const std::string& part) const { return GetParam().whole(part); }
+    std::string part_;
 };
 
 TEST_P(Mutations, CutAnywhere) {
-    const std::string good = text();
-    const bool loads = error_of(good) == "no error";
-    for (size_t length = 0; length < good.size(); ++length) {
-        const std::string error = error_of(good.substr(0, length));
+    const std::string file = whole(part_);
+    const bool loads = error_of(file) == "no error";
+    for (size_t length = 0; length < file.size(); ++length) {
+        const std::string error = error_of(file.substr(0, length));
         if (loads) {
             ASSERT_NE(error, "no error") << "cut to " << length << " bytes";
         }
@@ -44,20 +58,19 @@ TEST_P(Mutations, CutAnywhere) {
 }
 
 TEST_P(Mutations, BytesChanged) {
-    const std::string good = text();
-    for (size_t i = 0; i < good.size(); ++i)
+    for (size_t i = 0; i < part_.size(); ++i)
         for (const int flip : {0x01, 0x80, 0xFF}) {
-            std::string changed = good;
+            std::string changed = part_;
             changed[i] = static_cast<char>(changed[i] ^ flip);
-            error_of(changed);
+            error_of(whole(changed));
         }
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Mutations, ::testing::ValuesIn(seeds()), [](const auto& param) {
-    std::string name = param.param.filename().string();
+    std::string name = param.param.path.filename().string();
     std::replace_if(
         name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
-    return name;
+    return name + "_" + std::to_string(param.index);
 });
 
 }  // namespace

@@ -1,0 +1,13 @@
+// Any bytes as a weight file of any format.
+#include <cstddef>
+#include <cstdint>
+
+#include "tests/fuzz/read_anything.h"
+#include "weights/weight_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    using namespace gs::testing_weights;
+    const std::string text(reinterpret_cast<const char*>(data), size);
+    read_anything(text);
+    return 0;
+}
