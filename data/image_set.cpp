@@ -79,7 +79,7 @@ std::string default_name(const SetSource& source, std::string_view kind) {
 }  // namespace
 
 RawInput ImageSet::raw(int64_t, std::span<const std::byte>) const {
-    GS_REQUIRE(!"a set of images, not of arrays");
+    GS_REQUIRE(is_raw());  // and those that are override this
     return {};
 }
 

@@ -1,0 +1,11 @@
+// Image sets of kind cifar10: refused with an Error, or every item can be read.
+#include <cstddef>
+#include <cstdint>
+
+#include "data/image_set.h"
+#include "tests/fuzz/image_set_target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    gs::test::open_and_read("cifar10", {data, size}, "");
+    return 0;
+}
