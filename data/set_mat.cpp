@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "data/mat_check.h"
 #include "data/sets.h"
 
 namespace gs::detail {
@@ -70,7 +71,7 @@ std::vector<int64_t> read_labels(mat_t* file, size_t count, const std::string& p
 
 std::unique_ptr<ImageSet> open_svhn(const SetSource& source) {
     const std::string& path = source.path;
-    { const MappedFile readable(path, ErrorKind::Data); }  // says why a file cannot be opened; matio does not
+    check_mat_file(MappedFile(path, ErrorKind::Data).bytes(), path);
     const MatFile file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
     if (!file) bad(path, "not a MATLAB file");
     const std::shared_ptr<matvar_t> x(Mat_VarReadInfo(file.get(), "X"), Close{});

@@ -297,6 +297,13 @@ TEST_F(Sets, BadSvhn) {
     write_mat(dir / "shape.mat", MAT_FT_MAT5, MAT_C_UINT8, {3, 32, 32, 3}, 3);
     expect_error("svhn:" + (dir / "shape.mat").string(), ErrorKind::Data,
                  "its X is something else; needed are SVHN's X uint8 [32, 32, 3, N]");
+    const auto bytes = read_file(given / "svhn_plain.mat", ErrorKind::Data);
+    std::string plain(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    expect_error("svhn:" + write("cut.mat", plain.substr(0, plain.size() - 100)).string(), ErrorKind::Data,
+                 "damaged: no whole variable at byte");
+    plain[128 + 8 + 16 + 4 + 3] = '\x40';  // the length of the dimensions: matio would ask for 8 GB
+    expect_error("svhn:" + write("long.mat", plain).string(), ErrorKind::Data,
+                 "damaged, or not a plain numeric array: the variable at byte 128");
     expect_error("svhn:" + write("no.mat", "not a mat file").string(), ErrorKind::Data, "no.mat: ");
     expect_error("svhn:" + (dir / "none.mat").string(), ErrorKind::Data, "cannot open");
 }
