@@ -67,7 +67,7 @@ struct Net {
 // allow_nonfinite skips the last check.
 struct BuildOptions {
     std::string name = "auto";
-    std::string overrides;
+    std::string overrides{};
     bool allow_nonfinite = false;
 };
 Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options = {});

@@ -1,0 +1,16 @@
+// One factory a method; scores/score.cpp has the table. Private to scores/.
+#pragma once
+
+#include <memory>
+
+#include "scores/score.h"
+
+namespace gs {
+
+std::unique_ptr<Score> make_msp(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_max_logit(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_energy(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_odin(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_gradnorm(const MethodSpec& spec, const ScoreContext& context);
+
+}  // namespace gs

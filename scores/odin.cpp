@@ -1,0 +1,55 @@
+// ODIN (scores.md section 4): largest softmax(z(x') / T), x' = x - epsilon * sgn(dL/dx), L = CE(z / T, argmax
+// z).
+#include "scores/factories.h"
+#include "scores/options.h"
+#include "scores/softmax.h"
+
+namespace gs {
+namespace {
+
+class Odin : public Score {
+  public:
+    Odin(const MethodSpec& spec, const ScoreContext& context) {
+        OptionReader reader(spec);
+        static constexpr std::string_view kScales[] = {"none", "std"}, kForms[] = {"prob", "log"};
+        temperature_ = reader.number("temperature", 1000, 0, 1e30);
+        pass_.epsilon = static_cast<float>(reader.number_from_zero("epsilon", 0));
+        if (reader.choice("scale", "none", kScales) == "std")
+            pass_.scale.assign(context.preprocess.std.begin(), context.preprocess.std.end());
+        log_ = reader.choice("form", "prob", kForms) == "log";
+        options_ = reader.finish();
+        cotangent_ = {Cotangent::Kind::PredictedCrossEntropy, static_cast<float>(temperature_)};
+    }
+
+    // With epsilon = 0 the second pass would repeat the first.
+    Request request() const override {
+        if (pass_.epsilon == 0) return {.logits = true};
+        return {.backwards = {{.cotangent = cotangent_, .second = {pass_}}}};
+    }
+
+    void compute(const Evidence& evidence, std::span<double> out) const override {
+        const Matrix& logits = pass_.epsilon == 0 ? evidence.logits : evidence.second(cotangent_, pass_);
+        const double log_classes = std::log(static_cast<double>(logits.cols));
+        for (size_t n = 0; n < out.size(); ++n) {
+            const double log_p = log_max_softmax(logits.row(static_cast<int64_t>(n)), temperature_);
+            out[n] = log_ ? log_p + log_classes : std::exp(log_p);
+        }
+    }
+
+    std::map<std::string, std::string> options() const override { return options_; }
+
+  private:
+    double temperature_ = 1000;
+    bool log_ = false;
+    Cotangent cotangent_;
+    SecondPass pass_;
+    std::map<std::string, std::string> options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Score> make_odin(const MethodSpec& spec, const ScoreContext& context) {
+    return std::make_unique<Odin>(spec, context);
+}
+
+}  // namespace gs

@@ -1,0 +1,110 @@
+#include "scores/score.h"
+
+#include <set>
+
+#include "scores/factories.h"
+
+namespace gs {
+namespace {
+
+using Factory = std::unique_ptr<Score> (*)(const MethodSpec&, const ScoreContext&);
+
+struct Method {
+    MethodDescription description;
+    Factory make;
+};
+
+const std::vector<Method>& methods() {
+    static const std::vector<Method> table = {
+        {{"msp",
+          "largest softmax probability",
+          "Hendrycks & Gimpel 2017",
+          "one forward pass",
+          {{"form",
+            "prob; prob (float64) | log (no saturation, no ties) | f32 (rounded as the published scripts "
+            "do)"}}},
+         make_msp},
+        {{"maxlogit", "largest logit", "Hendrycks et al. 2022", "one forward pass", {}}, make_max_logit},
+        {{"energy",
+          "T log sum exp(z / T)",
+          "Liu et al. 2020",
+          "one forward pass",
+          {{"temperature", "1; T > 0"}}},
+         make_energy},
+        {{"odin",
+          "largest softmax(z / T) after a step against the gradient of the predicted class",
+          "Liang et al. 2018; gradnorm_ood test_ood.py",
+          "one forward pass; with epsilon > 0 also a backward pass to the image and a second forward pass",
+          {{"temperature", "1000; T > 0"},
+           {"epsilon", "0; step in normalised units, >= 0"},
+           {"scale", "none; none | std (step divided by each channel's std: the original ODIN, OpenOOD)"},
+           {"form", "prob; prob (float64) | log (log of C times the probability)"}}},
+         make_odin},
+        {{"gradnorm",
+          "norm of the last layer's weight gradient of the cross entropy to all classes",
+          "Huang, Geng & Li 2021; gradnorm_ood test_ood.py",
+          "one forward pass (closed form, any batch size)",
+          {{"temperature", "1; T > 0"},
+           {"p", "1; p > 0, or inf"},
+           {"layers", "head; head"},
+           {"params", "weights; weights | all (with the bias)"}}},
+         make_gradnorm},
+    };
+    return table;
+}
+
+MethodSpec parse_method(std::string_view text) {
+    MethodSpec spec;
+    spec.written = text;
+    const size_t name_end = std::min(text.find(':'), text.size());
+    spec.name = text.substr(0, name_end);
+    while (text.size() > name_end && !(text = text.substr(std::min(text.find(':'), text.size()))).empty()) {
+        text.remove_prefix(1);
+        const std::string_view option = text.substr(0, text.find(':'));
+        const size_t equals = option.find('=');
+        if (equals == std::string_view::npos || equals == 0 || equals + 1 == option.size())
+            throw Error(ErrorKind::Usage, "method '" + spec.written + "': '" + std::string(option) +
+                                              "' is not an option KEY=VALUE");
+        if (!spec.options.emplace(option.substr(0, equals), option.substr(equals + 1)).second)
+            throw Error(ErrorKind::Usage, "method '" + spec.written + "': option '" +
+                                              std::string(option.substr(0, equals)) + "' twice");
+    }
+    return spec;
+}
+
+}  // namespace
+
+std::vector<MethodSpec> parse_methods(std::string_view list) {
+    std::vector<MethodSpec> specs;
+    std::set<std::string> seen;
+    while (true) {
+        const size_t comma = list.find(',');
+        specs.push_back(parse_method(list.substr(0, comma)));
+        if (specs.back().name.empty())
+            throw Error(ErrorKind::Usage, "--methods: an empty name in the list; see --list-methods");
+        if (!seen.insert(specs.back().written).second)
+            throw Error(ErrorKind::Usage, "--methods: '" + specs.back().written + "' twice");
+        if (comma == std::string_view::npos) return specs;
+        list.remove_prefix(comma + 1);
+    }
+}
+
+std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context) {
+    std::string known;
+    for (const Method& method : methods()) {
+        if (method.description.name == spec.name) return method.make(spec, context);
+        known += (known.empty() ? "" : ", ") + method.description.name;
+    }
+    throw Error(ErrorKind::Usage, "--methods: no method '" + spec.name + "'; known: " + known);
+}
+
+const std::vector<MethodDescription>& method_descriptions() {
+    static const std::vector<MethodDescription> descriptions = [] {
+        std::vector<MethodDescription> all;
+        for (const Method& method : methods()) all.push_back(method.description);
+        return all;
+    }();
+    return descriptions;
+}
+
+}  // namespace gs

@@ -1,0 +1,55 @@
+// A score: what it needs of each sample (a Request), and a pure function of the Evidence that answers it.
+// Sign: higher means more in-distribution, for every score. Definitions: scores.md; docs/methods.md for
+// users.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/image.h"
+#include "nets/net.h"
+#include "passes/evidence.h"
+#include "passes/request.h"
+
+namespace gs {
+
+// A method as written on the command line: "odin:temperature=1000:epsilon=0.0014".
+struct MethodSpec {
+    std::string written;
+    std::string name;
+    std::map<std::string, std::string> options;
+};
+
+// Splits a comma-separated list. Throws Error(Usage) for empty items, malformed options and repeated columns.
+std::vector<MethodSpec> parse_methods(std::string_view list);
+
+class Score {
+  public:
+    virtual ~Score() = default;
+    virtual Request request() const = 0;
+    // One value a sample; out.size() == evidence.samples.
+    virtual void compute(const Evidence& evidence, std::span<double> out) const = 0;
+    // Every option with the value that is used, defaults included: what results.json keeps.
+    virtual std::map<std::string, std::string> options() const = 0;
+};
+
+// What a score may read besides the evidence.
+struct ScoreContext {
+    const Net& net;
+    const Preprocess& preprocess;
+};
+
+// Throws Error(Usage) for unknown methods and options, and for values out of range.
+std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context);
+
+struct MethodDescription {
+    std::string name, summary, source, needs;
+    std::vector<std::pair<std::string, std::string>> options;  // "temperature", "1; T > 0"
+};
+const std::vector<MethodDescription>& method_descriptions();
+
+}  // namespace gs

@@ -1,0 +1,56 @@
+// The softmax family on one row of logits, in float64 from float32 logits. m = max z; lse = m + log sum exp(z
+// - m); log p = z - lse; log softmax is never formed from a rounded softmax (scores.md section 0).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+
+namespace gs {
+
+inline double max_logit(std::span<const float> z) {
+    return *std::max_element(z.begin(), z.end());
+}
+
+// log sum exp(z / T)
+inline double log_sum_exp(std::span<const float> z, double temperature = 1) {
+    const double m = max_logit(z);
+    double sum = 0;
+    for (const float v : z) sum += std::exp((v - m) / temperature);
+    return m / temperature + std::log(sum);
+}
+
+// log of the largest softmax(z / T)
+inline double log_max_softmax(std::span<const float> z, double temperature = 1) {
+    const double m = max_logit(z);
+    double sum = 0;
+    for (const float v : z) sum += std::exp((v - m) / temperature);
+    return -std::log(sum);
+}
+
+inline int64_t argmax(std::span<const float> z) {
+    return std::max_element(z.begin(), z.end()) - z.begin();
+}
+
+// (sum |v|^p)^(1/p), p in (0, inf]; `terms` gives the values one by one.
+class NormAccumulator {
+  public:
+    explicit NormAccumulator(double p) : p_(p) {}
+    void add(double v) {
+        const double a = std::abs(v);
+        if (std::isinf(p_)) {
+            sum_ = std::max(sum_, a);
+        } else {
+            sum_ += p_ == 1 ? a : p_ == 2 ? a * a : std::pow(a, p_);
+        }
+    }
+    double value() const {
+        return std::isinf(p_) || p_ == 1 ? sum_ : p_ == 2 ? std::sqrt(sum_) : std::pow(sum_, 1 / p_);
+    }
+
+  private:
+    double p_, sum_ = 0;
+};
+
+}  // namespace gs

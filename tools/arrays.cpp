@@ -1,0 +1,136 @@
+#include "tools/arrays.h"
+
+#include <algorithm>
+
+#include "core/files.h"
+#include "weights/weight_file.h"
+
+namespace gs {
+namespace {
+
+constexpr std::string_view kSchema = "gradscore/arrays/1";
+constexpr std::string_view kTapPrefix = "tap/";
+
+NamedTensor tensor_of(std::string name, const Matrix& matrix) {
+    return {.name = std::move(name),
+            .type = StoredType::F32,
+            .shape = {matrix.rows, matrix.cols},
+            .bytes = std::as_bytes(std::span(matrix.values))};
+}
+
+Matrix matrix_of(const StoredTensor& tensor) {
+    Matrix matrix{.rows = tensor.shape.at(0), .cols = tensor.shape.at(1)};
+    matrix.values = to_float32(tensor);
+    return matrix;
+}
+
+bool has(const WeightFile& file, std::string_view name) {
+    const StoredTensor* tensor = file.find(name);
+    return tensor != nullptr && tensor->shape.size() == 2;
+}
+
+// Whether the stored arrays answer everything that is asked for.
+bool answers(const WeightFile& file, const Request& request) {
+    if (!request.backwards.empty()) return false;
+    if (request.logits && !has(file, "logits")) return false;
+    if (request.features && !has(file, "features")) return false;
+    return std::all_of(
+        request.activations.begin(), request.activations.end(), [&](const TapReduction& wanted) {
+            return wanted.reduction == Reduction::Mean && has(file, std::string(kTapPrefix) + wanted.tap);
+        });
+}
+
+}  // namespace
+
+SaveOptions parse_save(const std::vector<std::string>& items) {
+    SaveOptions save;
+    for (const std::string& item : items) {
+        if (item == "logits") {
+            save.logits = true;
+        } else if (item == "features") {
+            save.features = true;
+        } else if (item == "taps") {
+            save.taps = true;
+        } else {
+            throw Error(ErrorKind::Usage, "--save " + item + ": not one of logits, features, taps");
+        }
+    }
+    return save;
+}
+
+Request save_request(const SaveOptions& save, const Net& net) {
+    Request request{.logits = save.logits, .features = save.features};
+    if (save.taps)
+        for (const std::string& stage : net.stages)
+            request.activations.push_back({.tap = stage, .reduction = Reduction::Mean});
+    return request;
+}
+
+void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const Evidence& evidence,
+                  const SaveOptions& save) {
+    std::vector<NamedTensor> tensors;
+    if (save.logits) tensors.push_back(tensor_of("logits", evidence.logits));
+    if (save.features) tensors.push_back(tensor_of("features", evidence.features));
+    if (save.taps)
+        for (const auto& [wanted, matrix] : evidence.activations)
+            if (wanted.reduction == Reduction::Mean)
+                tensors.push_back(tensor_of(std::string(kTapPrefix) + wanted.tap, matrix));
+    write_safetensors(path, tensors,
+                      {{"schema", std::string(kSchema)},
+                       {"weights_sha256", key.weights_sha256},
+                       {"preprocess", key.preprocess},
+                       {"set_digest", key.set_digest}});
+}
+
+ArrayStore::ArrayStore(const std::vector<std::string>& runs) {
+    for (const std::string& run : runs) {
+        const std::filesystem::path folder = std::filesystem::path(run) / "arrays";
+        std::error_code error;
+        const size_t before = files_.size();
+        for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+            if (entry.path().extension() != ".safetensors") continue;
+            const WeightFile file = read_weights(entry.path());
+            const auto field = [&](const char* name) {
+                const auto it = file.metadata.find(name);
+                return it == file.metadata.end() ? std::string() : it->second;
+            };
+            if (field("schema") != kSchema) continue;
+            files_.emplace_back(ArrayKey{field("weights_sha256"), field("preprocess"), field("set_digest")},
+                                entry.path());
+        }
+        if (files_.size() == before)
+            throw Error(ErrorKind::Usage,
+                        "--reuse " + run + ": no arrays there; score with --save logits,features");
+    }
+}
+
+std::optional<Evidence> ArrayStore::find(const ArrayKey& key, const Request& request) const {
+    for (const auto& [stored_key, path] : files_) {
+        if (stored_key != key) continue;
+        const WeightFile file = read_weights(path);
+        if (!answers(file, request)) continue;
+        Evidence evidence;
+        if (request.logits) evidence.logits = matrix_of(*file.find("logits"));
+        if (request.features) evidence.features = matrix_of(*file.find("features"));
+        for (const TapReduction& wanted : request.activations)
+            evidence.activations[wanted] = matrix_of(*file.find(std::string(kTapPrefix) + wanted.tap));
+        evidence.samples = std::max(evidence.logits.rows, evidence.features.rows);
+        return evidence;
+    }
+    return std::nullopt;
+}
+
+std::string combine_digests(const std::vector<std::string>& digests) {
+    Sha256 all;
+    for (const std::string& digest : digests) all.update(digest);
+    return all.hex();
+}
+
+std::string set_digest(const ImageSet& set, int64_t count) {
+    std::vector<std::string> digests;
+    digests.reserve(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) digests.push_back(sha256_hex(set.bytes(i)));
+    return combine_digests(digests);
+}
+
+}  // namespace gs

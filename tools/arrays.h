@@ -1,0 +1,53 @@
+// Arrays of a run kept for later ones: arrays/<set>.safetensors holds logits, features and tap means, with
+// the hashes of what they were computed from. Found again by those hashes, never by a set's name.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/image_set.h"
+#include "nets/net.h"
+#include "passes/evidence.h"
+
+namespace gs {
+
+struct SaveOptions {
+    bool logits = false, features = false, taps = false;
+    bool any() const { return logits || features || taps; }
+};
+// Throws Error(Usage) for anything but logits, features, taps.
+SaveOptions parse_save(const std::vector<std::string>& items);
+// What must be collected for them: taps are the spatial means of every stage's output.
+Request save_request(const SaveOptions& save, const Net& net);
+
+// What arrays depend on: weights, preprocessing and the images' bytes, in order.
+struct ArrayKey {
+    std::string weights_sha256, preprocess, set_digest;
+    auto operator<=>(const ArrayKey&) const = default;
+};
+
+void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const Evidence& evidence,
+                  const SaveOptions& save);
+
+// Arrays of earlier runs, by key.
+class ArrayStore {
+  public:
+    // Run folders (those with arrays/ in them). Throws Error(Usage) for folders without any.
+    explicit ArrayStore(const std::vector<std::string>& runs);
+    bool empty() const { return files_.empty(); }
+    // The evidence for this key where it answers the request.
+    std::optional<Evidence> find(const ArrayKey& key, const Request& request) const;
+
+  private:
+    std::vector<std::pair<ArrayKey, std::filesystem::path>> files_;
+};
+
+// SHA-256 over the SHA-256 of every image's bytes, in order, for the first `count` images.
+std::string set_digest(const ImageSet& set, int64_t count);
+std::string combine_digests(const std::vector<std::string>& digests);
+
+}  // namespace gs

@@ -1,0 +1,189 @@
+// gradscore bench and gradscore plan: what a set of methods costs, measured and planned.
+#include <algorithm>
+#include <chrono>
+#include <iomanip>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+
+#include "passes/executor.h"
+#include "scores/score.h"
+#include "tools/commands.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+Net bench_net(Backend& backend, const NetFlags& flags, int64_t classes, uint64_t seed) {
+    if (!flags.weights.empty()) return load_net(backend, flags).net;
+    if (flags.net == "auto") throw Error(ErrorKind::Usage, "give --net NAME or --weights FILE");
+    const int64_t usual = flags.net.ends_with("-cifar") || flags.net.starts_with("wrn-") ? 10 : 1000;
+    return build_random_net(backend, flags.net, classes > 0 ? classes : usual, seed);
+}
+
+// "forward" stands for the logits alone, which is no score.
+struct Methods {
+    std::vector<MethodSpec> specs;
+    std::vector<std::unique_ptr<Score>> scores;
+    Request request{.logits = true};
+};
+
+Methods make_methods(const std::string& list, const Net& net) {
+    Methods methods;
+    if (list == "forward") return methods;
+    methods.specs = parse_methods(list);
+    for (const MethodSpec& spec : methods.specs) {
+        methods.scores.push_back(make_score(spec, {net, net.preprocess}));
+        methods.request.merge(methods.scores.back()->request());
+    }
+    return methods;
+}
+
+std::vector<float> random_images(int64_t n, int64_t size, uint64_t seed) {
+    std::mt19937_64 generator(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> pixels(static_cast<size_t>(n * size * size * 3));
+    for (float& v : pixels) v = normal(generator);
+    return pixels;
+}
+
+double run_once(Executor& executor, const Methods& methods, std::span<const float> pixels, int64_t n,
+                int64_t size) {
+    const auto start = std::chrono::steady_clock::now();
+    const Evidence evidence = executor.run(pixels, n, size, size);
+    std::vector<double> out(static_cast<size_t>(n));
+    for (const auto& score : methods.scores) score->compute(evidence, out);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string human(double value, const char* unit) {
+    static constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
+    size_t i = 0;
+    for (; value >= 1000 && i + 1 < std::size(kPrefixes); ++i) value /= 1000;
+    std::ostringstream text;
+    text << std::setprecision(value < 10 ? 2 : 1) << std::fixed << value << ' ' << kPrefixes[i] << unit;
+    return text.str();
+}
+
+double mib(size_t bytes) {
+    return static_cast<double>(bytes) / (1 << 20);
+}
+
+nlohmann::json plan_json(const Net& net, const Plan& plan, const std::string& methods) {
+    nlohmann::json backwards = nlohmann::json::array();
+    for (const BackwardSummary& b : plan.backwards) {
+        nlohmann::json names = nlohmann::json::array();
+        for (const Cotangent& c : b.cotangents) names.push_back(to_string(c));
+        backwards.push_back({{"cotangents", names}, {"deepest", b.deepest}, {"layers", b.nodes}});
+    }
+    return {{"net", net.name},
+            {"methods", methods},
+            {"image", {plan.image.h, plan.image.w}},
+            {"micro_batch", plan.max_batch},
+            {"arena_mib", mib(plan.arena_bytes)},
+            {"steps", plan.steps.size()},
+            {"flops_forward", plan.flops(Step::Phase::Forward)},
+            {"flops_backward", plan.flops(Step::Phase::Backward)},
+            {"flops_second", plan.flops(Step::Phase::Second)},
+            {"backwards", backwards}};
+}
+
+void print_plan(const Net& net, const Plan& plan, const std::string& methods, bool steps) {
+    std::cout << net.name << " at " << plan.image.w << "x" << plan.image.h << ", methods " << methods << '\n';
+    std::cout << "forward     " << net.nodes.size() << " layers, "
+              << human(plan.flops(Step::Phase::Forward), "FLOP") << " an image\n";
+    for (const BackwardSummary& b : plan.backwards) {
+        std::cout << "backward    " << b.cotangents.size()
+                  << (b.cotangents.size() == 1 ? " cotangent" : " cotangents, one pass") << ", " << b.nodes
+                  << " of " << b.nodes_of_net << " layers, down to " << b.deepest << ", "
+                  << human(plan.flops(Step::Phase::Backward), "FLOP") << '\n';
+        for (const Cotangent& c : b.cotangents) std::cout << "              " << to_string(c) << '\n';
+    }
+    if (plan.backwards.empty()) std::cout << "backward    none\n";
+    if (plan.flops(Step::Phase::Second) > 0)
+        std::cout << "second      " << human(plan.flops(Step::Phase::Second), "FLOP")
+                  << " on changed inputs\n";
+    std::cout << "memory      " << std::fixed << std::setprecision(1) << mib(plan.arena_bytes) << " MiB for "
+              << plan.max_batch << (plan.max_batch == 1 ? " image" : " images") << " at a time, "
+              << plan.steps.size() << " steps\n";
+    if (!steps) return;
+    for (size_t i = 0; i < plan.steps.size(); ++i)
+        std::cout << std::setw(5) << i << "  " << plan.steps[i].what << '\n';
+}
+
+}  // namespace
+
+int run_bench(const BenchFlags& flags) {
+    if (flags.images < 1 || flags.rounds < 1)
+        throw Error(ErrorKind::Usage, "--images and --rounds: must be 1 or more");
+    const auto begin = std::chrono::steady_clock::now();
+    const auto backend = make_backend(flags.net);
+    const Net net = bench_net(*backend, flags.net, flags.classes, flags.seed);
+    const Methods methods = make_methods(flags.methods, net);
+    Executor executor(*backend, net, methods.request,
+                      {.fuse = !flags.net.no_fuse,
+                       .micro_batch = 0,
+                       .max_micro_batch = flags.net.batch > 0 ? flags.net.batch : 64});
+    const int64_t size = flags.size.value_or(default_input_size(net.architecture));
+    const std::vector<float> pixels = random_images(flags.images, size, flags.seed);
+    const double ready = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double before = peak_memory_mib();
+
+    const int64_t micro = executor.plan(size, size).max_batch;
+    const int64_t warm = std::min(micro, flags.images);
+    run_once(executor, methods, std::span(pixels).first(static_cast<size_t>(warm * size * size * 3)), warm,
+             size);
+    std::vector<double> rates;
+    for (int round = 0; round < flags.rounds; ++round)
+        rates.push_back(static_cast<double>(flags.images) /
+                        run_once(executor, methods, pixels, flags.images, size));
+    std::sort(rates.begin(), rates.end());
+
+    const Plan& plan = executor.plan(size, size);
+    const double rate = rates[rates.size() / 2];
+    double flops = 0;
+    for (const Step& step : plan.steps) flops += step.flops;
+    nlohmann::json result = plan_json(net, plan, flags.methods);
+    result.update({{"engine", "gradscore " + version()},
+                   {"device", backend->description()},
+                   {"precision", flags.net.precision},
+                   {"threads", resolve_threads(flags.net.threads)},
+                   {"batch", flags.net.batch},
+                   {"images", flags.images},
+                   {"images_per_s", rate},
+                   {"images_per_s_min", rates.front()},
+                   {"images_per_s_max", rates.back()},
+                   {"gflop_per_s", flops * rate / 1e9},
+                   {"start_up_s", ready},
+                   {"peak_MiB", peak_memory_mib()},
+                   {"peak_MiB_of_run", peak_memory_mib() - before}});
+    if (flags.json) {
+        std::cout << result.dump() << '\n';
+    } else {
+        print_plan(net, plan, flags.methods, false);
+        std::cout << "speed       " << std::setprecision(2) << rate << " images/s (" << rates.front()
+                  << " to " << rates.back() << " in " << flags.rounds << " rounds of " << flags.images
+                  << "), " << human(flops * rate, "FLOP/s") << "\npeak        " << std::setprecision(0)
+                  << peak_memory_mib() << " MiB\ndevice      " << backend->description() << '\n';
+    }
+    return 0;
+}
+
+int run_plan(const PlanFlags& flags) {
+    const auto backend = make_backend(flags.net);
+    const Net net = bench_net(*backend, flags.net, 0, 0);
+    const Methods methods = make_methods(flags.methods, net);
+    Executor executor(*backend, net, methods.request,
+                      {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
+    const int64_t size = flags.size.value_or(default_input_size(net.architecture));
+    const Plan& plan = executor.plan(size, size);
+    if (flags.json) {
+        std::cout << plan_json(net, plan, flags.methods).dump(1) << '\n';
+    } else {
+        print_plan(net, plan, flags.methods, flags.steps);
+    }
+    return 0;
+}
+
+}  // namespace gs

@@ -1,0 +1,157 @@
+// gradscore convert and gradscore inspect: files of weights, without running them.
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "nets/architecture.h"
+#include "nets/weight_reader.h"
+#include "tools/commands.h"
+#include "tools/setup.h"
+#include "weights/weight_file.h"
+
+namespace gs {
+namespace {
+
+// The net's name, or why there is none.
+std::pair<std::optional<Architecture>, std::string> guess(const WeightFile& file) {
+    try {
+        const Architecture a = guess_architecture(WeightReader(file));
+        return {a, name_of(a)};
+    } catch (const Error& error) {
+        const std::string text = error.what();
+        const std::string prefix = file.path.string() + ": ";
+        return {std::nullopt, text.starts_with(prefix) ? text.substr(prefix.size()) : text};
+    }
+}
+
+// Prints names as a tree: the part shared with the line before is not repeated.
+class TreePrinter {
+  public:
+    void print(const std::string& name, const std::string& what) {
+        std::vector<std::string> parts = split(name);
+        size_t shared = 0;
+        while (shared + 1 < parts.size() && shared + 1 < open_.size() && parts[shared] == open_[shared])
+            ++shared;
+        for (size_t depth = shared; depth + 1 < parts.size(); ++depth)
+            std::cout << std::string(2 * depth, ' ') << parts[depth] << '\n';
+        std::string line = std::string(2 * (parts.size() - 1), ' ') + parts.back();
+        line.resize(std::max<size_t>(line.size() + 2, 36), ' ');
+        std::cout << line << what << '\n';
+        open_ = std::move(parts);
+    }
+
+  private:
+    std::vector<std::string> open_;
+    static std::vector<std::string> split(const std::string& name) {
+        std::vector<std::string> parts(1);
+        for (const char c : name) {
+            if (c == '.' || c == '/') {
+                parts.emplace_back();
+            } else {
+                parts.back() += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+            }
+        }
+        return parts;
+    }
+};
+
+std::string count(int64_t n) {
+    std::string digits = std::to_string(n);
+    for (auto i = static_cast<int64_t>(digits.size()) - 3; i > 0; i -= 3)
+        digits.insert(static_cast<size_t>(i), ",");
+    return digits;
+}
+
+// Halves in plain order are copied bit for bit.
+bool kept_as_stored(const StoredTensor& tensor) {
+    const bool half = tensor.type == StoredType::F16 || tensor.type == StoredType::BF16;
+    return half && tensor.strides.empty();
+}
+
+nlohmann::json inspect_json(const WeightFile& file) {
+    nlohmann::json tensors = nlohmann::json::array();
+    for (const StoredTensor& t : file.tensors)
+        tensors.push_back({{"name", t.name}, {"dtype", to_string(t.type)}, {"shape", t.shape}});
+    const auto [architecture, name] = guess(file);
+    nlohmann::json result{{"file", file.path.string()}, {"format", file.format},
+                          {"sha256", file.sha256()},    {"net", nullptr},
+                          {"classes", nullptr},         {"notices", file.notices},
+                          {"metadata", file.metadata},  {"tensors", std::move(tensors)}};
+    if (architecture) {
+        result["net"] = name;
+        result["classes"] = architecture->classes;
+    }
+    return result;
+}
+
+}  // namespace
+
+int run_inspect(const InspectFlags& flags) {
+    const WeightFile file = read_weights(flags.file);
+    if (flags.json) {
+        std::cout << inspect_json(file).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+        return 0;
+    }
+    int64_t values = 0;
+    TreePrinter tree;
+    for (const StoredTensor& t : file.tensors) {
+        tree.print(t.name, std::string(to_string(t.type)) + " " + to_string(t.shape));
+        values += t.elements();
+    }
+    const auto [architecture, name] = guess(file);
+    std::cout << '\n'
+              << file.path.string() << ": " << file.format << ", " << file.tensors.size() << " tensors, "
+              << count(values) << " values\nsha256  " << file.sha256() << '\n';
+    if (architecture) {
+        std::cout << "net     " << name << ", " << architecture->classes << " classes; input "
+                  << default_preprocess(*architecture).describe() << '\n';
+    } else {
+        std::cout << "net     none: " << name << '\n';
+    }
+    for (const auto& [key, value] : file.metadata) std::cout << "meta    " << key << " = " << value << '\n';
+    for (const std::string& notice : file.notices) say("notice: " + notice);
+    return 0;
+}
+
+int run_convert(const ConvertFlags& flags) {
+    const std::filesystem::path out(flags.out);
+    if (out.extension() != ".safetensors")
+        throw Error(ErrorKind::Usage, flags.out + ": the output's name must end in .safetensors");
+    if (std::filesystem::exists(out) && !flags.force)
+        throw Error(ErrorKind::Usage, flags.out + ": exists; --force replaces it");
+    const WeightFile file = read_weights(flags.in);
+    WeightReader reader(file);
+    const auto [architecture, name] = guess(file);
+
+    // Names and shapes as the reference's PyTorch code has them (BiT's .npz: renamed, kernels transposed);
+    // halves stay halves, every other float becomes float32, integers stay.
+    std::vector<std::vector<float>> floats;
+    std::vector<NamedTensor> tensors;
+    for (const std::string& tensor_name : reader.names()) {
+        const StoredTensor& stored = reader.stored(tensor_name);
+        if (!stored.is_floating() && !stored.strides.empty()) {
+            say("notice: " + tensor_name + " left out: a strided integer tensor");
+            continue;
+        }
+        const std::vector<int64_t> shape = *reader.shape(tensor_name);
+        if (stored.is_floating() && !kept_as_stored(stored)) {
+            floats.push_back(reader.take(tensor_name, shape));
+            tensors.push_back({tensor_name, StoredType::F32, shape, std::as_bytes(std::span(floats.back()))});
+        } else {
+            const size_t bytes = static_cast<size_t>(stored.elements()) * bytes_per_element(stored.type);
+            tensors.push_back({tensor_name, stored.type, shape, stored.storage.first(bytes)});
+        }
+    }
+    std::map<std::string, std::string> metadata = file.metadata;
+    metadata["source_sha256"] = file.sha256();
+    if (architecture) metadata["net"] = name;
+    write_safetensors(out, tensors, metadata);
+    for (const std::string& notice : file.notices) say("notice: " + notice);
+    if (!flags.quiet)
+        std::cout << flags.out << ": " << tensors.size() << " tensors of "
+                  << (architecture ? name : "no known net") << '\n';
+    if (!architecture) say("notice: " + name);
+    return 0;
+}
+
+}  // namespace gs

@@ -1,0 +1,86 @@
+// The commands of `gradscore`, free of any command-line library: flags as plain structs, one function a
+// command that returns the exit code. tools/main.cpp binds them to the command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gs {
+
+// How a net is had and run; shared by all commands that run one.
+struct NetFlags {
+    std::string weights;
+    std::string net = "auto";
+    std::string arch;  // JSON file that overrides fields of the architecture
+    std::string device = "auto", precision = "f32";
+    int threads = 0;
+    int64_t batch = 0;  // images a run of the plan; 0: chosen
+    bool allow_nonfinite = false, no_fuse = false;
+};
+
+struct PreprocessFlags {
+    std::string resize, crop, mean, std;
+    bool pillow13 = false;
+};
+
+struct ScoreFlags {
+    NetFlags net;
+    PreprocessFlags preprocess;
+    std::string id;
+    std::vector<std::string> ood;
+    std::string methods = "msp,maxlogit,energy,gradnorm";
+    std::string out;
+    std::vector<std::string> save;   // logits, features, taps
+    std::vector<std::string> reuse;  // run folders whose arrays may be read
+    std::optional<int64_t> limit;
+    uint64_t seed = 0;
+    int64_t max_pixels = 178'956'970;
+    bool strict = false, force = false, json = false, quiet = false, deterministic = false;
+    std::string command_line, config;  // as typed; as TOML
+};
+
+struct BenchFlags {
+    NetFlags net;
+    std::string methods = "forward";
+    std::optional<int64_t> size;
+    int64_t images = 16;
+    int64_t classes = 0;  // of random weights; 0: the family's usual number
+    int rounds = 1;
+    uint64_t seed = 0;
+    bool json = false;
+};
+
+struct PlanFlags {
+    NetFlags net;
+    std::string methods = "msp,maxlogit,energy,gradnorm";
+    std::optional<int64_t> size;
+    bool steps = false, json = false;
+};
+
+struct ConvertFlags {
+    std::string in, out;
+    bool quiet = false, force = false;
+};
+
+struct InspectFlags {
+    std::string file;
+    bool json = false;
+};
+
+struct MetricsFlags {
+    std::string run;
+    bool json = false;
+};
+
+int run_score(const ScoreFlags& flags);
+int run_bench(const BenchFlags& flags);
+int run_plan(const PlanFlags& flags);
+int run_convert(const ConvertFlags& flags);
+int run_inspect(const InspectFlags& flags);
+int run_metrics(const MetricsFlags& flags);
+int run_list_methods(bool json);
+int run_devices(bool json);
+
+}  // namespace gs

@@ -1,0 +1,163 @@
+// The command line of gradscore: flags to structs, errors to exit codes.
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <new>
+
+#include "core/error.h"
+#include "tools/commands.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+void add_net_flags(CLI::App& app, NetFlags& flags, bool weights_required) {
+    auto* weights =
+        app.add_option("--weights", flags.weights, "weights: .safetensors, .npz, .pth, .pth.tar, .pt, .th");
+    if (weights_required) weights->required();
+    app.add_option("--net", flags.net,
+                   "auto (read off the weights) or a name such as bit-r101x1, resnet34-cifar")
+        ->capture_default_str();
+    app.add_option("--arch", flags.arch,
+                   "JSON file that overrides fields the weights cannot tell (strides, pool_window)");
+    app.add_option("--device", flags.device, "auto, cpu or cuda[:N]")->capture_default_str();
+    app.add_option("--precision", flags.precision, "f32")->capture_default_str();
+    app.add_option("--threads", flags.threads, "0: every core this process may use")->capture_default_str();
+    app.add_option("--batch", flags.batch, "images at a time; 0: as many as stay in cache")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 65536));
+    app.add_flag("--allow-nonfinite", flags.allow_nonfinite, "use weights with NaN or infinite values");
+    app.add_flag("--no-fuse", flags.no_fuse, "run every layer by itself (to compare)");
+}
+
+void add_score(CLI::App& app, ScoreFlags& f) {
+    add_net_flags(app, f.net, true);
+    app.add_option("--id", f.id,
+                   "in-distribution set, NAME=KIND:PATH; kinds: folder, list, cifar10, cifar100, svhn, "
+                   "tiny-images, npy, synthetic")
+        ->required();
+    app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
+    app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
+        ->capture_default_str();
+    app.add_option("--out", f.out, "the run's folder")->required();
+    app.add_option("--save", f.save, "keep arrays: logits,features,taps")->delimiter(',');
+    app.add_option("--reuse", f.reuse,
+                   "run folder whose saved arrays may be read instead of running the net");
+    app.add_option("--resize", f.preprocess.resize, "256 (short side), 480x480 (width x height) or none");
+    app.add_option("--crop", f.preprocess.crop, "centre crop: 224, 224x192 or none");
+    app.add_option("--mean", f.preprocess.mean, "a,b,c in [0, 1]");
+    app.add_option("--std", f.preprocess.std, "a,b,c in [0, 1]");
+    app.add_flag("--pillow13", f.preprocess.pillow13,
+                 "resize as Pillow 13 (vertical pass first on some portraits)");
+    app.add_option("--limit", f.limit, "only the first N images of each set; results are not comparable");
+    app.add_option("--seed", f.seed, "of synthetic images")->capture_default_str();
+    app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
+    app.add_flag("--deterministic", f.deterministic, "same bits on every run (on the CPU always so)");
+    app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
+    app.add_flag("--force", f.force, "move an old run in --out aside");
+    app.add_flag("--json", f.json, "results as JSON on stdout");
+    app.add_flag("--quiet", f.quiet, "no progress");
+    app.fallthrough();  // --config stands with the main program
+}
+
+void add_bench(CLI::App& app, BenchFlags& f) {
+    add_net_flags(app, f.net, false);
+    app.add_option("--methods", f.methods, "forward, or methods")->capture_default_str();
+    app.add_option("--size", f.size, "side of the square images; default: the net's")
+        ->check(CLI::Range(1, 8192));
+    app.add_option("--images", f.images, "images a round")->capture_default_str();
+    app.add_option("--rounds", f.rounds, "the median counts")->capture_default_str();
+    app.add_option("--classes", f.classes, "of random weights; 0: the usual number")->capture_default_str();
+    app.add_option("--seed", f.seed, "of random weights and images")->capture_default_str();
+    app.add_flag("--json", f.json, "one JSON object on stdout");
+}
+
+void add_plan(CLI::App& app, PlanFlags& f) {
+    add_net_flags(app, f.net, false);
+    app.add_option("--methods", f.methods, "methods to plan for")->capture_default_str();
+    app.add_option("--size", f.size, "side of the square images; default: the net's")
+        ->check(CLI::Range(1, 8192));
+    app.add_flag("--steps", f.steps, "print every step");
+    app.add_flag("--json", f.json, "one JSON object on stdout");
+}
+
+std::string joined(int argc, char** argv) {
+    std::string text;
+    for (int i = 0; i < argc; ++i) text += (i > 0 ? " " : "") + std::string(argv[i]);
+    return text;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"Scores images as in- or out-of-distribution with gradients.", "gradscore"};
+    app.set_version_flag("--version", version());
+    app.set_config("--config", "", "TOML file of flags, section [score]; flags on the command line win");
+    bool list_methods = false, json = false;
+    app.add_flag("--list-methods", list_methods, "print all methods with options, sources and needs")
+        ->configurable(false);
+    ScoreFlags score;
+    BenchFlags bench;
+    PlanFlags plan;
+    ConvertFlags convert;
+    InspectFlags inspect;
+    MetricsFlags metrics;
+    CLI::App* score_app = app.add_subcommand("score", "score sets of images; writes a run folder");
+    add_score(*score_app, score);
+    CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
+    metrics_app->add_option("run", metrics.run, "run folder")->required();
+    metrics_app->add_flag("--json", metrics.json, "results as JSON on stdout");
+    CLI::App* inspect_app = app.add_subcommand("inspect", "tensors, guessed net and hash of a weights file");
+    inspect_app->add_option("file", inspect.file, "weights")->required();
+    inspect_app->add_flag("--json", inspect.json, "one JSON object on stdout");
+    CLI::App* convert_app = app.add_subcommand("convert", "any weights file to safetensors");
+    convert_app->add_option("in", convert.in, "weights")->required();
+    convert_app->add_option("out", convert.out, "OUT.safetensors")->required();
+    convert_app->add_flag("--force", convert.force, "replace OUT");
+    convert_app->add_flag("--quiet", convert.quiet, "say nothing");
+    CLI::App* plan_app = app.add_subcommand("plan", "passes, depth, memory and FLOPs of a set of methods");
+    add_plan(*plan_app, plan);
+    CLI::App* bench_app = app.add_subcommand("bench", "measure images/s and peak memory");
+    add_bench(*bench_app, bench);
+    CLI::App* devices_app = app.add_subcommand("devices", "list devices");
+    devices_app->add_flag("--json", json, "one JSON object on stdout");
+    for (CLI::App* sub : {metrics_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
+        sub->configurable(false);
+    app.require_subcommand(0, 1);
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        const int code = app.exit(error);
+        return code == 0 ? 0 : static_cast<int>(ErrorKind::Usage);
+    }
+    if (score_app->parsed()) {
+        score.command_line = joined(argc, argv);
+        score.config = app.config_to_str(true, false);
+        return run_score(score);
+    }
+    if (metrics_app->parsed()) return run_metrics(metrics);
+    if (inspect_app->parsed()) return run_inspect(inspect);
+    if (convert_app->parsed()) return run_convert(convert);
+    if (plan_app->parsed()) return run_plan(plan);
+    if (bench_app->parsed()) return run_bench(bench);
+    if (devices_app->parsed()) return run_devices(json);
+    if (list_methods) return run_list_methods(false);
+    std::cout << app.help();
+    return static_cast<int>(ErrorKind::Usage);
+}
+
+}  // namespace
+}  // namespace gs
+
+int main(int argc, char** argv) {
+    try {
+        return gs::run(argc, argv);
+    } catch (const gs::Error& error) {
+        gs::say("gradscore: " + std::string(error.what()));
+        return error.exit_code();
+    } catch (const std::bad_alloc&) {
+        gs::say("gradscore: out of memory; try a smaller --batch");
+        return static_cast<int>(gs::ErrorKind::Device);
+    } catch (const std::exception& error) {
+        gs::say("gradscore: internal error: " + std::string(error.what()));
+        return static_cast<int>(gs::ErrorKind::Internal);
+    }
+}

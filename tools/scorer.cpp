@@ -1,0 +1,196 @@
+#include "tools/scorer.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "data/loader.h"
+#include "scores/softmax.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+void append(Matrix& to, const Matrix& from) {
+    if (from.rows == 0) return;
+    to.cols = from.cols;
+    to.rows += from.rows;
+    to.values.insert(to.values.end(), from.values.begin(), from.values.end());
+}
+
+// What write_arrays may keep of a batch.
+void append_arrays(Evidence& to, const Evidence& from) {
+    append(to.logits, from.logits);
+    append(to.features, from.features);
+    for (const auto& [key, matrix] : from.activations) append(to.activations[key], matrix);
+    to.samples += from.samples;
+}
+
+}  // namespace
+
+// One set's state while it is scored.
+struct Scorer::SetRun {
+    const ImageSet& set;
+    int64_t total;
+    ScoredSet scored;
+    ScoreCsvWriter csv;
+    Progress progress;
+    std::vector<std::string> digests;
+    Evidence kept;  // for arrays/
+    int64_t correct = 0, labelled = 0, done = 0;
+
+    SetRun(const ImageSet& images, int64_t count, SetRole role, const std::filesystem::path& csv_path,
+           const std::vector<std::string>& methods, const ProgressStyle& style)
+        : set(images), total(count), csv(csv_path, methods), progress(images.name(), count, style) {
+        scored.info.name = images.name();
+        scored.info.description = images.description();
+        scored.info.role = role;
+        scored.info.total = count;
+        scored.scores.resize(methods.size());
+    }
+};
+
+Scorer::Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
+               const std::vector<MethodSpec>& methods, const ScorerOptions& options)
+    : backend_(backend),
+      net_(net),
+      preprocess_(preprocess),
+      options_(options),
+      request_{.logits = true},  // predictions
+      executor_([&]() -> Executor {
+          for (const MethodSpec& spec : methods) {
+              names_.push_back(spec.written);
+              scores_.push_back(make_score(spec, {net, preprocess}));
+              request_.merge(scores_.back()->request());
+          }
+          request_.merge(save_request(options.save, net));
+          return Executor(backend, net, request_, {.fuse = options.fuse, .micro_batch = options.batch});
+      }()) {}
+
+std::vector<MethodInfo> Scorer::method_infos() const {
+    std::vector<MethodInfo> infos;
+    for (size_t m = 0; m < names_.size(); ++m) infos.push_back({names_[m], scores_[m]->options()});
+    return infos;
+}
+
+// What one loader batch holds: a few runs of the plan, so that the loader is ahead without holding much.
+int64_t Scorer::batch_size() {
+    constexpr int64_t kAtLeast = 8;
+    const auto size = preprocess_.output_size();
+    if (!size) return options_.batch > 0 ? options_.batch : kAtLeast;
+    const int64_t micro = executor_.plan(size->height, size->width).max_batch;
+    return std::max(micro, kAtLeast / micro * micro);
+}
+
+void Scorer::add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
+                      std::span<const LoadFailure> failures) {
+    const size_t n = indices.size();
+    std::vector<std::vector<double>> columns(scores_.size(), std::vector<double>(n));
+    for (size_t m = 0; m < scores_.size() && n > 0; ++m) scores_[m]->compute(evidence, columns[m]);
+    for (size_t m = 0; m < scores_.size(); ++m)
+        run.scored.scores[m].insert(run.scored.scores[m].end(), columns[m].begin(), columns[m].end());
+
+    // Rows in order of index: scored images and failures are each ascending.
+    size_t i = 0, f = 0;
+    while (i < n || f < failures.size()) {
+        const bool failed = i == n || (f < failures.size() && failures[f].index < indices[i]);
+        ScoreRow row;
+        row.index = failed ? failures[f].index : indices[i];
+        const ImageItem item = run.set.item(row.index);
+        row.path = item.path;
+        if (run.scored.info.role == SetRole::Id) row.label = item.label;  // OOD folders name other classes
+        if (failed) {
+            row.reason = failures[f++].reason;
+            run.scored.info.failures.push_back({row.path, row.reason});
+            if (options_.strict)
+                throw Error(ErrorKind::Data,
+                            run.set.name() + ": " + row.path + ": " + row.reason + " (--strict)");
+        } else {
+            row.prediction = argmax(evidence.logits.row(static_cast<int64_t>(i)));
+            for (const auto& column : columns) row.scores.push_back(column[i]);
+            if (row.label && *row.label < net_.head.classes) {
+                ++run.labelled;
+                run.correct += row.prediction == row.label ? 1 : 0;
+            }
+            ++i;
+        }
+        run.csv.write(row);
+    }
+    run.done += static_cast<int64_t>(n);
+    const auto excluded = static_cast<int64_t>(run.scored.info.failures.size());
+    run.progress.update(run.done + excluded, excluded);
+}
+
+void Scorer::run_net(SetRun& run) {
+    Loader loader(run.set, preprocess_,
+                  {.batch = batch_size(),
+                   .threads = options_.loader_threads,
+                   .first = 0,
+                   .last = run.total,
+                   .digests = true,
+                   .limits = options_.limits});
+    while (auto batch = loader.next()) {
+        Evidence evidence;
+        if (batch->count > 0)
+            evidence = executor_.run(
+                std::span(batch->pixels)
+                    .first(static_cast<size_t>(batch->count * batch->height * batch->width * 3)),
+                batch->count, batch->height, batch->width);
+        add_rows(run, evidence, batch->indices, batch->failures);
+        run.digests.insert(run.digests.end(), batch->digests.begin(), batch->digests.end());
+        if (options_.save.any()) append_arrays(run.kept, evidence);
+        images_run_ += batch->count;
+        loader.recycle(std::move(*batch));
+        if (interrupted()) {
+            complete_ = false;
+            return;
+        }
+    }
+}
+
+void Scorer::run_arrays(SetRun& run, const Evidence& stored) {
+    std::vector<int64_t> indices(static_cast<size_t>(run.total));
+    for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(i);
+    add_rows(run, stored, indices, {});
+    if (options_.save.any()) run.kept = stored;
+}
+
+ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem::path& csv_path,
+                        const std::filesystem::path& arrays_path, const ArrayStore& reuse) {
+    const auto start = std::chrono::steady_clock::now();
+    const int64_t total = options_.limit ? std::min(*options_.limit, set.size()) : set.size();
+    SetRun run(set, total, role, csv_path, names_, options_.progress);
+    std::optional<Evidence> stored;
+    ArrayKey key{net_.weights_sha256, preprocess_.describe(), ""};
+    if (!reuse.empty()) {
+        key.set_digest = set_digest(set, total);
+        stored = reuse.find(key, request_);
+        if (stored && stored->samples != total) stored.reset();
+    }
+    if (stored) {
+        run_arrays(run, *stored);
+    } else {
+        run_net(run);
+        key.set_digest = combine_digests(run.digests);
+    }
+    run.progress.finish();
+    run.csv.commit();
+
+    SetInfo& info = run.scored.info;
+    info.scored = run.done;
+    info.excluded = static_cast<int64_t>(info.failures.size());
+    info.labelled = run.labelled > 0;
+    info.digest = key.set_digest;
+    if (run.labelled > 0)
+        info.accuracy = static_cast<double>(run.correct) / static_cast<double>(run.labelled);
+    if (run.done == 0 && complete_)
+        throw Error(ErrorKind::Data,
+                    set.name() + ": none of its " + std::to_string(total) + " images could be used; " +
+                        "the first: " + info.failures.front().path + ": " + info.failures.front().reason);
+    // Arrays of a set with gaps would not line up with its images again.
+    if (options_.save.any() && complete_ && info.excluded == 0)
+        write_arrays(arrays_path, key, run.kept, options_.save);
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::move(run.scored);
+}
+
+}  // namespace gs

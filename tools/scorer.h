@@ -1,0 +1,68 @@
+// Scores sets of images: loader -> executor -> scores -> CSV rows and arrays. One object a run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/image_set.h"
+#include "data/loader.h"
+#include "passes/executor.h"
+#include "report/progress.h"
+#include "report/results.h"
+#include "report/scores_csv.h"
+#include "scores/score.h"
+#include "tools/arrays.h"
+
+namespace gs {
+
+struct ScorerOptions {
+    int64_t batch = 0;  // images a run of the plan; 0: chosen
+    int loader_threads = 1;
+    bool fuse = true, strict = false;
+    std::optional<int64_t> limit;
+    DecodeLimits limits;
+    SaveOptions save;
+    ProgressStyle progress;
+};
+
+class Scorer {
+  public:
+    Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
+           const std::vector<MethodSpec>& methods, const ScorerOptions& options);
+
+    // Scores one set, writing its CSV to csv_path, and its arrays to arrays_path where any are saved. Where
+    // `reuse` has arrays of the same weights, preprocessing and images, the net is not run. Between batches
+    // it looks at interrupted(): then what is done is written and complete() is false. Throws Error(Data)
+    // where no image could be used, and under strict for the first that could not.
+    ScoredSet score(const ImageSet& set, SetRole role, const std::filesystem::path& csv_path,
+                    const std::filesystem::path& arrays_path, const ArrayStore& reuse);
+
+    bool complete() const { return complete_; }
+    std::vector<MethodInfo> method_infos() const;
+    int64_t images_run() const { return images_run_; }  // through the net
+    double seconds() const { return seconds_; }         // of scoring, reading included
+
+  private:
+    struct SetRun;
+    Backend& backend_;
+    const Net& net_;
+    const Preprocess& preprocess_;
+    ScorerOptions options_;
+    std::vector<std::string> names_;
+    std::vector<std::unique_ptr<Score>> scores_;
+    Request request_;
+    Executor executor_;
+    bool complete_ = true;
+    int64_t images_run_ = 0;
+    double seconds_ = 0;
+
+    int64_t batch_size();
+    void run_net(SetRun& run);
+    void run_arrays(SetRun& run, const Evidence& stored);
+    void add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
+                  std::span<const LoadFailure> failures);
+};
+
+}  // namespace gs

@@ -1,0 +1,149 @@
+#include "tools/setup.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <iostream>
+#include <thread>
+
+#include "core/files.h"
+
+namespace gs {
+namespace {
+
+volatile std::sig_atomic_t interrupt_seen = 0;
+
+extern "C" void on_interrupt(int signal) {
+    interrupt_seen = 1;
+    std::signal(signal, SIG_DFL);
+}
+
+double parse_number(const std::string& text, const std::string& flag) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size())
+        throw Error(ErrorKind::Usage, flag + ": '" + text + "' is not a number");
+    return value;
+}
+
+int64_t parse_side(const std::string& text, const std::string& flag) {
+    const double value = parse_number(text, flag);
+    if (!(value >= 1 && value <= 65535) || value != static_cast<double>(static_cast<int64_t>(value)))
+        throw Error(ErrorKind::Usage, flag + ": '" + text + "' is not a size in pixels");
+    return static_cast<int64_t>(value);
+}
+
+std::array<float, 3> parse_triple(const std::string& text, const std::string& flag) {
+    std::array<float, 3> values{};
+    size_t begin = 0;
+    for (size_t i = 0; i < 3; ++i) {
+        const size_t end = text.find(',', begin);
+        if ((end == std::string::npos) != (i == 2))
+            throw Error(ErrorKind::Usage, flag + ": needs three numbers, a,b,c");
+        values[i] = static_cast<float>(parse_number(text.substr(begin, end - begin), flag));
+        begin = end + 1;
+    }
+    return values;
+}
+
+// "256" (one number), "480x480" (width x height) or "none".
+std::optional<Size> parse_size(const std::string& text, const std::string& flag) {
+    const size_t x = text.find('x');
+    if (x == std::string::npos) return std::nullopt;
+    return Size{parse_side(text.substr(0, x), flag), parse_side(text.substr(x + 1), flag)};
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const NetFlags& flags) {
+    if (flags.precision != "f32")
+        throw Error(ErrorKind::Usage,
+                    "--precision " + flags.precision + ": this version computes in f32 only");
+    if (flags.device.starts_with("cuda"))
+        throw Error(ErrorKind::Device, "--device " + flags.device +
+                                           ": this build of gradscore has no CUDA backend; use --device cpu");
+    if (flags.device != "auto" && flags.device != "cpu")
+        throw Error(ErrorKind::Usage, "--device " + flags.device + ": not one of auto, cpu, cuda[:N]");
+    return make_cpu_backend({.threads = resolve_threads(flags.threads)});
+}
+
+LoadedNet load_net(Backend& backend, const NetFlags& flags) {
+    const WeightFile weights = read_weights(flags.weights);
+    BuildOptions options{.name = flags.net, .overrides = {}, .allow_nonfinite = flags.allow_nonfinite};
+    if (!flags.arch.empty()) {
+        const auto bytes = read_file(flags.arch, ErrorKind::Usage, size_t{1} << 20);
+        options.overrides.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
+    LoadedNet loaded{
+        .net = build_net(backend, weights, options), .format = weights.format, .notices = weights.notices};
+    loaded.notices.insert(loaded.notices.end(), loaded.net.notices.begin(), loaded.net.notices.end());
+    return loaded;
+}
+
+Preprocess resolve_preprocess(const Preprocess& fallback, const PreprocessFlags& flags) {
+    Preprocess p = fallback;
+    if (!flags.resize.empty()) {
+        p.short_side.reset();
+        p.resize.reset();
+        if (const auto size = parse_size(flags.resize, "--resize")) {
+            p.resize = size;
+        } else if (flags.resize != "none") {
+            p.short_side = parse_side(flags.resize, "--resize");
+        }
+    }
+    if (!flags.crop.empty()) {
+        p.crop.reset();
+        if (const auto size = parse_size(flags.crop, "--crop")) {
+            p.crop = size;
+        } else if (flags.crop != "none") {
+            const int64_t side = parse_side(flags.crop, "--crop");
+            p.crop = Size{side, side};
+        }
+    }
+    if (!flags.mean.empty()) p.mean = parse_triple(flags.mean, "--mean");
+    if (!flags.std.empty()) p.std = parse_triple(flags.std, "--std");
+    for (const float s : p.std)
+        if (!(s > 0)) throw Error(ErrorKind::Usage, "--std: each value must be above 0");
+    if (flags.pillow13) p.order = ResizeOrder::Pillow13;
+    return p;
+}
+
+int resolve_threads(int flag) {
+    if (flag < 0) throw Error(ErrorKind::Usage, "--threads: must be 0 (all cores) or more");
+    if (flag > 0) return flag;
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+std::string version() {
+    return GRADSCORE_VERSION;
+}
+
+std::map<std::string, std::string> library_versions() {
+    return {{"compiler", __VERSION__}};
+}
+
+void catch_interrupts() {
+    std::signal(SIGINT, on_interrupt);
+    std::signal(SIGTERM, on_interrupt);
+}
+
+bool interrupted() {
+    return interrupt_seen != 0;
+}
+
+double peak_memory_mib() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+void say(const std::string& line) {
+    std::cerr << line << '\n' << std::flush;
+}
+
+}  // namespace gs
