@@ -6,6 +6,10 @@
 #include <cmath>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace gs {
 namespace {
 
@@ -74,36 +78,30 @@ uint8_t to_byte(int32_t sum) {
     }
 }
 
-// One row of the horizontal pass. A pixel is read and written as 4 bytes, of which 3 count: both rows need
-// one byte beyond their end.
-[[gnu::always_inline]] inline void blend_pixels(const uint8_t* in, const Taps& taps, uint8_t* out) {
-    using Bytes [[gnu::vector_size(4)]] = uint8_t;
-    using Ints [[gnu::vector_size(16)]] = int32_t;
+// One row of the horizontal pass.
+void blend_pixels(const uint8_t* in, const Taps& taps, uint8_t* out) {
     for (size_t i = 0; i < taps.first.size(); ++i, out += 3) {
         const int32_t* weights = taps.of(i);
         const uint8_t* pixel = in + taps.first[i] * 3;
-        Ints sum{kHalf, kHalf, kHalf, kHalf};
-        for (int t = 0; t < taps.count[i]; ++t, pixel += 3) {
-            Bytes bytes;
-            std::memcpy(&bytes, pixel, 4);
-            sum += __builtin_convertvector(bytes, Ints) * weights[t];
-        }
-        const Ints shifted = sum >> kBits, most{255, 255, 255, 255};
-        const Bytes result = __builtin_convertvector(shifted > most ? most : shifted, Bytes);
-        std::memcpy(out, &result, 4);
+        int32_t sums[3] = {kHalf, kHalf, kHalf};
+        for (int t = 0; t < taps.count[i]; ++t, pixel += 3)
+            for (int c = 0; c < 3; ++c) sums[c] += weights[t] * pixel[c];
+        for (int c = 0; c < 3; ++c) out[c] = to_byte(sums[c]);
     }
 }
 
-// The same loops for the instruction sets that multiply 32-bit integers well; chosen when running, so that
-// one binary suits every machine. Integers: all of them give the same bytes.
+// Both passes for the instruction sets that multiply 32-bit integers well; chosen when running, so that one
+// binary suits every machine. Integers: all of them give the same bytes. `pixels` may read and write kBeyond
+// bytes after the end of a row.
+constexpr int64_t kBeyond = 1;
+
 struct Kernels {
     void (*rows)(const uint8_t* in, int64_t stride, const int32_t* weights, int count, uint8_t* out,
                  int64_t bytes);
     void (*pixels)(const uint8_t* in, const Taps& taps, uint8_t* out);
 };
 
-template <class = void>
-struct Plain {
+struct Portable {
     static void rows(const uint8_t* in, int64_t stride, const int32_t* weights, int count, uint8_t* out,
                      int64_t bytes) {
         blend_rows(in, stride, weights, count, out, bytes);
@@ -117,18 +115,35 @@ struct Avx2 {
                                              int count, uint8_t* out, int64_t bytes) {
         blend_rows(in, stride, weights, count, out, bytes);
     }
+
+    // A pixel is read and written as 4 bytes, of which 3 count.
     [[gnu::target("avx2")]] static void pixels(const uint8_t* in, const Taps& taps, uint8_t* out) {
-        blend_pixels(in, taps, out);
+        for (size_t i = 0; i < taps.first.size(); ++i, out += 3) {
+            const int32_t* weights = taps.of(i);
+            const uint8_t* pixel = in + taps.first[i] * 3;
+            __m128i sum = _mm_set1_epi32(kHalf);
+            for (int t = 0; t < taps.count[i]; ++t, pixel += 3) {
+                int32_t bytes;
+                std::memcpy(&bytes, pixel, sizeof bytes);
+                const __m128i values = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
+                sum = _mm_add_epi32(sum, _mm_mullo_epi32(values, _mm_set1_epi32(weights[t])));
+            }
+            const __m128i shorts = _mm_packs_epi32(_mm_srai_epi32(sum, kBits), _mm_setzero_si128());
+            const int32_t result = _mm_cvtsi128_si32(_mm_packus_epi16(shorts, _mm_setzero_si128()));
+            std::memcpy(out, &result, sizeof result);
+        }
     }
 };
 #endif
 
-const Kernels& kernels() {
+constexpr Kernels kPortable{Portable::rows, Portable::pixels};
+
+const Kernels& best_kernels() {
     static const Kernels chosen = [] {
 #if defined(__x86_64__)
         if (__builtin_cpu_supports("avx2")) return Kernels{Avx2::rows, Avx2::pixels};
 #endif
-        return Kernels{Plain<>::rows, Plain<>::pixels};
+        return kPortable;
     }();
     return chosen;
 }
@@ -149,30 +164,34 @@ Span rebase(Taps& taps) {
 }
 
 // The columns of `taps` in the given rows.
-Image resize_columns(const Image& image, const Taps& taps, Span rows) {
+Image resize_columns(const Image& image, const Taps& taps, Span rows, const Kernels& kernels) {
     Image out = blank(static_cast<int64_t>(taps.first.size()), rows.count);
     const int64_t in_row = image.width * 3, out_row = out.width * 3;
     const uint8_t* in = image.rgb.data() + rows.first * in_row;
-    // Rows overlap by the spare byte, which the next row overwrites; the last one goes through buffers.
-    for (int64_t y = 0; y + 1 < rows.count; ++y)
-        kernels().pixels(in + y * in_row, taps, out.rgb.data() + y * out_row);
-    const uint8_t* last = in + (rows.count - 1) * in_row;
-    std::vector<uint8_t> last_in(last, last + in_row);
-    last_in.push_back(0);
-    std::vector<uint8_t> last_out(static_cast<size_t>(out_row) + 1);
-    kernels().pixels(last_in.data(), taps, last_out.data());
-    std::copy_n(last_out.begin(), out_row, out.rgb.end() - out_row);
+    // Rows overlap by the bytes beyond, which the next row overwrites; the last ones go through buffers.
+    std::vector<uint8_t> padded_in(static_cast<size_t>(in_row + kBeyond));
+    std::vector<uint8_t> padded_out(static_cast<size_t>(out_row + kBeyond));
+    for (int64_t y = 0; y < rows.count; ++y) {
+        uint8_t* row = out.rgb.data() + y * out_row;
+        if ((rows.count - 1 - y) * std::min(in_row, out_row) >= kBeyond) {
+            kernels.pixels(in + y * in_row, taps, row);
+            continue;
+        }
+        std::copy_n(in + y * in_row, in_row, padded_in.begin());
+        kernels.pixels(padded_in.data(), taps, padded_out.data());
+        std::copy_n(padded_out.begin(), out_row, row);
+    }
     return out;
 }
 
 // The rows of `taps` in the given columns.
-Image resize_rows(const Image& image, const Taps& taps, Span columns) {
+Image resize_rows(const Image& image, const Taps& taps, Span columns, const Kernels& kernels) {
     Image out = blank(columns.count, static_cast<int64_t>(taps.first.size()));
     const int64_t in_row = image.width * 3, out_row = out.width * 3;
     const uint8_t* in = image.rgb.data() + columns.first * 3;
     for (size_t y = 0; y < taps.first.size(); ++y)
-        kernels().rows(in + taps.first[y] * in_row, in_row, taps.of(y), taps.count[y],
-                       out.rgb.data() + static_cast<int64_t>(y) * out_row, out_row);
+        kernels.rows(in + taps.first[y] * in_row, in_row, taps.of(y), taps.count[y],
+                     out.rgb.data() + static_cast<int64_t>(y) * out_row, out_row);
     return out;
 }
 
@@ -191,7 +210,8 @@ bool vertical_first(const Image& image, Size size, ResizeOrder order) {
 
 }  // namespace
 
-Image detail::resize_region(const Image& image, Size size, const Region& region, ResizeOrder order) {
+Image detail::resize_region(const Image& image, Size size, const Region& region, ResizeOrder order,
+                            bool portable) {
     GS_REQUIRE(image.width > 0 && image.height > 0 && region.width > 0 && region.height > 0);
     GS_REQUIRE(region.left >= 0 && region.left + region.width <= size.width);
     GS_REQUIRE(region.top >= 0 && region.top + region.height <= size.height);
@@ -200,14 +220,15 @@ Image detail::resize_region(const Image& image, Size size, const Region& region,
 
     Taps x = make_taps(image.width, size.width, region.left, region.left + region.width);
     Taps y = make_taps(image.height, size.height, region.top, region.top + region.height);
-    if (same_width) return resize_rows(image, y, {region.left, region.width});
-    if (same_height) return resize_columns(image, x, {region.top, region.height});
+    const Kernels& kernels = portable ? kPortable : best_kernels();
+    if (same_width) return resize_rows(image, y, {region.left, region.width}, kernels);
+    if (same_height) return resize_columns(image, x, {region.top, region.height}, kernels);
     if (vertical_first(image, size, order)) {
         const Span columns = rebase(x);
-        return resize_columns(resize_rows(image, y, columns), x, {0, region.height});
+        return resize_columns(resize_rows(image, y, columns, kernels), x, {0, region.height}, kernels);
     }
     const Span rows = rebase(y);
-    return resize_rows(resize_columns(image, x, rows), y, {0, region.width});
+    return resize_rows(resize_columns(image, x, rows, kernels), y, {0, region.width}, kernels);
 }
 
 Image resize_bilinear(const Image& image, int64_t width, int64_t height, ResizeOrder order) {

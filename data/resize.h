@@ -10,6 +10,8 @@ struct Region {
 };
 
 // The pixels that `region` of resize_bilinear(image, size.width, size.height, order) has.
-Image resize_region(const Image& image, Size size, const Region& region, ResizeOrder order);
+// `portable` keeps to instructions every machine has (for tests: the bytes are the same).
+Image resize_region(const Image& image, Size size, const Region& region, ResizeOrder order,
+                    bool portable = false);
 
 }  // namespace gs::detail

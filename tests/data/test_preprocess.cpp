@@ -48,6 +48,18 @@ TEST(Resize, RegionIsAPartOfTheWhole) {
         }
 }
 
+TEST(Resize, EveryMachineGivesTheSame) {
+    for (const auto& [w, h] :
+         {std::pair<int64_t, int64_t>{1, 1}, {1, 9}, {9, 1}, {2, 2}, {131, 97}, {500, 33}}) {
+        const Image image = noise(w, h, 5);
+        for (const Size size : {Size{1, 1}, Size{2, 7}, Size{64, 65}, Size{257, 3}}) {
+            const detail::Region all{0, 0, size.width, size.height};
+            EXPECT_EQ(detail::resize_region(image, size, all, ResizeOrder::HorizontalFirst, true).rgb,
+                      resize_bilinear(image, size.width, size.height).rgb);
+        }
+    }
+}
+
 // Sums of many rounded weights may pass 255; white must stay white.
 TEST(Resize, WhiteStaysWhite) {
     for (const auto& [w, h] : {std::pair<int64_t, int64_t>{70'001, 1}, {3, 40'000}, {333, 777}}) {
