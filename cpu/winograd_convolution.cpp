@@ -200,9 +200,11 @@ class WinogradConvolution final : public Convolution {
 }  // namespace
 
 bool winograd_pays(const ConvSpec& spec) {
-    constexpr int64_t kFewest = 64;  // channels; below, the transforms cost what the products save
+    // With fewer channels the transforms cost what the products save (measured on AVX-512: 0.9x the direct
+    // rate at 16 to 16, 1.6x at 16 to 32, 2x at 32 to 32, 2.5x to 3x from 64 on).
+    constexpr int64_t kFewestIn = 16, kFewestOut = 32;
     return spec.kernel_h == 3 && spec.kernel_w == 3 && spec.stride == 1 && spec.groups == 1 &&
-           spec.in_channels >= kFewest && spec.out_channels >= kFewest;
+           spec.in_channels >= kFewestIn && spec.out_channels >= kFewestOut;
 }
 
 std::unique_ptr<Convolution> make_winograd_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,

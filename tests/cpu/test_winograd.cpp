@@ -117,6 +117,7 @@ TEST(Winograd, IsForWideStrideOne3x3Only) {
     EXPECT_TRUE(cpu::winograd_pays({64, 64, 3, 3, 1, 1, 1}));
     EXPECT_FALSE(cpu::winograd_pays({64, 64, 3, 3, 2, 1, 1}));
     EXPECT_FALSE(cpu::winograd_pays({64, 64, 1, 1, 1, 0, 1}));
+    EXPECT_FALSE(cpu::winograd_pays({16, 16, 3, 3, 1, 1, 1}));
     EXPECT_FALSE(cpu::winograd_pays({3, 64, 3, 3, 1, 1, 1}));
     EXPECT_FALSE(cpu::winograd_pays({64, 64, 3, 3, 1, 1, 64}));
 }
