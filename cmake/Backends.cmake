@@ -7,8 +7,23 @@ if(TARGET gs_onednn)
 endif()
 gs_library(cpu DEPS ${cpu_deps})
 
+# CUDA: today the listing of devices; the backend itself comes below the same interface. AUTO takes what is there.
+set(cuda_source cuda/no_cuda.cpp)
+set(cuda_libraries)
+if(NOT GRADSCORE_CUDA STREQUAL "OFF")
+  find_package(CUDAToolkit QUIET)
+  if(CUDAToolkit_FOUND)
+    set(cuda_source cuda/cuda_devices.cpp)
+    set(cuda_libraries CUDA::cudart_static)
+  elseif(GRADSCORE_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "GRADSCORE_CUDA=ON, but no CUDA toolkit was found (nvcc on PATH, or CUDAToolkit_ROOT)")
+  endif()
+endif()
+add_library(gs_cuda STATIC ${cuda_source})
+target_link_libraries(gs_cuda PUBLIC gs_core ${cuda_libraries})
+
 add_library(gs_backends INTERFACE)
-target_link_libraries(gs_backends INTERFACE gs_cpu)
+target_link_libraries(gs_backends INTERFACE gs_cpu gs_cuda)
 
 # The CPU's inner loops, compiled once for every instruction set and picked at run time (cpu/isa.cpp). Without
 # contraction of multiply and add all of them give the same bits; the matrix product may contract.

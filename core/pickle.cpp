@@ -1,10 +1,9 @@
 #include "core/pickle.h"
 
 #include <bit>
-#include <unordered_map>
-#include <unordered_set>
+#include <set>
 
-#include "core/pickle_reader.h"
+#include "core/pickle_stack.h"
 #include "core/pickle_text.h"
 #include "core/printable.h"
 
@@ -13,11 +12,11 @@
 namespace gs::pickle {
 namespace {
 
-class Machine : private Reader {
+class Machine : private Stack {
   public:
     Machine(std::span<const std::byte> bytes, const std::function<bool(std::string_view)>& allowed,
             const std::string& what, ErrorKind kind, const Limits& limits)
-        : Reader(bytes, what, kind), allowed_(allowed), limits_(limits) {}
+        : Stack(bytes, what, kind, limits), allowed_(allowed) {}
 
     Parsed run() {
         while (true) {
@@ -26,7 +25,6 @@ class Machine : private Reader {
             if (op == '.') break;
             if (!number(op) && !text_or_bytes(op) && !container(op) && !object(op) && !stack_or_memo(op))
                 unknown(op);
-            if (stack_.size() > limits_.max_objects) fail("too many values on the stack");
         }
         out_.value = pop();
         out_.consumed = position();
@@ -42,43 +40,6 @@ class Machine : private Reader {
         if (op >= 0x82 && op <= 0x84) refuse("a registered extension (opcode EXT)");
         if (op == 0x97 || op == 0x98) fail("out-of-band buffers are not supported");
         fail("unknown opcode " + std::to_string(op));
-    }
-
-    // ---- the stack ----
-    template <class T>
-    Value* make(T&& data) {
-        if (out_.values.size() >= limits_.max_objects) fail("too many objects");
-        Value& value = out_.values.emplace_back();
-        value.data = std::forward<T>(data);
-        value.index = static_cast<uint32_t>(out_.values.size() - 1);
-        return &value;
-    }
-    template <class T>
-    void push(T&& data) {
-        stack_.push_back(make(std::forward<T>(data)));
-    }
-    size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
-    Value* top() const {
-        if (stack_.size() <= floor()) fail("the stack is empty");
-        return stack_.back();
-    }
-    Value* pop() {
-        Value* value = top();
-        stack_.pop_back();
-        return value;
-    }
-    std::vector<ValuePtr> pop_to_mark() {
-        if (marks_.empty()) fail("no mark on the stack");
-        const auto from = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
-        std::vector<ValuePtr> items(from, stack_.end());
-        stack_.erase(from, stack_.end());
-        marks_.pop_back();
-        return items;
-    }
-    std::vector<ValuePtr> pop_count(size_t count) {
-        std::vector<ValuePtr> items(count);
-        for (size_t i = count; i-- > 0;) items[i] = pop();
-        return items;
     }
 
     // ---- None, booleans, numbers ----
@@ -272,7 +233,7 @@ class Machine : private Reader {
         switch (op) {
             case 'c': {
                 const std::string_view module = line();
-                stack_.push_back(global(module, line()));
+                push_value(global(module, line()));
                 return true;
             }
             case 0x93:
@@ -331,7 +292,7 @@ class Machine : private Reader {
     void stack_global() {
         const auto attribute = text(*pop()), module = text(*pop());
         if (!attribute || !module) fail("a global whose name is no string");
-        stack_.push_back(global(*module, *attribute));
+        push_value(global(*module, *attribute));
     }
     void call(const Value* callee, const Value* arguments, const Value* keywords) {
         const Global* name = callee->as<Global>();
@@ -355,7 +316,7 @@ class Machine : private Reader {
     bool stack_or_memo(uint8_t op) {
         switch (op) {
             case '(':
-                marks_.push_back(stack_.size());
+                push_mark();
                 return true;
             case '0':
                 discard();
@@ -364,22 +325,20 @@ class Machine : private Reader {
                 pop_to_mark();
                 return true;
             case '2':
-                stack_.push_back(top());
+                push_value(top());
                 return true;
             case 'p':
-                memo_[decimal<uint64_t>(line())] = top();
+                put(decimal<uint64_t>(line()));
                 return true;
             case 'q':
-                memo_[u8()] = top();
+                put(u8());
                 return true;
             case 'r':
-                memo_[little<uint32_t>()] = top();
+                put(little<uint32_t>());
                 return true;
-            case 0x94: {
-                const uint64_t next = memo_.size();
-                memo_[next] = top();
+            case 0x94:
+                memoize();
                 return true;
-            }
             case 'g':
                 get(decimal<uint64_t>(line()));
                 return true;
@@ -403,26 +362,8 @@ class Machine : private Reader {
                 return false;
         }
     }
-    void discard() {  // POP also takes a mark off, where one is on top
-        if (!marks_.empty() && marks_.back() == stack_.size())
-            marks_.pop_back();
-        else
-            pop();
-    }
-    void get(uint64_t index) {
-        const auto found = memo_.find(index);
-        if (found == memo_.end()) fail("memo " + std::to_string(index) + " was never stored");
-        stack_.push_back(found->second);
-    }
-
     const std::function<bool(std::string_view)>& allowed_;
-    const Limits& limits_;
-
-    std::vector<Value*> stack_;
-    std::vector<size_t> marks_;
-    std::unordered_map<uint64_t, Value*> memo_;
-    std::unordered_set<std::string_view> names_;  // of globals, in out_.texts
-    Parsed out_;
+    std::set<std::string_view> names_;  // of globals, in out_.texts
 };
 
 }  // namespace

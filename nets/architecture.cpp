@@ -93,6 +93,15 @@ Architecture wide_resnet(int64_t depth, int64_t widen, int64_t classes) {
             .blocks = {}};
 }
 
+Architecture option_a(int64_t n, int64_t classes) {
+    return {.family = Family::CifarOptionA,
+            .units = {n, n, n},
+            .base = 16,
+            .classes = classes,
+            .head = head_of(Family::CifarOptionA),
+            .blocks = {}};
+}
+
 }  // namespace
 
 std::string to_string(Family family) {
@@ -126,6 +135,11 @@ std::string name_of(const Architecture& a) {
     for (const Published& p : published())
         if (p.family == a.family && p.units == a.units && p.base == a.base && p.bottleneck == a.bottleneck)
             return p.name;
+    if (a.family == Family::CifarOptionA && a == option_a(a.units.at(0), a.classes)) {
+        // 6n + 2 layers, as He et al. count; 18, 34 and 50 are names of the other family.
+        std::string name = "resnet" + std::to_string(6 * a.units[0] + 2) + "-cifar";
+        if (architecture_of(name, a.classes) == a) return name;
+    }
     return to_string(a.family) + " (" + sizes(a) + ")";
 }
 
@@ -158,6 +172,11 @@ std::optional<Architecture> architecture_of(const std::string& name, int64_t cla
                        .blocks = {}};
         if (p.family == Family::CifarResNet) a.pool_window = 4;
         return a;
+    }
+    static const std::regex small(R"(resnet(\d{1,3})-cifar)");
+    if (std::regex_match(key, match, small)) {
+        const int64_t depth = std::stoll(match[1].str());
+        if (depth >= 8 && (depth - 2) % 6 == 0) return option_a((depth - 2) / 6, classes);
     }
     return std::nullopt;
 }

@@ -2,6 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/devices.h"
 #include "scores/score.h"
 #include "tools/commands.h"
 #include "tools/setup.h"
@@ -33,13 +34,20 @@ int run_list_methods(bool json) {
 
 int run_devices(bool json) {
     const auto cpu = make_backend(NetFlags{});
+    const CudaDevices cuda = find_cuda_devices();
     if (json) {
         std::cout
-            << nlohmann::json{{"devices", {{{"name", "cpu"}, {"description", cpu->description()}}}}}.dump()
+            << nlohmann::json{{"cpu", cpu->description()},
+                              {"cuda",
+                               {{"built", cuda.built}, {"devices", cuda.devices}, {"reason", cuda.reason}}}}
+                   .dump()
             << '\n';
-    } else {
-        std::cout << "cpu   " << cpu->description() << "\ncuda  not part of this build\n";
+        return 0;
     }
+    std::cout << "cpu   " << cpu->description() << '\n';
+    for (const std::string& device : cuda.devices) std::cout << "cuda  " << device << '\n';
+    if (cuda.devices.empty()) std::cout << "cuda  none: " << cuda.reason << '\n';
+    std::cout << "Nets run on the CPU in this version.\n";
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <new>
+#include <sstream>
 
 #include "core/error.h"
 #include "tools/commands.h"
@@ -53,9 +54,9 @@ void add_score(CLI::App& app, ScoreFlags& f) {
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--deterministic", f.deterministic, "same bits on every run (on the CPU always so)");
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
-    app.add_flag("--force", f.force, "move an old run in --out aside");
-    app.add_flag("--json", f.json, "results as JSON on stdout");
-    app.add_flag("--quiet", f.quiet, "no progress");
+    app.add_flag("--force", f.force, "move an old run in --out aside")->configurable(false);
+    app.add_flag("--json", f.json, "results as JSON on stdout")->configurable(false);
+    app.add_flag("--quiet", f.quiet, "no progress")->configurable(false);
     app.fallthrough();  // --config stands with the main program
 }
 
@@ -78,6 +79,15 @@ void add_plan(CLI::App& app, PlanFlags& f) {
         ->check(CLI::Range(1, 8192));
     app.add_flag("--steps", f.steps, "print every step");
     app.add_flag("--json", f.json, "one JSON object on stdout");
+}
+
+// What ran, as a file for --config: every flag with its value, but for those that were left empty.
+std::string run_config(const CLI::App& score_app) {
+    std::istringstream lines(score_app.config_to_str(true, false));
+    std::string text = "[score]\n";
+    for (std::string line; std::getline(lines, line);)
+        if (line.find('=') != std::string::npos && !line.ends_with("=\"\"")) text += line + '\n';
+    return text;
 }
 
 std::string joined(int argc, char** argv) {
@@ -130,7 +140,7 @@ int run(int argc, char** argv) {
     }
     if (score_app->parsed()) {
         score.command_line = joined(argc, argv);
-        score.config = app.config_to_str(true, false);
+        score.config = run_config(*score_app);
         return run_score(score);
     }
     if (metrics_app->parsed()) return run_metrics(metrics);

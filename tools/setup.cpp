@@ -64,7 +64,7 @@ std::unique_ptr<Backend> make_backend(const NetFlags& flags) {
                     "--precision " + flags.precision + ": this version computes in f32 only");
     if (flags.device.starts_with("cuda"))
         throw Error(ErrorKind::Device, "--device " + flags.device +
-                                           ": this build of gradscore has no CUDA backend; use --device cpu");
+                                           ": this version runs nets on the CPU only; use --device cpu");
     if (flags.device != "auto" && flags.device != "cpu")
         throw Error(ErrorKind::Usage, "--device " + flags.device + ": not one of auto, cpu, cuda[:N]");
     return make_cpu_backend({.threads = resolve_threads(flags.threads)});

@@ -1,0 +1,66 @@
+# Everything a newcomer needs; the build itself is CMake's. `make demo` and `make test` do all set-up on a fresh
+# Debian 12+ or Ubuntu 22.04+ machine.
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+CMAKE_FLAGS ?=
+PREFIX ?= /usr/local
+DEMO ?= demo-out
+GENERATOR = $(shell command -v ninja >/dev/null 2>&1 && echo '-G Ninja')
+
+.PHONY: all build demo test bench asan fuzz format check-format install setup setup-dev clean
+
+all: build
+
+setup:
+	@tools/setup.sh build
+
+setup-dev:
+	@tools/setup.sh build test
+
+# A changed list of files or flags reconfigures by itself; the first run configures.
+$(BUILD)/CMakeCache.txt:
+	cmake $(GENERATOR) -S . -B $(BUILD) $(CMAKE_FLAGS)
+
+build: setup
+	@$(MAKE) --no-print-directory $(BUILD)/CMakeCache.txt CMAKE_FLAGS="-DGRADSCORE_TESTS=OFF $(CMAKE_FLAGS)"
+	@cmake --build $(BUILD) -j $(JOBS) --target gradscore gradscore-draw-demo
+
+demo: build
+	@BUILD=$(BUILD) tools/demo.sh $(DEMO)
+
+test: setup-dev
+	@cmake $(GENERATOR) -S . -B $(BUILD) -DGRADSCORE_TESTS=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD) -j $(JOBS)
+	@cd $(BUILD) && OMP_WAIT_POLICY=passive ctest --output-on-failure -j $(JOBS)
+
+asan: setup-dev
+	@cmake $(GENERATOR) -S . -B $(BUILD)-asan -DGRADSCORE_TESTS=ON -DGRADSCORE_SANITIZE=address,undefined \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)-asan -j $(JOBS)
+	@cd $(BUILD)-asan && OMP_WAIT_POLICY=passive ctest --output-on-failure -j $(JOBS)
+
+bench:
+	@tools/setup.sh build bench
+	@cmake $(GENERATOR) -S . -B $(BUILD) -DGRADSCORE_BENCH=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD) -j $(JOBS)
+	@$(BUILD)/bench/bench_cpu_ops
+
+# libFuzzer targets (clang); run one with: build-fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
+fuzz:
+	@tools/setup.sh build test fuzz
+	@cmake $(GENERATOR) -S . -B $(BUILD)-fuzz -DGRADSCORE_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)-fuzz -j $(JOBS)
+
+SOURCES = $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+format:
+	clang-format -i $(SOURCES)
+
+check-format:
+	clang-format --dry-run -Werror $(SOURCES)
+
+install: build
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(DEMO)
