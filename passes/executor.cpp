@@ -29,12 +29,7 @@ Executor::Executor(Backend& backend, const Net& net, const Request& request, con
 const Plan& Executor::plan(int64_t height, int64_t width) {
     const auto key = std::pair(height, width);
     if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
-    int64_t batch = options_.micro_batch;
-    if (batch <= 0) {
-        const size_t one = plan_passes(backend_, net_, request_, height, width, 1).arena_bytes;
-        batch = std::clamp<int64_t>(static_cast<int64_t>(options_.cache_bytes / one), 1,
-                                    options_.max_micro_batch);
-    }
+    const int64_t batch = options_.micro_batch > 0 ? options_.micro_batch : choose_micro_batch(height, width);
     Plan plan = plan_passes(backend_, net_, request_, height, width, batch);
     // Images without a fixed size could come in thousands of sizes; a plan is cheap to make again.
     constexpr size_t kMaxPlans = 64;
@@ -46,6 +41,15 @@ void Executor::fit_arena(const Plan& plan) {
     if (plan.arena_bytes <= arena_.bytes()) return;
     arena_ = Buffer();  // the old one first: never both at once
     arena_ = backend_.allocate(plan.arena_bytes);
+}
+
+// As many images as let the forward pass stay in cache. What is saved for a backward pass streams through
+// memory in any case, and the kernels of small maps need the images.
+int64_t Executor::choose_micro_batch(int64_t height, int64_t width) const {
+    const size_t forward = plan_passes(backend_, net_, {.logits = true}, height, width, 1).arena_bytes;
+    const size_t all = plan_passes(backend_, net_, request_, height, width, 1).arena_bytes;
+    const size_t fit = std::min(options_.cache_bytes / forward, options_.memory_bytes / all);
+    return std::clamp<int64_t>(static_cast<int64_t>(fit), 1, options_.max_micro_batch);
 }
 
 void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,

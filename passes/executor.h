@@ -15,8 +15,9 @@ namespace gs {
 
 struct ExecutorOptions {
     bool fuse = true;
-    int64_t micro_batch = 0;  // images a run of the plan; 0: as many as fit cache_bytes, at least one
-    size_t cache_bytes = size_t{24} << 20;  // what a run's arena should stay below where it can
+    int64_t micro_batch = 0;  // images a run of the plan; 0: chosen by the limits below, at least one
+    size_t cache_bytes = size_t{24} << 20;  // the forward pass should stay below
+    size_t memory_bytes = size_t{1} << 30;  // the whole arena should stay below
     int64_t max_micro_batch = 64;
 };
 
@@ -43,6 +44,7 @@ class Executor {
 
     void fit_arena(const Plan& plan);
     // n of the run's `samples` images, appended to the evidence.
+    int64_t choose_micro_batch(int64_t height, int64_t width) const;
     void run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,
                          Evidence& evidence);
 };

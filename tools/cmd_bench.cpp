@@ -122,9 +122,7 @@ int run_bench(const BenchFlags& flags) {
     const Net net = bench_net(*backend, flags.net, flags.classes, flags.seed);
     const Methods methods = make_methods(flags.methods, net);
     Executor executor(*backend, net, methods.request,
-                      {.fuse = !flags.net.no_fuse,
-                       .micro_batch = 0,
-                       .max_micro_batch = flags.net.batch > 0 ? flags.net.batch : 64});
+                      {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
     const int64_t size = flags.size.value_or(default_input_size(net.architecture));
     const std::vector<float> pixels = random_images(flags.images, size, flags.seed);
     const double ready = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
