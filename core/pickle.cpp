@@ -98,7 +98,10 @@ class Machine : private Stack {
     void long_line() {
         std::string_view digits = line();
         if (digits.ends_with('L')) digits.remove_suffix(1);
-        push(decimal<int64_t>(digits));
+        if (const auto value = long_decimal(digits))
+            push(*value);
+        else
+            push(BigInt{});
     }
     void long_bytes(uint64_t length) {
         const auto bytes = take(length);

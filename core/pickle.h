@@ -36,7 +36,9 @@ struct Bytes {
     std::span<const std::byte> bytes;
 };
 struct BigInt {
-    std::span<const std::byte> bytes;  // an integer beyond int64: little-endian two's complement
+    // An integer beyond int64: little-endian two's complement, or empty where the pickle spells it in
+    // decimal.
+    std::span<const std::byte> bytes;
 };
 struct List {
     std::vector<ValuePtr> items;  // list, tuple, set and frozenset alike

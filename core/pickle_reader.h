@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,6 +63,17 @@ class Reader {
         if (digits.empty() || error != std::errc() || end != digits.data() + digits.size())
             fail("'" + printable(digits, 40) + "' is no number that 64 bits hold");
         return value;
+    }
+
+    // An integer of any length; empty beyond int64.
+    std::optional<int64_t> long_decimal(std::string_view digits) const {
+        const std::string_view magnitude = digits.substr(digits.starts_with('-') ? 1 : 0);
+        int64_t value = 0;
+        const bool number =
+            !magnitude.empty() && magnitude.find_first_not_of("0123456789") == std::string_view::npos;
+        if (number && std::from_chars(digits.data(), digits.data() + digits.size(), value).ec != std::errc())
+            return std::nullopt;
+        return decimal<int64_t>(digits);
     }
 
     // Up to 8 bytes of little-endian two's complement.

@@ -18,7 +18,12 @@ namespace gs::weights {
 // What keeps a WeightFile's tensors alive: the mapped file, and what was unpacked from it.
 struct Owner {
     std::optional<MappedFile> file;
-    std::deque<std::vector<std::byte>> unpacked;
+    std::deque<std::unique_ptr<std::byte[]>> unpacked;
+
+    // Not cleared: pages that are never filled cost nothing.
+    std::span<std::byte> allocate(size_t size) {
+        return {unpacked.emplace_back(std::make_unique_for_overwrite<std::byte[]>(size)).get(), size};
+    }
 };
 
 struct Input {

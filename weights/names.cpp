@@ -1,7 +1,7 @@
 // What holds for the tensors of every format: names, counts, sizes.
 #include <algorithm>
 #include <limits>
-#include <unordered_set>
+#include <set>
 
 #include "core/printable.h"
 #include "weights/formats.h"
@@ -11,7 +11,7 @@ namespace {
 
 // Takes `prefix` off the names that have it; does nothing where names would collide or become empty.
 bool strip(WeightFile& file, std::string_view prefix, bool from_all) {
-    std::unordered_set<std::string_view> names;
+    std::set<std::string_view> names;  // ordered: no names collide on purpose
     size_t count = 0;
     for (const StoredTensor& tensor : file.tensors) {
         std::string_view name = tensor.name;
@@ -42,7 +42,7 @@ void check_tensors(const Input& input, const WeightFile& file) {
     if (file.tensors.size() > input.limits.max_tensors)
         input.fail(std::to_string(file.tensors.size()) + " tensors, more than the limit of " +
                    std::to_string(input.limits.max_tensors));
-    std::unordered_set<std::string_view> names;
+    std::set<std::string_view> names;
     size_t total = 0;
     for (const StoredTensor& tensor : file.tensors) {
         if (!is_utf8(tensor.name)) input.fail("tensor name '" + printable(tensor.name) + "' is not UTF-8");

@@ -46,7 +46,10 @@ StoredTensor tensor_of(const Input& input, const std::string& name, std::span<co
     StoredTensor tensor{name, *type, array.shape, {}, array.data};
     checked_elements(input, name, tensor.shape, tensor.type);
     if (array.big_endian && npy::bytes_per_element(array.type) > 1) {
-        tensor.storage = input.owner.unpacked.emplace_back(npy::to_native(array));
+        const std::vector<std::byte> native = npy::to_native(array);
+        const std::span<std::byte> kept = input.owner.allocate(native.size());
+        std::copy(native.begin(), native.end(), kept.begin());
+        tensor.storage = kept;
     } else if (array.fortran && array.shape.size() > 1) {
         int64_t stride = 1;
         for (const int64_t size : array.shape) {

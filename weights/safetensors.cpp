@@ -4,7 +4,7 @@
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
+#include <set>
 
 #include "core/printable.h"
 #include "weights/formats.h"
@@ -154,7 +154,7 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
     std::array<bool, 4> seen_{};
     std::string name_, key_;
     std::vector<uint64_t> numbers_;
-    std::unordered_set<std::string> names_;
+    std::set<std::string> names_;
 };
 
 // Sorted by place, the spans must tile the data exactly, and each must be what shape and type say.

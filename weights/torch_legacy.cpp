@@ -2,7 +2,7 @@
 // storage keys), then each storage as an int64 count and its elements.
 #include <algorithm>
 #include <cstring>
-#include <unordered_map>
+#include <map>
 
 #include "core/printable.h"
 #include "weights/torch_state.h"
@@ -61,7 +61,7 @@ class LegacyFile {
 
     // Storages follow each other without a table, so every one has to be known to find the next.
     void find_storages(const pickle::Parsed& object, const pickle::Parsed& keys) {
-        std::unordered_map<std::string_view, StorageUse> uses;
+        std::map<std::string_view, StorageUse> uses;
         for (const pickle::Value& value : object.values) {
             const auto* id = value.as<pickle::PersistentId>();
             if (id == nullptr) continue;
@@ -103,7 +103,7 @@ class LegacyFile {
 
     const Input& input_;
     size_t at_ = 0;
-    std::unordered_map<std::string, std::span<const std::byte>> found_;
+    std::map<std::string, std::span<const std::byte>> found_;
 };
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_set>
+#include <set>
 
 #include "core/printable.h"
 #include "weights/torch_tensor.h"
@@ -106,7 +106,7 @@ std::vector<std::string> keys_of(const Items& items) {
 
 void add_notices(const Search& search, const Candidate& best, std::vector<std::string> left_out,
                  WeightFile& file) {
-    std::unordered_set<std::string_view> looked_into;
+    std::set<std::string_view> looked_into;
     for (const Candidate& candidate : search.found()) looked_into.insert(candidate.path);
     if (!best.path.empty()) {
         file.notices.push_back("weights taken from '" + best.path + "'");

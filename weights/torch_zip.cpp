@@ -1,6 +1,6 @@
 // PyTorch's zip format (1.6 and later): PREFIX/data.pkl, PREFIX/byteorder, and a storage in each
 // PREFIX/data/KEY.
-#include <unordered_map>
+#include <map>
 
 #include "core/printable.h"
 #include "weights/torch_state.h"
@@ -53,7 +53,7 @@ class Storages {
     const Input& input_;
     const ZipArchive& archive_;
     std::string prefix_;
-    std::unordered_map<std::string, std::span<const std::byte>> read_;
+    std::map<std::string, std::span<const std::byte>> read_;
 };
 
 }  // namespace

@@ -99,7 +99,7 @@ std::span<const std::byte> ZipArchive::read(const Entry& entry) const {
     };
     const std::unique_ptr<zip_file_t, CloseFile> file(zip_fopen_index(archive_.get(), entry.index, 0));
     if (file == nullptr) fail(printable(zip_strerror(archive_.get())));
-    std::vector<std::byte> bytes(entry.size);
+    const std::span<std::byte> bytes = input_.owner.allocate(entry.size);
     const auto read_some = [&](void* to, uint64_t most) {
         const zip_int64_t got = zip_fread(file.get(), to, most);
         if (got < 0) fail(printable(zip_file_strerror(file.get())));
@@ -113,7 +113,7 @@ std::span<const std::byte> ZipArchive::read(const Entry& entry) const {
     }
     std::byte extra;  // libzip compares the checksum when it meets the end
     if (read_some(&extra, 1) != 0) fail("longer than the archive says");
-    return input_.owner.unpacked.emplace_back(std::move(bytes));
+    return bytes;
 }
 
 }  // namespace gs::weights

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "weights/formats.h"
@@ -42,7 +42,7 @@ class ZipArchive {
     const Input& input_;
     std::unique_ptr<zip, Close> archive_;
     std::vector<Entry> entries_;
-    std::unordered_map<std::string_view, size_t> by_name_;
+    std::map<std::string_view, size_t> by_name_;
 };
 
 // What a zip archive holds. Each throws where the contents are not what the format demands.

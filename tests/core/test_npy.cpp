@@ -1,9 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <filesystem>
 #include <string>
 
+#include "core/files.h"
 #include "core/npy.h"
 
 namespace gs::npy {
@@ -113,6 +114,18 @@ TEST(Npy, TruncationAndMutationNeverCrash) {
             } catch (const Error&) {
             }
         }
+}
+
+TEST(Npy, FuzzSeedsAreRead) {
+    int seeds = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(GS_SOURCE_DIR "/tests/fuzz/corpus/npy")) {
+        const std::vector<std::byte> bytes = read_file(entry.path(), ErrorKind::Internal);
+        const Array array = parse(bytes, entry.path().string(), ErrorKind::Data);
+        EXPECT_EQ(to_native(array).size(),
+                  static_cast<size_t>(array.elements()) * bytes_per_element(array.type));
+        ++seeds;
+    }
+    EXPECT_GE(seeds, 4);
 }
 
 }  // namespace

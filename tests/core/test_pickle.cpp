@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <filesystem>
 #include <string>
 
+#include "core/files.h"
 #include "core/pickle.h"
 
 namespace gs::pickle {
@@ -62,7 +64,11 @@ TEST(Pickle, Numbers) {
     EXPECT_EQ(only<double>("F-1.5e3\n."), -1500.0);
     EXPECT_EQ(only<double>("Finf\n."), HUGE_VAL);
     EXPECT_EQ(only<double>("G\x3f\xf8\x00\x00\x00\x00\x00\x00."s), 1.5);
-    EXPECT_THAT(error_of("L9223372036854775808L\n."), HasSubstr("no number that 64 bits hold"));
+    EXPECT_EQ(only<int64_t>("L-9223372036854775808L\n."), INT64_MIN);
+    EXPECT_TRUE(only<BigInt>("L9223372036854775808L\n.").bytes.empty());
+    EXPECT_THAT(error_of("I9223372036854775808\n."), HasSubstr("no number that 64 bits hold"));
+    EXPECT_THAT(error_of("L9223372036854775808x\n."), HasSubstr("no number that 64 bits hold"));
+    EXPECT_THAT(error_of("L-\n."), HasSubstr("no number"));
     EXPECT_THAT(error_of("I12x\n."), HasSubstr("'12x' is no number"));
     EXPECT_THAT(error_of("\x8b\xff\xff\xff\xff."), HasSubstr("negative length"));
 }
@@ -237,6 +243,8 @@ TEST(Pickle, LimitsBindObjectsAndStack) {
     EXPECT_THAT(error_of("N" + std::string(200, '2') + ".", limits),
                 HasSubstr("too many values on the stack"));
     EXPECT_EQ(error_of(std::string(50, 'N') + ".", limits), "no error");
+    EXPECT_THAT(error_of("Np1\n" + std::string(200, '(') + ".", limits),
+                HasSubstr("empty"));  // marks hold no values
 }
 
 TEST(Pickle, TruncationAndMutationNeverCrash) {
@@ -259,6 +267,35 @@ TEST(Pickle, TruncationAndMutationNeverCrash) {
             mutated[i] = static_cast<char>(value);
             error_of(mutated);
         }
+}
+
+// The seeds of fuzz_pickle: real pickles of every protocol, cut and changed everywhere.
+TEST(Pickle, FuzzSeedsAreReadAndSurviveMutation) {
+    int seeds = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(GS_SOURCE_DIR "/tests/fuzz/corpus/pickle")) {
+        const std::vector<std::byte> bytes = read_file(entry.path(), ErrorKind::Internal);
+        const std::string good(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        const auto parse_all = [](const std::string& text) {
+            try {
+                return parse(
+                           bytes_of(text), [](auto) { return true; }, "x", ErrorKind::Data)
+                    .consumed;
+            } catch (const Error&) {
+                return size_t{0};
+            }
+        };
+        EXPECT_EQ(parse_all(good), good.size()) << entry.path();
+        for (size_t i = 0; i < good.size(); ++i) {
+            EXPECT_EQ(parse_all(good.substr(0, i)), 0u) << entry.path() << " cut to " << i;
+            for (const int flip : {0x01, 0x80, 0xFF}) {
+                std::string changed = good;
+                changed[i] = static_cast<char>(changed[i] ^ flip);
+                parse_all(changed);
+            }
+        }
+        ++seeds;
+    }
+    EXPECT_GE(seeds, 12);
 }
 
 }  // namespace
