@@ -1,0 +1,149 @@
+// Families and sizes: read off the weights, by published name, and back.
+#include <gtest/gtest.h>
+
+#include "nets/weight_reader.h"
+#include "tests/support/golden_net.h"
+
+namespace gs::test {
+namespace {
+
+Architecture resnet_like(Family family, std::vector<int64_t> units, int64_t base, bool bottleneck,
+                         int64_t classes, std::string head, int64_t pool_window = 0) {
+    Architecture a;
+    a.family = family;
+    a.units = std::move(units);
+    a.base = base;
+    a.bottleneck = bottleneck;
+    a.classes = classes;
+    a.head = std::move(head);
+    a.pool_window = pool_window;
+    return a;
+}
+
+Architecture wrn(std::vector<int64_t> units, int64_t widen, int64_t classes) {
+    Architecture a = resnet_like(Family::WideResNet, std::move(units), 16, false, classes, "fc");
+    a.widen = widen;
+    return a;
+}
+
+Architecture mobilenet(std::vector<InvertedResidual> blocks, int64_t stem, int64_t classes) {
+    Architecture a = resnet_like(Family::MobileNetV2, {}, stem, false, classes, "classifier.1");
+    a.blocks = std::move(blocks);
+    return a;
+}
+
+// Width 0.35: stem 16, outputs 8, 8, 16, 24, all multiples of 8 (torchvision's rounding).
+const std::map<std::string, Architecture>& expected() {
+    static const std::map<std::string, Architecture> nets = {
+        {"bit", resnet_like(Family::ResNetV2, {1, 2, 1, 1}, 32, true, 7, "head.conv")},
+        {"cifar_basic", resnet_like(Family::CifarResNet, {1, 2, 1, 2}, 8, false, 6, "linear", 4)},
+        {"cifar_bottleneck", resnet_like(Family::CifarResNet, {1, 1, 2, 1}, 8, true, 9, "linear", 4)},
+        {"cifar_openood", resnet_like(Family::CifarResNet, {1, 1, 1, 1}, 8, false, 6, "fc")},
+        {"option_a", resnet_like(Family::CifarOptionA, {1, 1, 1}, 16, false, 5, "linear")},
+        {"wrn", wrn({2, 2, 2}, 1, 6)},
+        {"tv_basic", resnet_like(Family::ResNet, {2, 1, 1, 1}, 16, false, 11, "fc")},
+        {"tv_bottleneck", resnet_like(Family::ResNet, {1, 2, 1, 1}, 8, true, 11, "fc")},
+        {"mobilenet",
+         mobilenet(
+             {{16, 8, 1, false}, {48, 8, 2, true}, {48, 8, 1, true}, {24, 16, 2, true}, {48, 16, 1, true}},
+             16, 8)},
+        {"bit_small", resnet_like(Family::ResNetV2, {2, 2, 1, 1}, 32, true, 10, "head.conv")},
+        {"bit_r101x1", resnet_like(Family::ResNetV2, {3, 4, 23, 3}, 64, true, 20, "head.conv")},
+        {"cifar_resnet_small", resnet_like(Family::CifarResNet, {2, 1, 2, 1}, 16, false, 10, "linear", 4)},
+        {"cifar_resnet34", resnet_like(Family::CifarResNet, {3, 4, 6, 3}, 64, false, 10, "linear", 4)},
+        {"wrn16_2", wrn({2, 2, 2}, 2, 10)},
+        {"wrn40_2", wrn({6, 6, 6}, 2, 10)},
+        {"tv_resnet_tiny", resnet_like(Family::ResNet, {1, 2, 1, 1}, 16, true, 12, "fc")},
+        {"mobilenet_tiny", mobilenet({{16, 8, 1, false},
+                                      {48, 8, 2, true},
+                                      {48, 8, 1, true},
+                                      {48, 16, 2, true},
+                                      {96, 16, 1, true},
+                                      {64, 24, 2, true},
+                                      {96, 24, 1, true}},
+                                     16, 12)},
+    };
+    return nets;
+}
+
+class GuessedArchitecture : public testing::TestWithParam<GoldenCase> {};
+
+TEST_P(GuessedArchitecture, FamilyAndSizesComeFromTheWeights) {
+    if (!GetParam().is_here()) GTEST_SKIP() << "needs the folder ../shared, which is not here";
+    const GoldenNet golden(GetParam());
+    const Architecture found = guess_architecture(WeightReader(golden.weights()));
+    const Architecture& want = expected().at(GetParam().name);
+    EXPECT_EQ(to_string(found.family), to_string(want.family));
+    EXPECT_EQ(found.units, want.units);
+    EXPECT_EQ(found.base, want.base);
+    EXPECT_EQ(found.bottleneck, want.bottleneck);
+    EXPECT_EQ(found.widen, want.widen);
+    EXPECT_EQ(found.classes, want.classes);
+    EXPECT_EQ(found.head, want.head);
+    EXPECT_EQ(found.pool_window, want.pool_window);
+    ASSERT_EQ(found.blocks.size(), want.blocks.size());
+    for (size_t i = 0; i < want.blocks.size(); ++i) {
+        SCOPED_TRACE("block " + std::to_string(i + 1));
+        EXPECT_EQ(found.blocks[i].hidden, want.blocks[i].hidden);
+        EXPECT_EQ(found.blocks[i].out, want.blocks[i].out);
+        EXPECT_EQ(found.blocks[i].stride, want.blocks[i].stride);
+        EXPECT_EQ(found.blocks[i].expand, want.blocks[i].expand);
+    }
+    EXPECT_EQ(found, want);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GuessedArchitecture, testing::ValuesIn(all_golden_nets()),
+                         [](const auto& param) { return param.param.name; });
+
+TEST(PublishedNames, EveryNameGoesThereAndBack) {
+    for (const std::string& name : published_names()) {
+        const std::string known = name == "wrn-D-K" ? "wrn-28-10" : name;
+        const auto architecture = architecture_of(known, 10);
+        ASSERT_TRUE(architecture) << known;
+        EXPECT_EQ(name_of(*architecture), known);
+        EXPECT_EQ(architecture->classes, 10);
+    }
+    EXPECT_EQ(architecture_of("BiT-S-R101x1", 1000), architecture_of("bit-r101x1", 1000));
+    EXPECT_EQ(architecture_of("BIT-M-R50x3", 5), architecture_of("bit-r50x3", 5));
+    EXPECT_EQ(architecture_of("WRN-40-2", 10)->units, (std::vector<int64_t>{6, 6, 6}));
+}
+
+TEST(PublishedNames, OthersAreUnknown) {
+    for (const char* name :
+         {"", "resnet", "resnet1001", "wrn-40", "wrn-41-2", "wrn-40-0", "wrn-4-2", "wrn-40-2x", "wrn-40000-2",
+          "bit-r101x1 ", "bit-s-", "bit", "vgg16", "mobilenet"})
+        EXPECT_FALSE(architecture_of(name, 10)) << name;
+}
+
+TEST(PublishedNames, SizesThatHaveNoNameAreDescribed) {
+    EXPECT_EQ(name_of(wrn({2, 1, 2}, 2, 10)), "WideResNet (2-1-2 units, base 16, widened by 2)");
+    Architecture base32 = wrn({2, 2, 2}, 2, 10);
+    base32.base = 32;
+    EXPECT_EQ(name_of(base32), "WideResNet (2-2-2 units, base 32, widened by 2)");
+    EXPECT_EQ(name_of(expected().at("cifar_bottleneck")), "CIFAR ResNet (1-1-2-1 units, base 8, bottleneck)");
+    EXPECT_EQ(name_of(expected().at("bit")), "BiT ResNetv2 (1-2-1-1 units, base 32)");
+    EXPECT_EQ(name_of(expected().at("mobilenet")), "MobileNet-v2 (5 blocks, stem 16)");
+}
+
+TEST(Overrides, ReplaceFieldsAndRefuseOthers) {
+    Architecture a = expected().at("mobilenet");
+    apply_overrides(a, R"({"strides": [1, 2, 2, 1, 1]})");
+    EXPECT_EQ(a.blocks[2].stride, 2);
+    EXPECT_EQ(a.blocks[3].stride, 1);
+    Architecture cifar = expected().at("cifar_basic");
+    apply_overrides(cifar, R"({"pool_window": 0})");
+    EXPECT_EQ(cifar.pool_window, 0);
+    for (const char* bad : {"", "[]", "7", "{", R"({"strides": [1]})", R"({"strides": [1, 2, 2, 1, 3]})",
+                            R"({"strides": [1, 2, 2, 1, "1"]})", R"({"strides": 2})", R"({"units": [1]})",
+                            R"({"pool_window": -1})", R"({"pool_window": "4"})", R"({"pool_window": 1.5})"})
+        try {
+            apply_overrides(a, bad);
+            ADD_FAILURE() << bad << " was taken";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::Usage) << bad;
+            EXPECT_EQ(std::string(error.what()).find("--arch: "), 0u) << error.what();
+        }
+}
+
+}  // namespace
+}  // namespace gs::test
