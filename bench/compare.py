@@ -24,12 +24,12 @@ from pathlib import Path
 PEER = Path(__file__).resolve().parent / 'torch_peer.py'
 ODIN = 'odin:temperature=1000:epsilon=0.0014'
 
-# Case: net, then contestants. Ours are (methods, batch, images); PyTorch's are torch_peer.py's arguments. Images of a
+# Case: net, then contestants. Ours are (methods, images); PyTorch's are torch_peer.py's arguments. Images of a
 # repetition are few, a second or some: more rounds see more of the machine than longer ones do.
 CASES = {
     'bit-r101x1': {
         'net': 'bit-r101x1', 'size': 480,
-        'ours': {'forward, batch 8': ('msp', 8, 8), 'gradnorm, batch 8': ('gradnorm', 8, 8)},
+        'ours': {'forward': ('forward', 8), 'gradnorm': ('gradnorm', 8)},
         'torch': {
             'gradnorm-best compiled, channels_last, batch 4':
                 'gradnorm-best --compile --channels-last --batch 4 --images 8',
@@ -39,7 +39,7 @@ CASES = {
             'gradnorm published loop': 'gradnorm-reference --images 2'}},
     'resnet34-cifar': {
         'net': 'resnet34-cifar', 'size': 32,
-        'ours': {'forward, batch 64': ('msp', 64, 256), 'gradnorm, batch 64': ('gradnorm', 64, 256)},
+        'ours': {'forward': ('forward', 256), 'gradnorm': ('gradnorm', 256)},
         'torch': {
             'forward compiled, batch 64': 'forward --compile --batch 64 --images 256',
             'forward compiled, channels_last, batch 64': 'forward --compile --channels-last --batch 64 --images 256',
@@ -47,7 +47,7 @@ CASES = {
             'forward eager channels_last, batch 64': 'forward --channels-last --batch 64 --images 128'}},
     'resnet34-cifar-odin': {
         'net': 'resnet34-cifar', 'size': 32,
-        'ours': {'odin, batch 64': (ODIN, 64, 128)},
+        'ours': {'odin': (ODIN, 128)},
         'torch': {
             'odin channels_last, batch 64': 'odin --channels-last --batch 64 --images 128',
             'odin NCHW, batch 64': 'odin --batch 64 --images 128'}},
@@ -84,10 +84,10 @@ class Torch:
 
 
 class Ours:
-    """`gradscore bench`, a new process each time."""
+    """`gradscore bench`, a new process each time; it chooses its own micro-batches."""
 
-    def __init__(self, a, case, methods, batch, images):
-        self.command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']), '--batch', str(batch),
+    def __init__(self, a, case, methods, images):
+        self.command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']),
                         '--images', str(images), '--methods', methods, '--threads', str(a.threads), '--json']
         self.facts = self.run()
 
