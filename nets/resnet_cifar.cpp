@@ -1,33 +1,10 @@
 // The CIFAR ResNets: those with a 1x1 shortcut and four stages (GAIA-OOD networks/resnet.py, OpenOOD
 // resnet18_32x32), and those of He et al. with option A shortcuts and three
 // (akamaster/pytorch_resnet_cifar10).
-#include "nets/builder.h"
+#include "nets/residual.h"
 
 namespace gs {
 namespace {
-
-ValueId basic_branch(NetBuilder& net, ValueId x, const std::string& name, int64_t out, int64_t stride) {
-    const ValueId r = net.relu(net.conv_norm(x, name + ".conv1", name + ".bn1", out, {.stride = stride}));
-    return net.conv_norm(r, name + ".conv2", name + ".bn2", out, {});
-}
-
-ValueId bottleneck_branch(NetBuilder& net, ValueId x, const std::string& name, int64_t mid, int64_t stride) {
-    ValueId r = net.relu(net.conv_norm(x, name + ".conv1", name + ".bn1", mid, {.kernel = 1}));
-    r = net.relu(net.conv_norm(r, name + ".conv2", name + ".bn2", mid, {.stride = stride}));
-    return net.conv_norm(r, name + ".conv3", name + ".bn3", 4 * mid, {.kernel = 1});
-}
-
-ValueId block(NetBuilder& net, ValueId x, const std::string& name, bool bottleneck, int64_t width,
-              int64_t stride) {
-    const int64_t out = bottleneck ? 4 * width : width;
-    const ValueId r = bottleneck ? bottleneck_branch(net, x, name, width, stride)
-                                 : basic_branch(net, x, name, width, stride);
-    const bool projects = stride != 1 || net.channels(x) != out;
-    const ValueId shortcut = projects ? net.conv_norm(x, name + ".shortcut.0", name + ".shortcut.1", out,
-                                                      {.kernel = 1, .stride = stride})
-                                      : x;
-    return net.relu(net.add(r, shortcut));
-}
 
 ValueId option_a_block(NetBuilder& net, ValueId x, const std::string& name, int64_t out, int64_t stride) {
     const ValueId r = basic_branch(net, x, name, out, stride);
@@ -42,14 +19,7 @@ ValueId stem(NetBuilder& net, int64_t width) {
 }  // namespace
 
 Net build_resnet_cifar(NetBuilder& net, const Architecture& architecture) {
-    ValueId x = stem(net, architecture.base);
-    for (size_t s = 0; s < architecture.units.size(); ++s) {
-        const std::string stage = "layer" + std::to_string(s + 1);
-        for (int64_t i = 0; i < architecture.units[s]; ++i)
-            x = block(net, x, stage + "." + std::to_string(i), architecture.bottleneck,
-                      architecture.base << s, s > 0 && i == 0 ? 2 : 1);
-        net.stage(stage, x);
-    }
+    const ValueId x = residual_stages(net, stem(net, architecture.base), architecture, "shortcut");
     return net.finish(x, "avgpool", architecture.head);
 }
 
