@@ -297,6 +297,12 @@ TEST_F(Sets, BadSvhn) {
     write_mat(dir / "shape.mat", MAT_FT_MAT5, MAT_C_UINT8, {3, 32, 32, 3}, 3);
     expect_error("svhn:" + (dir / "shape.mat").string(), ErrorKind::Data,
                  "its X is something else; needed are SVHN's X uint8 [32, 32, 3, N]");
+    std::string hdf = "MATLAB 7.3";
+    hdf.resize(124, ' ');
+    hdf += std::string("\0\2IM", 4) + std::string(384, '\0') + "\x89HDF\r\n\x1a\n" + std::string(500, '\1');
+    testing::internal::CaptureStderr();
+    expect_error("svhn:" + write("hdf.mat", hdf).string(), ErrorKind::Data, "hdf.mat: ");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
     const auto bytes = read_file(given / "svhn_plain.mat", ErrorKind::Data);
     std::string plain(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     expect_error("svhn:" + write("cut.mat", plain.substr(0, plain.size() - 100)).string(), ErrorKind::Data,
