@@ -5,7 +5,6 @@
 // direct convolution's multiplications. A tile is computed alike whatever stands beside it: results depend
 // neither on the batch nor on the threads. The data gradient stays with the direct convolution, because its
 // exact zeros are counted.
-#include <array>
 #include <vector>
 
 #include "cpu/convolution.h"
@@ -20,17 +19,7 @@ int64_t div_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-// G g G^T of one filter for `kWidth` output channels at a time.
-constexpr std::array<std::array<double, 3>, kPatch> filter_transform() {
-    constexpr double a = 0.70710678118654752440, b = 1.41421356237309504880, p = 0.5, q = 2.0;
-    constexpr double at_a = 1.0 / (2 * p * (p - q)), at_b = 1.0 / (2 * q * (q - p));
-    return {{{1.0 / (p * q), 0, 0},
-             {at_a, at_a * a, at_a * p},
-             {at_a, -at_a * a, at_a * p},
-             {at_b, at_b * b, at_b * q},
-             {at_b, -at_b * b, at_b * q},
-             {0, 0, 1}}};
-}
+constexpr int64_t kMostColumns = 32;  // gemm_columns of the widest instruction set
 
 // The transformed filters, [point][panel][in channel][width]: for every point a matrix packed for gemm_tile.
 class Filters {
@@ -42,11 +31,15 @@ class Filters {
           panels_(div_up(out_, width_)),
           data_(allocate_aligned(static_cast<size_t>(kPoints * panels_ * in_ * width_) * sizeof(float))) {
         parallel_for(context.threads, panels_ * in_, [&](int64_t unit) {
-            for (int64_t l = 0; l < width_; ++l) {
-                const int64_t o = unit / in_ * width_ + l, i = unit % in_;
-                transform(o < out_ ? weights.data() + (o * in_ + i) * 9 : nullptr,
-                          at(0, unit / in_) + i * width_ + l);
+            float filters[9][kMostColumns] = {};  // [tap][lane], zero right of the last output channel
+            const int64_t panel = unit / in_, i = unit % in_, first = panel * width_;
+            for (int64_t l = 0; l < std::min(width_, out_ - first); ++l) {
+                for (int64_t tap = 0; tap < 9; ++tap) {
+                    filters[tap][l] = weights[static_cast<size_t>(((first + l) * in_ + i) * 9 + tap)];
+                }
             }
+            context.kernels.winograd_filters(filters[0], kMostColumns, at(0, panel) + i * width_,
+                                             panels_ * in_ * width_);
         });
     }
     const float* panel(int64_t point, int64_t index) const { return at(point, index); }
@@ -55,21 +48,6 @@ class Filters {
     float* at(int64_t point, int64_t panel) const {
         return static_cast<float*>(data_.data()) + (point * panels_ + panel) * in_ * width_;
     }
-    void transform(const float* g, float* to) const {
-        static constexpr auto kG = filter_transform();
-        const int64_t pitch = panels_ * in_ * width_;
-        for (size_t row = 0; row < kPatch; ++row) {
-            double half[3] = {};
-            for (size_t k = 0; g && k < 3; ++k) {
-                for (size_t j = 0; j < 3; ++j) half[j] += kG[row][k] * static_cast<double>(g[k * 3 + j]);
-            }
-            for (size_t col = 0; col < kPatch; ++col) {
-                const double u = half[0] * kG[col][0] + half[1] * kG[col][1] + half[2] * kG[col][2];
-                to[static_cast<int64_t>(row * kPatch + col) * pitch] = static_cast<float>(u);
-            }
-        }
-    }
-
     int64_t in_, out_, width_, panels_;
     Buffer data_;
 };

@@ -109,6 +109,8 @@ struct Kernels {
                               int64_t iw, float* dx);
 
     void (*gemm_tile)(const GemmTile& tile);
+    // gemm_columns filters, [tap][filter], to their 36 points, `pitch` apart.
+    void (*winograd_filters)(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
     // One 6x6 patch (36 pixels of c channels, anywhere) to its 36 points, `pitch` apart; back from 36 points
     // to 4x4 outputs, null where there is no such pixel. bias may be null.
     void (*winograd_input)(const float* const* pixels, int64_t c, float* to, int64_t pitch);

@@ -25,6 +25,7 @@ Kernels table() {
             .max_pool = max_pool,
             .max_pool_backward = max_pool_backward,
             .gemm_tile = gemm_tile,
+            .winograd_filters = winograd_filters,
             .winograd_input = winograd_input,
             .winograd_output = winograd_output,
             .depthwise = depthwise,

@@ -33,7 +33,41 @@ GS_INLINE void output_1d(const Vec (&m)[kPatch], Vec (&out)[kTile]) {
     out[3] = (a3 * diff_a + b3 * diff_b) + m[5];
 }
 
+constexpr int kTaps = 3;
+
+// G of U = G g G^T, in float64: it is applied once, and its rounding would stay for good.
+constexpr double kRootHalf = 0.70710678118654752440, kRoot2 = 1.41421356237309504880;
+constexpr double kAtA = -1.0 / 1.5, kAtB = 1.0 / 6.0;  // 1 / (2 p (p - q)), 1 / (2 q (q - p))
+constexpr double kG[kPatch][kTaps] = {{1, 0, 0},
+                                      {kAtA, kAtA* kRootHalf, kAtA * 0.5},
+                                      {kAtA, -kAtA* kRootHalf, kAtA * 0.5},
+                                      {kAtB, kAtB* kRoot2, kAtB * 2.0},
+                                      {kAtB, -kAtB* kRoot2, kAtB * 2.0},
+                                      {0, 0, 1}};
+
 }  // namespace
+
+void winograd_filters(const float* filters, int64_t filter_pitch, float* to, int64_t pitch) {
+    constexpr int64_t kColumns = 2 * kLanes;
+    for (int row = 0; row < kPatch; ++row) {
+        double half[kTaps][kColumns];
+        for (int64_t j = 0; j < kTaps; ++j) {
+            const float* g = filters + j * filter_pitch;
+            for (int64_t l = 0; l < kColumns; ++l) {
+                half[j][l] = kG[row][0] * static_cast<double>(g[l]) +
+                             kG[row][1] * static_cast<double>(g[kTaps * filter_pitch + l]) +
+                             kG[row][2] * static_cast<double>(g[2 * kTaps * filter_pitch + l]);
+            }
+        }
+        for (int col = 0; col < kPatch; ++col) {
+            float* out = to + (row * kPatch + col) * pitch;
+            for (int64_t l = 0; l < kColumns; ++l) {
+                out[l] = static_cast<float>(kG[col][0] * half[0][l] + kG[col][1] * half[1][l] +
+                                            kG[col][2] * half[2][l]);
+            }
+        }
+    }
+}
 
 void winograd_input(const float* const* pixels, int64_t c, float* to, int64_t pitch) {
     for_lanes(c, [&](int64_t i, auto lanes) {

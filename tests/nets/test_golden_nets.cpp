@@ -66,7 +66,7 @@ class GoldenNetTest : public testing::TestWithParam<GoldenCase> {
 };
 
 TEST_P(GoldenNetTest, LogitsAndFeatures) {
-    on_every_backend([&](Backend& backend) {
+    on_every_backend_and_default([&](Backend& backend) {
         for (const bool fuse : {true, false}) {
             const Evidence e = run(backend, {.logits = true, .features = true}, fuse);
             EXPECT_EQ(e.samples, file().shape("input")[0]);
@@ -123,7 +123,7 @@ TEST_P(GoldenNetTest, GradientsOfEveryScore) {
     std::vector<std::string> nac_taps;
     if (!GetParam().shared) nac_taps = names("taps");
     const Everything everything(file(), nac_taps);
-    on_every_backend([&](Backend& backend) {
+    on_every_backend_and_default([&](Backend& backend) {
         const Net net = golden_->build(backend);
         Request request = everything.request;
         // What GAIA-A's first half reads: the last stage before the pooling, or the pooled features.
@@ -174,7 +174,7 @@ TEST_P(GoldenNetTest, GradientsOfEveryScore) {
 
 // The first half of GAIA-A and NAC at the pooled features need no backward pass: W^T (C p - 1).
 TEST_P(GoldenNetTest, HeadGradientHasAClosedForm) {
-    on_every_backend([&](Backend& backend) {
+    on_every_backend_and_default([&](Backend& backend) {
         const Net net = golden_->build(backend);
         const TapReduction pooled{net.pooled, Reduction::Sum};
         Request request{.logits = true, .features = true, .activations = {pooled}};
@@ -215,7 +215,7 @@ TEST_P(GoldenNac, SumsOfActivationsAndGradients) {
     const auto x = ref::cast<float>(nac.nhwc("test_input"));
     Request request{.activations = at_each(taps, Reduction::Sum)};
     request.backwards.push_back({.cotangent = kUniform, .gradients = at_each(taps, Reduction::Sum)});
-    on_every_backend([&](Backend& backend) {
+    on_every_backend_and_default([&](Backend& backend) {
         const Net net = golden.build(backend);
         const Evidence e = Executor(backend, net, request).run(x.values, x.shape.n, x.shape.h, x.shape.w);
         for (const std::string& tap : taps) {

@@ -21,6 +21,7 @@ struct BackendUnderTest {
     std::string name;  // "cpu", "cpu-onednn"; later "cuda"
     std::function<std::unique_ptr<Backend>(int threads)> make;
     std::shared_ptr<Backend> backend;  // one thread
+    bool exact = true;                 // convolutions of small integers are exact: no Winograd
 };
 
 // Direct convolutions, whose results on small integers are exact. Winograd: tests/cpu/test_winograd.cpp.
@@ -51,6 +52,9 @@ inline const std::vector<BackendUnderTest>& backends_under_test() {
         list.push_back(
             {"cpu-onednn", [](int threads) { return make_cpu_backend_with(threads, true); }, nullptr});
 #endif
+        // What the product runs; last, so that back() is it.
+        list.push_back({"cpu-default", [](int threads) { return make_cpu_backend({.threads = threads}); },
+                        nullptr, false});
         for (BackendUnderTest& b : list) {
             b.backend = b.make(1);
             std::printf("[ backend  ] %s: %s\n", b.name.c_str(), b.backend->description().c_str());
@@ -63,11 +67,24 @@ inline const std::vector<BackendUnderTest>& backends_under_test() {
 
 // Runs `test(backend)` on every backend, its name in the trace of a failure.
 template <class F>
-void on_every_backend(const F& test) {
+void on_every_backend(const F& test, bool exact_only = true) {
     for (const BackendUnderTest& b : backends_under_test()) {
+        if (exact_only && !b.exact) continue;
         SCOPED_TRACE("backend " + b.name);
         test(*b.backend);
     }
+}
+// With the product's own choice of algorithms: for tests whose tolerance is not zero.
+template <class F>
+void on_every_backend_and_default(const F& test) {
+    on_every_backend(test, false);
+}
+
+// On those that are not exact too: for tests of whole nets, which have tolerances or compare a backend with
+// itself.
+template <class F>
+void on_all_backends(const F& test) {
+    on_every_backend(test, false);
 }
 
 }  // namespace gs::test
