@@ -24,20 +24,27 @@ Matrix matrix_of(const StoredTensor& tensor) {
     return matrix;
 }
 
-bool has(const WeightFile& file, std::string_view name) {
-    const StoredTensor* tensor = file.find(name);
-    return tensor != nullptr && tensor->shape.size() == 2;
+// Names of the stored arrays that answer the request; nothing where it asks for more than can be stored.
+std::optional<std::vector<std::string>> needed_arrays(const Request& request) {
+    if (!request.backwards.empty()) return std::nullopt;
+    std::vector<std::string> names;
+    if (request.logits) names.push_back("logits");
+    if (request.features) names.push_back("features");
+    for (const TapReduction& wanted : request.activations) {
+        if (wanted.reduction != Reduction::Mean) return std::nullopt;
+        names.push_back(std::string(kTapPrefix) + wanted.tap);
+    }
+    return names;
 }
 
-// Whether the stored arrays answer everything that is asked for.
-bool answers(const WeightFile& file, const Request& request) {
-    if (!request.backwards.empty()) return false;
-    if (request.logits && !has(file, "logits")) return false;
-    if (request.features && !has(file, "features")) return false;
-    return std::all_of(
-        request.activations.begin(), request.activations.end(), [&](const TapReduction& wanted) {
-            return wanted.reduction == Reduction::Mean && has(file, std::string(kTapPrefix) + wanted.tap);
-        });
+// All there, one row an image in each.
+bool holds(const WeightFile& file, const std::vector<std::string>& names) {
+    std::optional<int64_t> rows;
+    return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+        const StoredTensor* tensor = file.find(name);
+        if (tensor == nullptr || tensor->shape.size() != 2 || tensor->type != StoredType::F32) return false;
+        return tensor->shape[0] == rows.value_or(tensor->shape[0]) && (rows = tensor->shape[0], true);
+    });
 }
 
 }  // namespace
@@ -105,10 +112,12 @@ ArrayStore::ArrayStore(const std::vector<std::string>& runs) {
 }
 
 std::optional<Evidence> ArrayStore::find(const ArrayKey& key, const Request& request) const {
+    const auto names = needed_arrays(request);
+    if (!names) return std::nullopt;
     for (const auto& [stored_key, path] : files_) {
         if (stored_key != key) continue;
         const WeightFile file = read_weights(path);
-        if (!answers(file, request)) continue;
+        if (!holds(file, *names)) continue;
         Evidence evidence;
         if (request.logits) evidence.logits = matrix_of(*file.find("logits"));
         if (request.features) evidence.features = matrix_of(*file.find("features"));

@@ -51,16 +51,25 @@ std::vector<std::unique_ptr<ImageSet>> open_sets(const ScoreFlags& flags) {
     return sets;
 }
 
-// A finished or half-finished run is never written over: --force moves it aside.
-void prepare_folder(const fs::path& out, bool force) {
+// Before anything slow: a folder that cannot be used is said at once.
+void check_folder(const fs::path& out, bool force) {
+    if (out.empty()) throw Error(ErrorKind::Usage, "--out: a folder's name is needed");
     std::error_code error;
-    if (fs::exists(out, error) && !fs::is_directory(out, error))
+    if (!fs::exists(out, error)) return;
+    if (!fs::is_directory(out, error))
         throw Error(ErrorKind::Usage, "--out " + out.string() + ": exists and is no folder");
+    const bool empty = fs::is_empty(out, error);
+    if (error) throw Error(ErrorKind::Usage, "--out " + out.string() + ": cannot read: " + error.message());
+    if (!empty && !force)
+        throw Error(ErrorKind::Usage, "--out " + out.string() +
+                                          ": not empty; choose another folder, or --force to move it aside");
+}
+
+// A finished or half-finished run is never written over: --force moves it aside.
+void prepare_folder(const fs::path& out, bool force, bool arrays) {
+    check_folder(out, force);
+    std::error_code error;
     if (fs::exists(out, error) && !fs::is_empty(out, error)) {
-        if (!force)
-            throw Error(
-                ErrorKind::Usage,
-                "--out " + out.string() + ": not empty; choose another folder, or --force to move it aside");
         fs::path aside;
         for (int i = 1; aside.empty() || fs::exists(aside); ++i)
             aside = (out.has_filename() ? out : out.parent_path()).string() + ".old" + std::to_string(i);
@@ -69,6 +78,7 @@ void prepare_folder(const fs::path& out, bool force) {
         say("moved the old " + out.string() + " to " + aside.string());
     }
     fs::create_directories(out / "scores", error);
+    if (arrays && !error) fs::create_directories(out / "arrays", error);
     if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot create: " + error.message());
 }
 
@@ -108,11 +118,60 @@ void print(const Results& results, const ScoreFlags& flags) {
               << "results.md)\n";
 }
 
+void introduce(const RunInfo& info, const Backend& backend, bool quiet) {
+    if (!quiet) {
+        say(info.net + " (" + std::to_string(*info.classes) + " classes) on " + backend.description());
+        say("preprocessing: " + info.preprocess);
+    }
+    for (const std::string& notice : info.notices) say("notice: " + notice);
+}
+
+// results.json and results.md of the sets that were scored.
+Results write_results(const fs::path& out, RunInfo info, const Scorer& scorer,
+                      const std::vector<ScoredSet>& scored) {
+    if (scorer.seconds() > 0)
+        info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
+    info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
+    Results results = summarise(std::move(info), scorer.method_infos(), scored);
+    write_results_json(out / "results.json", results);
+    write_file_atomically(out / "results.md", results_markdown(results));
+    return results;
+}
+
+// A set that failed ends the run; the sets before it stay usable.
+void keep_what_is_done(const fs::path& out, RunInfo info, const Scorer& scorer,
+                       const std::vector<ScoredSet>& scored, const std::string& reason) {
+    if (scored.empty()) return;
+    info.notices.push_back("stopped, further sets are missing: " + reason);
+    try {
+        write_results(out, std::move(info), scorer, scored);
+    } catch (const Error&) {  // the first error is the one to report
+    }
+}
+
+int exit_code(const Scorer& scorer, const std::vector<ScoredSet>& scored, const std::string& out) {
+    if (!scorer.complete()) {
+        say("interrupted: what was done is in " + out);
+        return static_cast<int>(ErrorKind::Interrupted);
+    }
+    int64_t excluded = 0;
+    for (const ScoredSet& set : scored) excluded += set.info.excluded;
+    if (excluded == 0) return 0;
+    say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") + " could not be used: listed in " +
+        out + "/results.json");
+    return kSomeExcluded;
+}
+
 }  // namespace
 
 int run_score(const ScoreFlags& flags) {
     const auto begin = std::chrono::steady_clock::now();
+    const auto seconds = [&] {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
     if (flags.limit && *flags.limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
+    const fs::path out(flags.out);
+    check_folder(out, flags.force);
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
     const SaveOptions save = parse_save(flags.save);
     const ArrayStore reuse(flags.reuse);
@@ -123,14 +182,6 @@ int run_score(const ScoreFlags& flags) {
     for (const auto& set : sets)
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
-    RunInfo info = describe_run(flags, *backend, loaded, preprocess);
-    if (!flags.quiet) {
-        say(info.net + " (" + std::to_string(loaded.net.head.classes) + " classes) on " +
-            backend->description());
-        say("preprocessing: " + info.preprocess);
-    }
-    for (const std::string& notice : loaded.notices) say("notice: " + notice);
-
     Scorer scorer(*backend, loaded.net, preprocess, methods,
                   {.batch = flags.net.batch,
                    .loader_threads = resolve_threads(flags.net.threads),
@@ -140,38 +191,30 @@ int run_score(const ScoreFlags& flags) {
                    .limits = {.max_pixels = flags.max_pixels},
                    .save = save,
                    .progress = stderr_style(flags.quiet)});
-    const fs::path out(flags.out);
-    prepare_folder(out, flags.force);
-    write_file_atomically(out / "config.toml", flags.config);
-    if (save.any()) fs::create_directories(out / "arrays");
+    RunInfo info = describe_run(flags, *backend, loaded, preprocess);
+    introduce(info, *backend, flags.quiet);
 
     catch_interrupts();
+    prepare_folder(out, flags.force, save.any());
+    write_file_atomically(out / "config.toml", flags.config);
     std::vector<ScoredSet> scored;
-    for (size_t i = 0; i < sets.size() && scorer.complete(); ++i) {
-        const std::string& name = sets[i]->name();
-        scored.push_back(scorer.score(*sets[i], i == 0 ? SetRole::Id : SetRole::Ood,
-                                      out / "scores" / (name + ".csv"),
-                                      out / "arrays" / (name + ".safetensors"), reuse));
+    try {
+        for (size_t i = 0; i < sets.size() && scorer.complete(); ++i) {
+            const std::string& name = sets[i]->name();
+            scored.push_back(scorer.score(*sets[i], i == 0 ? SetRole::Id : SetRole::Ood,
+                                          out / "scores" / (name + ".csv"),
+                                          out / "arrays" / (name + ".safetensors"), reuse));
+        }
+    } catch (const Error& error) {
+        info.wall_seconds = seconds();
+        keep_what_is_done(out, std::move(info), scorer, scored, error.what());
+        throw;
     }
-    info.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (scorer.seconds() > 0)
-        info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
+    info.wall_seconds = seconds();
     if (!scorer.complete())
         info.notices.push_back("interrupted: the last set is not complete, further ones are missing");
-    const Results results = summarise(std::move(info), scorer.method_infos(), scored);
-    write_results_json(out / "results.json", results);
-    write_file_atomically(out / "results.md", results_markdown(results));
-    print(results, flags);
-    if (!scorer.complete()) {
-        say("interrupted: what was done is in " + flags.out);
-        return static_cast<int>(ErrorKind::Interrupted);
-    }
-    int64_t excluded = 0;
-    for (const ScoredSet& set : scored) excluded += set.info.excluded;
-    if (excluded == 0) return 0;
-    say(std::to_string(excluded) + " images could not be used; they are listed in " + flags.out +
-        "/results.json");
-    return kSomeExcluded;
+    print(write_results(out, std::move(info), scorer, scored), flags);
+    return exit_code(scorer, scored, flags.out);
 }
 
 }  // namespace gs

@@ -1,10 +1,13 @@
 // The command line of gradscore: flags to structs, errors to exit codes.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
 #include <iostream>
 #include <new>
-#include <sstream>
+#include <system_error>
 
 #include "core/error.h"
+#include "tools/cli_config.h"
 #include "tools/commands.h"
 #include "tools/setup.h"
 
@@ -81,28 +84,33 @@ void add_plan(CLI::App& app, PlanFlags& f) {
     app.add_flag("--json", f.json, "one JSON object on stdout");
 }
 
-// What ran, as a file for --config: every flag with its value, but for those that were left empty.
-std::string run_config(const CLI::App& score_app) {
-    std::istringstream lines(score_app.config_to_str(true, false));
-    std::string text = "[score]\n";
-    for (std::string line; std::getline(lines, line);)
-        if (line.find('=') != std::string::npos && !line.ends_with("=\"\"")) text += line + '\n';
-    return text;
-}
-
 std::string joined(int argc, char** argv) {
     std::string text;
     for (int i = 0; i < argc; ++i) text += (i > 0 ? " " : "") + std::string(argv[i]);
     return text;
 }
 
+// The library's message as one line that says where help is.
+std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
+    std::string text = error.what();
+    while (text.ends_with('\n')) text.pop_back();
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    std::string command = "gradscore";
+    for (const CLI::App* sub : app.get_subcommands()) command += ' ' + sub->get_name();
+    return text + "; see " + command + " --help";
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"Scores images as in- or out-of-distribution with gradients.", "gradscore"};
     app.set_version_flag("--version", version());
-    app.set_config("--config", "", "TOML file of flags, section [score]; flags on the command line win");
-    bool list_methods = false, json = false;
-    app.add_flag("--list-methods", list_methods, "print all methods with options, sources and needs")
-        ->configurable(false);
+    app.set_config("--config", "",
+                   "score: TOML file of flags, section [score]; flags on the command line win");
+    app.allow_config_extras(CLI::config_extras_mode::error);
+    bool list_methods = false, list_json = false, json = false;
+    auto* list =
+        app.add_flag("--list-methods", list_methods, "print all methods with options, sources and needs")
+            ->configurable(false);
+    app.add_flag("--json", list_json, "methods as JSON")->needs(list)->configurable(false);
     ScoreFlags score;
     BenchFlags bench;
     PlanFlags plan;
@@ -111,6 +119,7 @@ int run(int argc, char** argv) {
     MetricsFlags metrics;
     CLI::App* score_app = app.add_subcommand("score", "score sets of images; writes a run folder");
     add_score(*score_app, score);
+    app.config_formatter(std::make_shared<TomlConfig>(*score_app));
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
     metrics_app->add_option("run", metrics.run, "run folder")->required();
     metrics_app->add_flag("--json", metrics.json, "results as JSON on stdout");
@@ -134,13 +143,14 @@ int run(int argc, char** argv) {
 
     try {
         app.parse(argc, argv);
+    } catch (const CLI::Success& help_or_version) {
+        return app.exit(help_or_version);
     } catch (const CLI::ParseError& error) {
-        const int code = app.exit(error);
-        return code == 0 ? 0 : static_cast<int>(ErrorKind::Usage);
+        throw Error(ErrorKind::Usage, usage_line(app, error));
     }
     if (score_app->parsed()) {
         score.command_line = joined(argc, argv);
-        score.config = run_config(*score_app);
+        score.config = "[score]\n" + TomlConfig(*score_app).to_config(score_app, true, false, "");
         return run_score(score);
     }
     if (metrics_app->parsed()) return run_metrics(metrics);
@@ -149,25 +159,37 @@ int run(int argc, char** argv) {
     if (plan_app->parsed()) return run_plan(plan);
     if (bench_app->parsed()) return run_bench(bench);
     if (devices_app->parsed()) return run_devices(json);
-    if (list_methods) return run_list_methods(false);
+    if (list_methods) return run_list_methods(list_json);
     std::cout << app.help();
     return static_cast<int>(ErrorKind::Usage);
+}
+
+// Errors to one line on stderr and an exit code.
+int run_reporting_errors(int argc, char** argv) {
+    const auto fail = [](const std::string& what, ErrorKind kind) {
+        say("gradscore: " + what);
+        return static_cast<int>(kind);
+    };
+    try {
+        return run(argc, argv);
+    } catch (const Error& error) {
+        return fail(error.what(), error.kind());
+    } catch (const std::bad_alloc&) {
+        return fail("out of memory; try a smaller --batch", ErrorKind::Device);
+    } catch (const std::system_error& error) {  // of the file system, or no more threads
+        return fail(error.what(), ErrorKind::Internal);
+    } catch (const std::exception& error) {
+        return fail("internal error: " + std::string(error.what()), ErrorKind::Internal);
+    }
 }
 
 }  // namespace
 }  // namespace gs
 
 int main(int argc, char** argv) {
-    try {
-        return gs::run(argc, argv);
-    } catch (const gs::Error& error) {
-        gs::say("gradscore: " + std::string(error.what()));
-        return error.exit_code();
-    } catch (const std::bad_alloc&) {
-        gs::say("gradscore: out of memory; try a smaller --batch");
-        return static_cast<int>(gs::ErrorKind::Device);
-    } catch (const std::exception& error) {
-        gs::say("gradscore: internal error: " + std::string(error.what()));
-        return static_cast<int>(gs::ErrorKind::Internal);
-    }
+    std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is then an error of write(), with its own line
+    const int code = gs::run_reporting_errors(argc, argv);
+    if (std::cout.flush()) return code;
+    gs::say("gradscore: cannot write to standard output");
+    return code == 0 ? static_cast<int>(gs::ErrorKind::Internal) : code;
 }

@@ -147,7 +147,13 @@ void Scorer::run_net(SetRun& run) {
     }
 }
 
+void Scorer::note(SetRun& run, const std::string& line) {
+    notices_.push_back(run.set.name() + ": " + line);
+    run.progress.notice("notice: " + notices_.back());
+}
+
 void Scorer::run_arrays(SetRun& run, const Evidence& stored) {
+    note(run, "saved arrays of these images and weights were used, the net was not run");
     std::vector<int64_t> indices(static_cast<size_t>(run.total));
     for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(i);
     add_rows(run, stored, indices, {});
@@ -164,7 +170,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     if (!reuse.empty()) {
         key.set_digest = set_digest(set, total);
         stored = reuse.find(key, request_);
-        if (stored && stored->samples != total) stored.reset();
+        if (stored && (stored->samples != total || stored->logits.cols != net_.head.classes)) stored.reset();
     }
     if (stored) {
         run_arrays(run, *stored);
@@ -186,9 +192,11 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
         throw Error(ErrorKind::Data,
                     set.name() + ": none of its " + std::to_string(total) + " images could be used; " +
                         "the first: " + info.failures.front().path + ": " + info.failures.front().reason);
-    // Arrays of a set with gaps would not line up with its images again.
-    if (options_.save.any() && complete_ && info.excluded == 0)
+    if (options_.save.any() && info.excluded > 0) {
+        note(run, "arrays not saved, as images are missing: they would not line up with the set again");
+    } else if (options_.save.any() && complete_) {
         write_arrays(arrays_path, key, run.kept, options_.save);
+    }
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(run.scored);
 }

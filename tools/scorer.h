@@ -41,6 +41,8 @@ class Scorer {
 
     bool complete() const { return complete_; }
     std::vector<MethodInfo> method_infos() const;
+    // Of the sets scored: saved arrays used or not written.
+    const std::vector<std::string>& notices() const { return notices_; }
     int64_t images_run() const { return images_run_; }  // through the net
     double seconds() const { return seconds_; }         // of scoring, reading included
 
@@ -57,9 +59,11 @@ class Scorer {
     bool complete_ = true;
     int64_t images_run_ = 0;
     double seconds_ = 0;
+    std::vector<std::string> notices_;
 
     int64_t batch_size();
     void run_net(SetRun& run);
+    void note(SetRun& run, const std::string& line);
     void run_arrays(SetRun& run, const Evidence& stored);
     void add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
                   std::span<const LoadFailure> failures);

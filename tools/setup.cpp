@@ -112,7 +112,9 @@ Preprocess resolve_preprocess(const Preprocess& fallback, const PreprocessFlags&
 }
 
 int resolve_threads(int flag) {
-    if (flag < 0) throw Error(ErrorKind::Usage, "--threads: must be 0 (all cores) or more");
+    constexpr int kMost = 1024;
+    if (flag < 0 || flag > kMost)
+        throw Error(ErrorKind::Usage, "--threads: must be 0 (all cores) to " + std::to_string(kMost));
     if (flag > 0) return flag;
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
