@@ -62,7 +62,7 @@ struct Output {
 // What a backward pass was cut to, for people (gradscore plan).
 struct BackwardSummary {
     std::vector<Cotangent> cotangents;  // stacked, deepest first
-    std::string deepest;                // the layer where the pass ends: "layer3.0.bn1", "image"
+    std::string deepest;                // where the pass ends: "layer3.0.bn1", "layer4", "image"
     int nodes = 0, nodes_of_net = 0;
 };
 

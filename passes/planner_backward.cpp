@@ -325,17 +325,23 @@ class BackwardEmitter {
         if (dx >= 0) terms(node.inputs[0]).push_back(dx);
     }
 
+    // What people call the place of a value: its node's name, a tap on it, or the kind of layer.
+    std::string place(ValueId value) const {
+        const Node& node = net_.nodes[static_cast<size_t>(value) - 1];
+        if (!node.name.empty()) return node.name;
+        for (const auto& [name, tap] : net_.taps)
+            if (tap.value == value) return name;
+        return node.layer->kind();
+    }
+
     void summarise() {
-        BackwardSummary summary{
-            .cotangents = {}, .deepest = "pooled features", .nodes_of_net = net_.logits()};
+        BackwardSummary summary{.cotangents = {}, .deepest = "image", .nodes_of_net = net_.logits()};
         for (const Backward& pass : group_.passes) summary.cotangents.push_back(pass.cotangent);
-        for (int i = net_.logits() - 1; i >= 0; --i) {
-            if (active(i + 1) == 0) continue;
+        for (ValueId value = net_.logits(); value > 0; --value) {
+            if (active(value) == 0) continue;
             ++summary.nodes;
-            const Node& node = net_.nodes[static_cast<size_t>(i)];
-            if (!node.name.empty()) summary.deepest = node.name;
+            if (active(0) == 0) summary.deepest = place(value);
         }
-        if (active(0) > 0) summary.deepest = "image";
         plan_.add_summary(std::move(summary));
     }
 };

@@ -1,0 +1,114 @@
+// Micro-batches, sizes, memory: how a plan is run changes no bit, and nothing is allocated once it runs.
+#include "tests/passes/allocations.h"
+#include "tests/passes/support.h"
+
+namespace gs::test {
+namespace {
+
+class Executors : public testing::TestWithParam<std::string> {};
+
+TEST_P(Executors, MicroBatchesChangeNoBit) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, GetParam());
+        const Images images(5, 32, 32);
+        const Evidence want = run(backend, net, everything(net), images, {.micro_batch = 5});
+        for (const int64_t micro_batch : {0, 1, 3, 64})
+            expect_same_evidence(run(backend, net, everything(net), images, {.micro_batch = micro_batch}),
+                                 want);
+        Executor executor(backend, net, everything(net), {.micro_batch = 3});
+        for (int repeat = 0; repeat < 2; ++repeat) expect_same_evidence(run(executor, images), want);
+    });
+}
+
+// As many allocations for six micro-batches as for two: those are the evidence's. oneDNN allocates a few
+// times in every call of its own; there the count must not grow, nor be larger where own kernels take some of
+// its calls.
+TEST_P(Executors, NothingIsAllocatedInTheSteadyState) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "allocations are the sanitizer's here";
+#endif
+    std::map<std::string, size_t> growth;
+    for (const BackendUnderTest& b : backends_under_test()) {
+        SCOPED_TRACE("backend " + b.name);
+        const Net net = family_net(*b.backend, GetParam());
+        const Images two(2, 32, 32), six(6, 32, 32);
+        Executor executor(*b.backend, net, everything(net), {.micro_batch = 1});
+        const auto count = [&](const Images& images) {
+            const size_t before = allocation_count();
+            const Evidence e = run(executor, images);
+            EXPECT_EQ(e.samples, images.n);
+            return allocation_count() - before;
+        };
+        count(six);
+        const size_t small = count(two), large = count(six);
+        EXPECT_GT(small, 0u);
+        EXPECT_EQ(count(six), large);
+        growth[b.name] = large - small;
+    }
+    EXPECT_EQ(growth.at("cpu"), 0u);
+    if (growth.contains("cpu-onednn")) {
+        EXPECT_LE(growth.at("cpu-default"), growth.at("cpu-onednn"));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Executors, testing::ValuesIn(families()),
+                         [](const auto& p) { return p.param; });
+
+TEST(ExecutorMemory, MicroBatchFollowsTheCache) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, "cifar_openood");
+    const Request request{.logits = true};
+    const size_t one = Executor(backend, net, request, {.micro_batch = 1}).plan(32, 32).arena_bytes;
+    EXPECT_EQ(Executor(backend, net, request, {.cache_bytes = 5 * one}).plan(32, 32).max_batch, 5);
+    EXPECT_EQ(Executor(backend, net, request, {.cache_bytes = 1}).plan(32, 32).max_batch, 1);
+    EXPECT_EQ(Executor(backend, net, request, {.cache_bytes = size_t{1} << 40, .max_micro_batch = 9})
+                  .plan(32, 32)
+                  .max_batch,
+              9);
+}
+
+#ifndef __SANITIZE_ADDRESS__  // its allocator ends the program instead
+TEST(ExecutorMemory, SmallerImagesStillRunAfterTooLargeOnes) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, "cifar_openood");
+        Executor executor(backend, net, {.logits = true});
+        const Images images(2, 32, 32);
+        const Evidence want = run(executor, images);
+        constexpr int64_t kAbsurd = int64_t{1} << 22;
+        EXPECT_NE(message_of([&] { executor.run({}, 0, kAbsurd, kAbsurd); }, ErrorKind::Device), "no error");
+        expect_same_evidence(run(executor, images), want);
+    });
+}
+#endif
+
+TEST(ExecutorMemory, MoreSizesThanPlansAreKept) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, "cifar_openood");
+    Executor executor(backend, net, {.logits = true});
+    for (int64_t w = 8; w < 90; ++w) {
+        const Images images(1, 8, w);
+        const Evidence e = run(executor, images);
+        if (w % 27 == 0) expect_same_evidence(e, run(backend, net, {.logits = true}, images));
+    }
+}
+
+// The largest published job: BiT-R101x1 at 480 x 480, forward only.
+TEST(ExecutorMemory, BitR101FitsItsBudget) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = build_random_net(backend, "bit-r101x1", 1000, 1);
+    const Request request{.logits = true, .features = true};
+    Executor eight(backend, net, request, {.micro_batch = 8}), chosen(backend, net, request);
+    EXPECT_NEAR(eight.plan(480, 480).flops(Step::Phase::Forward) / 1e9, 71.6, 0.1);
+    const auto mebibytes = [](size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+    const double all = mebibytes(eight.plan(480, 480).arena_bytes),
+                 few = mebibytes(chosen.plan(480, 480).arena_bytes);
+    RecordProperty("arena_mib_batch_8", std::to_string(all));
+    RecordProperty("arena_mib_micro_batch", std::to_string(few));
+    std::printf(
+        "[ memory   ] BiT-R101x1 480x480: arena %.0f MiB for 8 at once, %.0f MiB in micro-batches of %d\n",
+        all, few, static_cast<int>(chosen.plan(480, 480).max_batch));
+    EXPECT_LT(all, 600);
+}
+
+}  // namespace
+}  // namespace gs::test

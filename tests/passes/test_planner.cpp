@@ -1,0 +1,284 @@
+// What a plan leaves out, stacks and merges changes nothing of what it gives.
+#include <gmock/gmock.h>
+
+#include "tests/passes/support.h"
+
+namespace gs::test {
+namespace {
+
+using testing::HasSubstr;
+
+class Plans : public testing::TestWithParam<std::string> {};
+
+TEST_P(Plans, StackedCotangentsGiveWhatEachGivesAlone) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, GetParam());
+        const Images images(2, 32, 40);
+        const Evidence together = run(backend, net, everything(net), images);
+        Evidence apart;
+        for (const Backward& backward : backwards_of_all_depths(net)) {
+            Evidence one = run(backend, net, {.backwards = {backward}}, images);
+            apart.gradients.merge(one.gradients);
+            apart.input_gradients.merge(one.input_gradients);
+            apart.second_logits.merge(one.second_logits);
+        }
+        Request forward = everything(net);
+        forward.backwards.clear();
+        Evidence one = run(backend, net, forward, images);
+        apart.samples = one.samples;
+        apart.logits = one.logits;
+        apart.features = one.features;
+        apart.activations = one.activations;
+        expect_same_evidence(together, apart);
+    });
+}
+
+// Every order of the same cotangents: which of them leads the stack at which depth changes.
+TEST_P(Plans, OrderOfCotangentsDoesNotMatter) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = family_net(backend, GetParam());
+    const Images images(1, 32, 32);
+    std::vector<Backward> backwards = backwards_of_all_depths(net);
+    const Evidence want = run(backend, net, {.backwards = backwards}, images);
+    std::vector<size_t> order = {0, 1, 2, 3};
+    while (std::next_permutation(order.begin(), order.end())) {
+        if (order[0] == 1 || order[3] == 2) continue;  // half of them will do
+        Request request;
+        for (const size_t i : order) request.backwards.push_back(backwards[i]);
+        expect_same_evidence(run(backend, net, request, images), want);
+    }
+}
+
+TEST_P(Plans, TruncatedPassesGiveWhatTheFullPassGives) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, GetParam());
+        const Images images(2, 32, 32);
+        Backward full{.cotangent = kUniform, .input_gradient = true};
+        for (const auto& [tap, where] : net.taps)
+            if (where.value != net.logits())
+                for (const Reduction r : {Reduction::Sum, Reduction::Mean, Reduction::NonzeroShare})
+                    full.gradients.push_back({tap, r});
+        const Evidence want = run(backend, net, {.backwards = {full}}, images);
+        for (size_t i = 0; i < full.gradients.size(); i += 7) {
+            const TapReduction& tap = full.gradients[i];
+            const Request request{.backwards = {{.cotangent = kUniform, .gradients = {tap}}}};
+            Executor executor(backend, net, request);
+            expect_same_bits(tap.tap, run(executor, images).gradient(kUniform, tap).values,
+                             want.gradient(kUniform, tap).values);
+            const BackwardSummary& summary = executor.plan(32, 32).backwards.at(0);
+            EXPECT_LE(summary.nodes, summary.nodes_of_net);
+            EXPECT_NE(summary.deepest, "image");
+        }
+    });
+}
+
+// A tap on a norm and the stage behind its ReLU: the mask lies between the two gradients.
+TEST_P(Plans, GradientsBeforeAnActivationAreMasked) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, GetParam());
+    const Images images(3, 32, 32);
+    Backward backward{.cotangent = kMaxLogit};
+    for (const std::string& norm : net.norms) backward.gradients.push_back({norm, Reduction::NonzeroShare});
+    const Evidence e = run(backend, net, {.backwards = {backward}}, images);
+    double lowest = 1;
+    for (const auto& [key, matrix] : e.gradients)
+        for (const float share : matrix.values) {
+            EXPECT_GE(share, 0);
+            EXPECT_LE(share, 1);
+            lowest = std::min(lowest, static_cast<double>(share));
+        }
+    EXPECT_LT(lowest, 0.5);  // closed ReLUs are true zeros
+}
+
+// <gradient, v> against a central difference of the largest logit along the gradient itself.
+TEST_P(Plans, InputGradientIsTheSlopeOfTheNet) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = family_net(backend, GetParam());
+    const GoldenNet golden(GoldenCase{GetParam()});
+    const ref::Tensor<float> x = golden.input();
+    Request request{.logits = true};
+    request.backwards.push_back({.cotangent = kMaxLogit, .input_gradient = true});
+    Executor executor(backend, net, request);
+    const Evidence e = executor.run(x.values, x.shape.n, x.shape.h, x.shape.w);
+    const std::vector<float>& g = e.input_gradients.at(kMaxLogit).values;
+    const auto image = static_cast<size_t>(x.shape.per_sample());
+    for (size_t n = 0; n < static_cast<size_t>(x.shape.n); ++n) {
+        double squares = 0;
+        for (size_t i = 0; i < image; ++i)
+            squares += static_cast<double>(g[n * image + i]) * g[n * image + i];
+        const auto z = e.logits.row(static_cast<int64_t>(n));
+        const auto k = static_cast<size_t>(std::max_element(z.begin(), z.end()) - z.begin());
+        const double h = 2e-3 / std::sqrt(squares);  // moves the logit by about 2e-3 |g|
+        const auto moved = [&](double step) {
+            std::vector<float> at(x.values.begin() + static_cast<std::ptrdiff_t>(n * image),
+                                  x.values.begin() + static_cast<std::ptrdiff_t>((n + 1) * image));
+            for (size_t i = 0; i < image; ++i) at[i] += static_cast<float>(step * g[n * image + i]);
+            return static_cast<double>(executor.run(at, 1, x.shape.h, x.shape.w).logits.values[k]);
+        };
+        const double slope = (moved(h) - moved(-h)) / (2 * h);
+        EXPECT_NEAR(slope / squares, 1, 0.03) << "sample " << n;
+    }
+}
+
+TEST_P(Plans, OddAndChangingSizesShareAnExecutor) {
+    on_all_backends([](Backend& backend) {
+        Net net = family_net(backend, GetParam());
+        if (net.architecture.pool_window != 0) return;  // made for one size
+        Executor executor(backend, net, everything(net), {.micro_batch = 2});
+        for (const auto& [h, w] :
+             std::vector<std::pair<int64_t, int64_t>>{{33, 47}, {64, 33}, {33, 47}, {37, 32}}) {
+            const Images images(3, h, w);
+            expect_same_evidence(run(executor, images),
+                                 run(backend, net, everything(net), images, {.micro_batch = 2}));
+        }
+    });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Plans, testing::ValuesIn(families()), [](const auto& p) { return p.param; });
+
+// Cotangents whose needs are not nested: one wants a shortcut's norm early in the net, others a branch's norm
+// later.
+TEST(NarrowingStacks, SideBranchesOfAnyDepth) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, "tv_basic");
+        const std::vector<Backward> backwards = {
+            {.cotangent = kUniform, .gradients = {{"layer4.0.downsample.1", Reduction::Sum}}},
+            {.cotangent = kMaxLogit,
+             .gradients = {{"layer2.0.downsample.1", Reduction::Sum}, {"layer4.0.bn1", Reduction::Mean}}},
+            {.cotangent = kFeatureSum,
+             .gradients = {{"layer4.0.bn2", Reduction::NonzeroShare}, {"layer4.0.bn2", Reduction::Sum}}},
+            {.cotangent = kPredicted,
+             .gradients = {{"layer3.0.bn1", Reduction::Sum},
+                           {"layer3", Reduction::Sum},
+                           {"avgpool", Reduction::Sum}}},
+        };
+        const Images images(2, 48, 48);
+        const Evidence together = run(backend, net, {.backwards = backwards}, images);
+        EXPECT_EQ(together.gradients.size(), 8u);
+        for (const Backward& backward : backwards) {
+            const Evidence alone = run(backend, net, {.backwards = {backward}}, images);
+            for (const TapReduction& tap : backward.gradients)
+                expect_same_bits(tap.tap, together.gradient(backward.cotangent, tap).values,
+                                 alone.gradient(backward.cotangent, tap).values);
+        }
+    });
+}
+
+TEST(Requests, MergeIsAUnion) {
+    Request a{.logits = true, .activations = {{"layer1", Reduction::Sum}}};
+    a.backwards.push_back({.cotangent = kUniform, .gradients = {{"layer4", Reduction::Sum}}});
+    Request b{.features = true, .activations = {{"layer1", Reduction::Sum}, {"layer1", Reduction::Mean}}};
+    b.backwards.push_back({.cotangent = kUniform,
+                           .gradients = {{"layer4", Reduction::Sum}, {"layer3", Reduction::Sum}},
+                           .input_gradient = true});
+    b.backwards.push_back({.cotangent = {Cotangent::Kind::UniformCrossEntropy, 2},
+                           .second = {{.epsilon = 1}, {.epsilon = 1}, {.epsilon = 2}}});
+    a.merge(b);
+    a.merge(b);
+    EXPECT_TRUE(a.logits && a.features);
+    EXPECT_EQ(a.activations.size(), 2u);
+    ASSERT_EQ(a.backwards.size(), 2u);
+    EXPECT_EQ(a.backwards[0].gradients.size(), 2u);
+    EXPECT_TRUE(a.backwards[0].input_gradient);
+    EXPECT_FALSE(a.backwards[1].input_gradient);
+    EXPECT_EQ(a.backwards[1].second.size(), 2u);
+    EXPECT_TRUE(a.needs_net());
+    EXPECT_FALSE(Request{}.needs_net());
+}
+
+// A request that says a thing twice gets it once.
+TEST(Requests, RepetitionsAreCollectedOnce) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, "option_a");
+    const TapReduction layer1{"layer1", Reduction::Sum};
+    const Backward backward{.cotangent = kUniform,
+                            .gradients = {layer1, layer1},
+                            .second = {{.epsilon = 0.1f}, {.epsilon = 0.1f}}};
+    const Request twice{.logits = true, .activations = {layer1, layer1}, .backwards = {backward, backward}};
+    const Evidence e = run(backend, net, twice, Images(3, 32, 32), {.micro_batch = 2});
+    EXPECT_EQ(e.activation(layer1).rows, 3);
+    EXPECT_EQ(e.gradient(kUniform, layer1).rows, 3);
+    EXPECT_EQ(e.second(kUniform, {.epsilon = 0.1f}).rows, 3);
+    EXPECT_THROW(e.activation({"layer2", Reduction::Sum}), Error);
+}
+
+TEST(Requests, EmptyOnesGiveNothing) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, "option_a");
+    const Evidence e = run(backend, net, {}, Images(3, 32, 32));
+    EXPECT_EQ(e.samples, 3);
+    EXPECT_TRUE(e.logits.values.empty() && e.gradients.empty());
+    Request nothing_down{.logits = true, .backwards = {{.cotangent = kUniform}}};
+    Executor executor(backend, net, nothing_down);
+    EXPECT_TRUE(executor.plan(32, 32).backwards.empty());
+    EXPECT_EQ(executor.run({}, 0, 32, 32).samples, 0);
+}
+
+TEST(Requests, UnknownTapsAndLogitsAreUsageErrors) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, "option_a");
+    const auto with_gradient = [&](const std::string& tap) {
+        return message_of(
+            [&] {
+                Executor(backend, net,
+                         {.backwards = {{.cotangent = kUniform, .gradients = {{tap, Reduction::Sum}}}}})
+                    .plan(32, 32);
+            },
+            ErrorKind::Usage);
+    };
+    EXPECT_THAT(with_gradient("layer7"), HasSubstr("layer 'layer7'"));
+    EXPECT_THAT(with_gradient("linear"), HasSubstr("not at the logits"));
+    EXPECT_THAT(message_of(
+                    [&] {
+                        Executor(backend, net, {.activations = {{"layer7", Reduction::Sum}}});
+                    },
+                    ErrorKind::Usage),
+                HasSubstr("layer 'layer7'"));
+}
+
+TEST(ImageSizes, TooSmallAndTooLargeOnesAreDataErrors) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net cifar = family_net(backend, "cifar_basic"), mobilenet = family_net(backend, "mobilenet");
+    const auto refusal = [&](const Net& net, int64_t h, int64_t w) {
+        return message_of([&] { Executor(backend, net, {.logits = true}).plan(h, w); }, ErrorKind::Data);
+    };
+    EXPECT_THAT(refusal(cifar, 16, 20), testing::AllOf(HasSubstr("images of 20x16 do not fit"),
+                                                       HasSubstr("average pool"), HasSubstr("--resize")));
+    EXPECT_THAT(refusal(cifar, 64, 64), HasSubstr("average pool"));
+    EXPECT_THAT(refusal(mobilenet, 0, 5), HasSubstr("images of 5x0"));
+    EXPECT_EQ(message_of([&] { Executor(backend, mobilenet, {.logits = true}).plan(1, 1); }, ErrorKind::Data),
+              "no error");
+}
+
+// FLOPs of published nets (multiply-adds counted twice) and how far a pass goes down.
+TEST(PlanSummary, FlopsAndDepth) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = build_random_net(backend, "resnet34-cifar", 10, 1);
+    Request request{.logits = true};
+    Executor forward(backend, net, request);
+    EXPECT_NEAR(forward.plan(32, 32).flops(Step::Phase::Forward) / 1e9, 2.32, 0.01);
+    EXPECT_EQ(forward.plan(32, 32).flops(Step::Phase::Backward), 0);
+
+    const auto with = [&](const Backward& backward) {
+        Request more = request;
+        more.backwards.push_back(backward);
+        return Executor(backend, net, more);
+    };
+    Executor layer4 = with({.cotangent = kUniform, .gradients = {{"layer4", Reduction::Mean}}});
+    EXPECT_EQ(layer4.plan(32, 32).backwards.at(0).deepest, "layer4");
+    EXPECT_LT(layer4.plan(32, 32).flops(Step::Phase::Backward), 1e5);  // the head's, no convolution
+    Executor image = with({.cotangent = kUniform, .input_gradient = true});
+    EXPECT_EQ(image.plan(32, 32).backwards.at(0).deepest, "image");
+    Executor pooled = with({.cotangent = kUniform, .gradients = {{"avgpool", Reduction::Sum}}});
+    EXPECT_EQ(pooled.plan(32, 32).backwards.at(0).deepest, "avgpool");
+    Executor bn1 = with({.cotangent = kUniform, .gradients = {{"layer2.0.bn1", Reduction::Sum}}});
+    EXPECT_EQ(bn1.plan(32, 32).backwards.at(0).deepest, "layer2.0.bn1");
+    EXPECT_EQ(image.plan(32, 32).backwards.at(0).nodes, image.plan(32, 32).backwards.at(0).nodes_of_net);
+    // One data gradient costs a forward pass.
+    EXPECT_NEAR(image.plan(32, 32).flops(Step::Phase::Backward) / 1e9, 2.32, 0.01);
+    Executor odin = with({.cotangent = kUniform, .second = {{.epsilon = 0.1f}}});
+    EXPECT_NEAR(odin.plan(32, 32).flops(Step::Phase::Second) / 1e9, 2.32, 0.01);
+}
+
+}  // namespace
+}  // namespace gs::test
