@@ -12,5 +12,7 @@ std::unique_ptr<Score> make_max_logit(const MethodSpec& spec, const ScoreContext
 std::unique_ptr<Score> make_energy(const MethodSpec& spec, const ScoreContext& context);
 std::unique_ptr<Score> make_odin(const MethodSpec& spec, const ScoreContext& context);
 std::unique_ptr<Score> make_gradnorm(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_gaia_z(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_gaia_a(const MethodSpec& spec, const ScoreContext& context);
 
 }  // namespace gs

@@ -49,6 +49,18 @@ const std::vector<Method>& methods() {
            {"layers", "head; head"},
            {"params", "weights; weights | all (with the bias)"}}},
          make_gradnorm},
+        {{"gaia-z",
+          "share of exact zeros in the gradients of the largest logit at the norms",
+          "Chen et al. 2023; GAIA-OOD cal_method.py cal_zero",
+          "one forward pass and one backward pass, cut at the first norm",
+          {{"hooks", "default; default | reference, textures (BiT: the published ImageNet hooks)"}}},
+         make_gaia_z},
+        {{"gaia-a",
+          "gradients of the features at the norms of the last stages, relative to the output's",
+          "Chen et al. 2023; GAIA-OOD cal_method.py cal_grad_value",
+          "one forward pass and one backward pass of two stacked cotangents, cut at the first hooked norm",
+          {{"eps", "0; added to the denominator, >= 0"}}},
+         make_gaia_a},
     };
     return table;
 }

@@ -215,7 +215,7 @@ def mobilenet(width, setting, classes):
 
     class MobileNet(torchvision.models.MobileNetV2):
         head_name, out_tap = "classifier.1", f"features.{sum(s[2] for s in setting) + 1}"
-        last_stages = tuple(f"features.{i}" for i in range(3, sum(s[2] for s in setting) + 2))
+        last_stages = tuple(f"features.{i}" for i in range(sum(s[2] for s in setting) - 3, sum(s[2] for s in setting) + 2))
 
         def forward(self, x):
             self.maps = {}

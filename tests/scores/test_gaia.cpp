@@ -1,0 +1,97 @@
+// GAIA-Z and GAIA-A against the float64 oracle on every golden net that holds them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "passes/executor.h"
+#include "scores/score.h"
+#include "tests/support/backends.h"
+#include "tests/support/expect_close.h"
+#include "tests/support/golden_net.h"
+
+namespace gs::test {
+namespace {
+
+class GaiaTest : public testing::TestWithParam<GoldenCase> {
+  protected:
+    void SetUp() override {
+        if (!GetParam().is_here()) GTEST_SKIP() << "needs the folder ../shared, which is not here";
+        golden_ = std::make_unique<GoldenNet>(GetParam());
+        if (!golden_->file().has("gaiaZ/score") && !golden_->file().has("gaiaZ/density"))
+            GTEST_SKIP() << "no GAIA values in this file";
+    }
+
+    // Mean of each row's f(value).
+    template <class F>
+    std::vector<double> row_means(const std::string& key, const F& f) const {
+        const std::vector<double> values = golden_->file().doubles(key);
+        const auto rows = static_cast<size_t>(golden_->input().shape.n);
+        const size_t columns = values.size() / rows;
+        std::vector<double> means(rows, 0.0);
+        for (size_t i = 0; i < values.size(); ++i)
+            means[i / columns] += f(values[i]) / static_cast<double>(columns);
+        return means;
+    }
+
+    // The stored score, or what its definition makes of the stored reductions (the project's own files).
+    std::vector<double> wanted(const std::string& key) const {
+        if (golden_->file().has(key)) return golden_->file().doubles(key);
+        const auto square = [](double v) { return v * v; };
+        std::vector<double> scores =
+            row_means(key == "gaiaZ/score" ? "gaiaZ/density" : "gaiaA/inner", square);
+        const std::vector<double> omega_squared =
+            row_means("gaiaA/head_component", [](double v) { return std::abs(v); });
+        for (size_t n = 0; n < scores.size(); ++n) scores[n] /= key == "gaiaZ/score" ? -1 : -omega_squared[n];
+        return scores;
+    }
+
+    std::vector<double> score(Backend& backend, const std::string& method) const {
+        const Net net = golden_->build(backend);
+        const auto made = make_score(parse_methods(method).at(0), {net, net.preprocess});
+        Executor executor(backend, net, made->request());
+        const ref::Tensor<float> x = golden_->input();
+        const Evidence evidence = executor.run(x.values, x.shape.n, x.shape.h, x.shape.w);
+        std::vector<double> out(static_cast<size_t>(evidence.samples));
+        made->compute(evidence, out);
+        return out;
+    }
+
+    // Small nets were chosen without ReLU inputs near zero, so that float32 sees the oracle's masks; deep
+    // nets flip a few (golden/README.md, "Tolerances").
+    void expect(const std::string& method, const std::string& key, double small, double deep) const {
+        for (const BackendUnderTest& b : backends_under_test()) {
+            SCOPED_TRACE(b.name);
+            const std::vector<double> got = score(*b.backend, method);
+            expect_close(key, std::vector<float>(got.begin(), got.end()), wanted(key),
+                         golden_->tolerance(key, small, deep));
+        }
+    }
+
+    std::unique_ptr<GoldenNet> golden_;
+};
+
+TEST_P(GaiaTest, Z) {
+    expect("gaia-z", "gaiaZ/score", 1e-6, 1e-3);
+}
+
+TEST_P(GaiaTest, A) {
+    expect("gaia-a", "gaiaA/score", 5e-5, 2e-2);
+}
+
+TEST_P(GaiaTest, ZWithThePublishedImageNetHooks) {
+    if (!golden_->file().has("gaiaZ/score_ref_textures")) GTEST_SKIP() << "of BiT nets only";
+    expect("gaia-z:hooks=reference", "gaiaZ/score_ref_before_head", 1e-6, 1e-3);
+    expect("gaia-z:hooks=textures", "gaiaZ/score_ref_textures", 1e-6, 1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, GaiaTest, testing::ValuesIn(all_golden_nets()),
+                         [](const auto& param) { return param.param.name; });
+
+TEST(Gaia, RefusesBitHooksOnOtherNets) {
+    const auto backend = make_cpu_backend({.threads = 1});
+    const Net net = build_random_net(*backend, "resnet8-cifar", 10, 1);
+    EXPECT_THROW(make_score(parse_methods("gaia-z:hooks=reference").at(0), {net, net.preprocess}), Error);
+}
+
+}  // namespace
+}  // namespace gs::test
