@@ -3,8 +3,6 @@
 // is asked for in one request, so its cotangents go down stacked.
 #include <gtest/gtest.h>
 
-#include <regex>
-
 #include "passes/executor.h"
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"

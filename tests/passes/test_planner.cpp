@@ -164,6 +164,57 @@ TEST(NarrowingStacks, SideBranchesOfAnyDepth) {
     });
 }
 
+// A cotangent that has ended costs nothing: stacked passes cost what they cost apart.
+TEST(NarrowingStacks, CostWhatEachCostsAlone) {
+    Backend& backend = *backends_under_test().front().backend;
+    for (const std::string& family : families()) {
+        const Net net = family_net(backend, family);
+        const auto flops = [&](const std::vector<Backward>& backwards) {
+            return Executor(backend, net, {.backwards = backwards}).plan(32, 32).flops(Step::Phase::Backward);
+        };
+        const std::vector<Backward> all = backwards_of_all_depths(net);
+        double apart = 0;
+        for (const Backward& backward : all) apart += flops({backward});
+        EXPECT_DOUBLE_EQ(flops(all), apart) << family;
+        const auto deepest_first =
+            Executor(backend, net, {.backwards = all}).plan(32, 32).backwards.at(0).cotangents;
+        EXPECT_EQ(deepest_first.front(), kPredicted) << family;
+        EXPECT_EQ(deepest_first.back(), kFeatureSum) << family;
+    }
+}
+
+// ODIN's second pass is a forward pass on x - epsilon / scale[c] * sgn(g), sgn(0) = +1.
+TEST(SecondPasses, AreForwardPassesOnTheChangedImage) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, "wrn");
+        const Images images(3, 33,
+                            31);  // of an odd number of bytes: the second cotangent's rows lie anywhere
+        const SecondPass plain{.epsilon = 0.02f}, scaled{.epsilon = 0.01f, .scale = {0.5f, 2, 3}},
+            nothing{.epsilon = 0};
+        const Cotangent warm{Cotangent::Kind::PredictedCrossEntropy, 10};
+        const Request request{
+            .logits = true,
+            .backwards = {{.cotangent = kPredicted, .input_gradient = true, .second = {plain, nothing}},
+                          {.cotangent = warm, .input_gradient = true, .second = {scaled, plain}}}};
+        const Evidence e = run(backend, net, request, images);
+        const auto second = [&](const Cotangent& cotangent, const SecondPass& pass) {
+            Images changed = images;
+            const std::vector<float>& g = e.input_gradients.at(cotangent).values;
+            for (size_t i = 0; i < g.size(); ++i) {
+                const float step = pass.scale.empty() ? pass.epsilon : pass.epsilon / pass.scale[i % 3];
+                changed.pixels[i] -= g[i] >= 0 ? step : -step;
+            }
+            expect_same_bits("second logits", e.second(cotangent, pass).values,
+                             run(backend, net, {.logits = true}, changed).logits.values);
+        };
+        second(kPredicted, plain);
+        second(kPredicted, nothing);
+        second(warm, scaled);
+        second(warm, plain);
+        expect_same_bits("epsilon 0", e.second(kPredicted, nothing).values, e.logits.values);
+    });
+}
+
 TEST(Requests, MergeIsAUnion) {
     Request a{.logits = true, .activations = {{"layer1", Reduction::Sum}}};
     a.backwards.push_back({.cotangent = kUniform, .gradients = {{"layer4", Reduction::Sum}}});
