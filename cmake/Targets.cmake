@@ -36,7 +36,7 @@ function(gs_library folder)
   endforeach()
 endfunction()
 
-# gs_test(FOLDER DEPS …): test program test_FOLDER of tests/FOLDER/*.cpp, every case a ctest test.
+# gs_test(FOLDER DEPS …): test program test_FOLDER of tests/FOLDER/*.cpp, every case a ctest test with the label FOLDER.
 function(gs_test folder)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
@@ -55,5 +55,5 @@ function(gs_test folder)
   target_compile_definitions(test_${folder} PRIVATE GS_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     GS_BINARY_DIR="${PROJECT_BINARY_DIR}")
   gtest_discover_tests(test_${folder} TEST_PREFIX "${folder}." DISCOVERY_MODE PRE_TEST
-    PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1" TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+    PROPERTIES LABELS ${folder} ENVIRONMENT "OMP_NUM_THREADS=1" TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()

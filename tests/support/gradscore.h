@@ -1,0 +1,111 @@
+// The command under test, on data that the test makes in a folder of its own.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "report/scores_csv.h"
+#include "tests/support/command.h"
+
+namespace gs::test {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+inline std::string content(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    EXPECT_TRUE(file) << path << " is not there";
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write(const fs::path& path, const std::string& text) {
+    fs::create_directories(path.parent_path());
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    ASSERT_TRUE(file.flush()) << path;
+}
+
+// Relative paths of all files below a folder, sorted.
+inline std::vector<std::string> files_below(const fs::path& folder) {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder))
+        if (!entry.is_directory()) files.push_back(fs::relative(entry.path(), folder).string());
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+class GradscoreTest : public testing::Test {
+  protected:
+    GradscoreTest() {
+        std::string name = (fs::temp_directory_path() / "gs_cli_XXXXXX").string();
+        root_ = ::mkdtemp(name.data());
+        options_.folder = root_;
+        options_.environment = {{"LC_ALL", "C.UTF-8"}, {"OMP_WAIT_POLICY", "passive"}};
+    }
+    ~GradscoreTest() override {
+        std::error_code error;
+        fs::remove_all(root_, error);
+    }
+
+    // Runs in root_, so that messages hold short paths.
+    Ran run(const Words& arguments) const { return run(arguments, options_); }
+    Ran run(const Words& arguments, const RunOptions& options) const {
+        Words words{GS_COMMAND};
+        words.insert(words.end(), arguments.begin(), arguments.end());
+        Ran ran = run_command(words, options);
+        EXPECT_FALSE(ran.timed_out) << "gradscore hangs";
+        return ran;
+    }
+
+    // `gradscore score` with the demo's net unless the words name weights; expects `code`.
+    Ran score(const Words& words, int code = 0) const {
+        Words all{"score"};
+        if (std::find(words.begin(), words.end(), "--weights") == words.end() &&
+            std::find(words.begin(), words.end(), "--config") == words.end())
+            all.insert(all.end(), {"--weights", demo_weights()});
+        all.insert(all.end(), words.begin(), words.end());
+        Ran ran = run(all);
+        EXPECT_EQ(ran.code, code) << ran.err;
+        return ran;
+    }
+
+    // Expects a refusal: the exit code, nothing on stdout, one line on stderr that has each of the parts.
+    void expect_refusal(const Words& words, int code, const std::vector<std::string>& parts) const {
+        expect_refusal(words, code, parts, options_);
+    }
+    void expect_refusal(const Words& words, int code, const std::vector<std::string>& parts,
+                        const RunOptions& options) const {
+        const Ran ran = run(words, options);
+        EXPECT_EQ(ran.code, code) << ran.err;
+        EXPECT_EQ(ran.out, "");
+        EXPECT_THAT(ran.error_lines(), testing::SizeIs(1)) << ran.err;
+        EXPECT_TRUE(ran.err.starts_with("gradscore: ")) << ran.err;
+        for (const std::string& part : parts) EXPECT_THAT(ran.err, testing::HasSubstr(part));
+    }
+
+    std::string csv(const std::string& run, const std::string& set) const {
+        return content(root_ / run / "scores" / (set + ".csv"));
+    }
+    ScoreTable table(const std::string& run, const std::string& set) const {
+        return read_scores_csv(root_ / run / "scores" / (set + ".csv"));
+    }
+    nlohmann::json results(const std::string& run) const {
+        return nlohmann::json::parse(content(root_ / run / "results.json"));
+    }
+
+    static std::string demo_weights() { return GS_SOURCE_DIR "/demo/resnet8_shapes.safetensors"; }
+
+    fs::path root_;
+    RunOptions options_;
+};
+
+}  // namespace gs::test

@@ -1,0 +1,176 @@
+// The commands around score: help, lists, plan, bench, metrics.
+#include "scores/score.h"
+#include "tests/tools/demo_images.h"
+
+namespace gs::test {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using testing::Not;
+
+using nlohmann::json;
+
+class Commands : public GradscoreTest {
+  protected:
+    Ran ok(const Words& words) {
+        Ran ran = run(words);
+        EXPECT_EQ(ran.code, 0) << ran.err;
+        return ran;
+    }
+    json object(const Words& words) { return json::parse(ok(words).out); }
+};
+
+TEST_F(Commands, Version) {
+    const Ran ran = ok({"--version"});
+    EXPECT_THAT(ran.out, MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+\n"));
+    EXPECT_EQ(ran.err, "");
+}
+
+TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
+    const std::string help = ok({"--help"}).out;
+    for (const char* command : {"score", "metrics", "inspect", "convert", "plan", "bench", "devices"}) {
+        EXPECT_THAT(help, HasSubstr(command));
+        EXPECT_THAT(ok({command, "--help"}).out, HasSubstr(std::string("gradscore ") + command));
+    }
+    const std::string score = ok({"score", "--help"}).out;
+    for (const char* flag : {"--weights",    "--net",           "--arch",
+                             "--device",     "--precision",     "--threads",
+                             "--batch",      "--no-fuse",       "--allow-nonfinite",
+                             "--id",         "--ood",           "--methods",
+                             "--out",        "--save",          "--reuse",
+                             "--resize",     "--crop",          "--mean",
+                             "--std",        "--limit",         "--seed",
+                             "--max-pixels", "--deterministic", "--strict",
+                             "--force",      "--json",          "--quiet"})
+        EXPECT_THAT(score, HasSubstr(flag));
+    for (const char* kind :
+         {"folder", "list", "cifar10", "cifar100", "svhn", "tiny-images", "npy", "synthetic"})
+        EXPECT_THAT(score, HasSubstr(kind));
+    EXPECT_THAT(score, HasSubstr("msp,maxlogit,energy,gradnorm")) << "the default";
+    EXPECT_THAT(help, HasSubstr("--config"));
+}
+
+TEST_F(Commands, NothingAndNonsense) {
+    EXPECT_EQ(run({}).code, 2);
+    expect_refusal({"scroe"}, 2, {"scroe", "gradscore --help"});
+    expect_refusal({"--weights", "x"}, 2, {"gradscore --help"});
+    expect_refusal({"metrics"}, 2, {"run is required", "gradscore metrics --help"});
+    expect_refusal({"inspect"}, 2, {"file is required"});
+    expect_refusal({"convert", "a"}, 2, {"out is required"});
+    expect_refusal({"inspect", "a", "b"}, 2, {"b"});
+    expect_refusal({"--json"}, 2, {"--list-methods"});
+}
+
+TEST_F(Commands, ListMethodsIsWhatThereIs) {
+    const std::string text = ok({"--list-methods"}).out;
+    const json list = object({"--list-methods", "--json"});
+    ASSERT_EQ(list.size(), method_descriptions().size());
+    for (size_t i = 0; i < list.size(); ++i) {
+        const MethodDescription& method = method_descriptions()[i];
+        EXPECT_EQ(list[i]["name"], method.name);
+        EXPECT_THAT(text, AllOf(HasSubstr("\n" + method.name + "  "), HasSubstr(method.source)));
+        for (const auto& [option, meaning] : method.options) EXPECT_THAT(text, HasSubstr(option + " = "));
+    }
+}
+
+TEST_F(Commands, Devices) {
+    EXPECT_THAT(ok({"devices"}).out, AllOf(HasSubstr("cpu "), HasSubstr("cuda ")));
+    const json devices = object({"devices", "--json"});
+    EXPECT_TRUE(devices["cpu"].is_string());
+    EXPECT_TRUE(devices["cuda"]["devices"].is_array());
+}
+
+TEST_F(Commands, PlanShowsThePassesThatMethodsNeed) {
+    const Words plan{"plan", "--net", "resnet20-cifar", "--methods"};
+    const auto with = [&](const std::string& methods, const Words& flags = {}) {
+        Words words = plan;
+        words.push_back(methods);
+        words.insert(words.end(), flags.begin(), flags.end());
+        return words;
+    };
+    EXPECT_THAT(ok(with("msp,gradnorm")).out,
+                AllOf(HasSubstr("resnet20-cifar at 32x32"), HasSubstr("backward    none"), HasSubstr("MiB")));
+    const json cheap = object(with("msp,energy,gradnorm", {"--json"}));
+    EXPECT_TRUE(cheap["backwards"].empty()) << "all closed forms of one forward pass";
+    EXPECT_EQ(cheap["flops_backward"], 0);
+    const double forward = cheap["flops_forward"];
+    EXPECT_NEAR(forward, 2 * 40.8e6, 3e6) << "He et al.: 40.8 million multiply-adds";
+    const json odin = object(with("msp,odin:epsilon=0.0014", {"--json"}));
+    ASSERT_EQ(odin["backwards"].size(), 1u);
+    EXPECT_NEAR(odin["flops_second"].get<double>(), forward, 0.02 * forward);
+    EXPECT_NEAR(odin["flops_backward"].get<double>(), forward, 0.05 * forward);
+    EXPECT_THAT(ok(with("odin:epsilon=0.0014", {"--steps"})).out, HasSubstr("second"));
+    EXPECT_GT(object(with("msp", {"--no-fuse", "--json"}))["steps"],
+              object(with("msp", {"--json"}))["steps"]);
+    EXPECT_EQ(object(with("msp", {"--size", "64", "--json"}))["flops_forward"].get<double>() > 3.9 * forward,
+              true);
+    EXPECT_EQ(object({"plan", "--weights", demo_weights(), "--json"})["net"], "resnet8-cifar");
+    expect_refusal({"plan"}, 2, {"--net NAME or --weights FILE"});
+    expect_refusal(with("magic"), 2, {"no method 'magic'"});
+    expect_refusal({"plan", "--net", "resnet-cifar"}, 2, {"no such net"});
+}
+
+TEST_F(Commands, BenchPrintsOneObject) {
+    const json bench = object({"bench", "--net", "resnet20-cifar", "--batch", "4", "--images", "8",
+                               "--methods", "gradnorm", "--json"});
+    EXPECT_EQ(bench["net"], "resnet20-cifar");
+    EXPECT_EQ(bench["batch"], 4);
+    EXPECT_EQ(bench["images"], 8);
+    EXPECT_EQ(bench["methods"], "gradnorm");
+    EXPECT_GT(bench["images_per_s"], 1);
+    EXPECT_GT(bench["peak_MiB"], 5);
+    EXPECT_LE(bench["images_per_s_min"], bench["images_per_s_max"]);
+    const Ran ran = ok({"bench", "--weights", demo_weights(), "--images", "4", "--size", "40", "--methods",
+                        "msp,odin:epsilon=0.001"});
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("resnet8-cifar at 40x40"), HasSubstr("images/s")));
+    expect_refusal({"bench"}, 2, {"--net NAME or --weights FILE"});
+    expect_refusal({"bench", "--net", "resnet20-cifar", "--images", "0"}, 2, {"--images"});
+    expect_refusal({"bench", "--weights", "none.pth"}, 3, {"none.pth"});
+}
+
+class Metrics : public DemoImages {};
+
+TEST_F(Metrics, AreRecomputedFromTheScores) {
+    score({"--id", kId, "--ood", kTextures, "--ood", kShapes, "--methods", kMethods, "--out", "run",
+           "--quiet"});
+    const json stored = results("run");
+    Ran ran = run({"metrics", "run", "--json"});
+    EXPECT_EQ(json::parse(ran.out), stored);
+    EXPECT_EQ(ran.err, "");
+
+    // Scores are read, not the old metrics: with a set's scores changed, only its figures change.
+    std::string text = csv("run", "shapes");
+    const size_t cell = text.rfind(',') + 1;
+    text.replace(cell, text.size() - cell - 1, "inf");
+    write(root_ / "run/scores/shapes.csv", text);
+    const json changed = json::parse(run({"metrics", "run", "--json"}).out);
+    EXPECT_EQ(changed["metrics"]["msp"], stored["metrics"]["msp"]);
+    EXPECT_EQ(changed["metrics"]["gradnorm"]["textures"], stored["metrics"]["gradnorm"]["textures"]);
+    EXPECT_LT(changed["metrics"]["gradnorm"]["shapes"]["auroc"],
+              stored["metrics"]["gradnorm"]["shapes"]["auroc"]);
+    EXPECT_EQ(results("run"), stored) << "metrics writes nothing";
+
+    const Ran table = run({"metrics", "run"});
+    EXPECT_THAT(table.out, AllOf(HasSubstr("gradnorm"), HasSubstr("AUROC")));
+}
+
+TEST_F(Metrics, FaultsOfARunAreNamed) {
+    expect_refusal({"metrics", "nowhere"}, 4, {"nowhere/results.json"});
+    score({"--id", kId, "--ood", kShapes, "--methods", "msp,energy", "--out", "run", "--quiet"});
+    const std::string good = csv("run", "shapes");
+    const fs::path path = root_ / "run/scores/shapes.csv";
+    write(path, good.substr(0, good.size() / 2 + 3));
+    expect_refusal({"metrics", "run"}, 4, {"shapes.csv:"});
+    write(path, "index,path,label,prediction,reason,msp\n0,a,,1,,0.5\n");
+    expect_refusal({"metrics", "run"}, 4, {"shapes.csv", "columns"});
+    fs::remove(path);
+    expect_refusal({"metrics", "run"}, 4, {"shapes.csv", "No such file"});
+    write(root_ / "run/results.json", "{}");
+    expect_refusal({"metrics", "run"}, 4, {"results.json"});
+}
+
+}  // namespace
+}  // namespace gs::test
