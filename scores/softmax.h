@@ -9,8 +9,12 @@
 
 namespace gs {
 
+// NaN where any logit is NaN, as in PyTorch.
 inline double max_logit(std::span<const float> z) {
-    return *std::max_element(z.begin(), z.end());
+    float m = z[0];
+    for (const float v : z)
+        if (!(v <= m)) m = std::isnan(m) ? m : v;
+    return m;
 }
 
 // log sum exp(z / T)

@@ -1,0 +1,117 @@
+// Methods as written on the command line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "scores/options.h"
+#include "scores/score.h"
+
+namespace gs {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+std::unique_ptr<Score> made(const std::string& method, const Preprocess& preprocess = {}) {
+    static const Net net{};
+    return make_score(parse_methods(method).at(0), {net, preprocess});
+}
+
+std::string refusal(const std::string& list) {
+    try {
+        for (const MethodSpec& spec : parse_methods(list)) made(spec.written);
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::Usage);
+        return error.what();
+    }
+    return "no error";
+}
+
+TEST(Methods, AListIsSplit) {
+    const auto specs = parse_methods("msp,odin:temperature=10:epsilon=0.5,gradnorm:p=inf");
+    ASSERT_EQ(specs.size(), 3u);
+    EXPECT_EQ(specs[1].written, "odin:temperature=10:epsilon=0.5");
+    EXPECT_EQ(specs[1].name, "odin");
+    EXPECT_THAT(specs[1].options, UnorderedElementsAre(Pair("temperature", "10"), Pair("epsilon", "0.5")));
+    EXPECT_THAT(specs[0].options, IsEmpty());
+    EXPECT_EQ(parse_methods("odin:epsilon=1e-3")[0].options.at("epsilon"), "1e-3");
+}
+
+TEST(Methods, DefaultsAreFilledIn) {
+    EXPECT_THAT(made("odin")->options(),
+                UnorderedElementsAre(Pair("temperature", "1000"), Pair("epsilon", "0"), Pair("scale", "none"),
+                                     Pair("form", "prob")));
+    EXPECT_THAT(made("odin:epsilon=1.4e-3:scale=std")->options(),
+                testing::IsSupersetOf({Pair("epsilon", "0.0014"), Pair("scale", "std")}));
+    EXPECT_THAT(made("energy:temperature=2.50")->options(), ElementsAre(Pair("temperature", "2.5")));
+    EXPECT_EQ(made("gradnorm:p=inf")->options().at("p"), "inf");
+    EXPECT_EQ(made("gradnorm")->options().at("params"), "weights");
+    EXPECT_THAT(made("maxlogit")->options(), IsEmpty());
+}
+
+TEST(Methods, EachAsksForWhatItReads) {
+    for (const char* method : {"msp", "maxlogit", "energy", "odin", "odin:temperature=10"}) {
+        const Request request = made(method)->request();
+        EXPECT_TRUE(request.logits && !request.features && request.backwards.empty()) << method;
+    }
+    const Request gradnorm = made("gradnorm")->request();
+    EXPECT_TRUE(gradnorm.logits && gradnorm.features && gradnorm.backwards.empty());
+
+    Preprocess preprocess;
+    preprocess.std = {0.25f, 0.5f, 0.125f};
+    const Request odin = made("odin:temperature=10:epsilon=0.5:scale=std", preprocess)->request();
+    ASSERT_EQ(odin.backwards.size(), 1u);
+    EXPECT_EQ(odin.backwards[0].cotangent, (Cotangent{Cotangent::Kind::PredictedCrossEntropy, 10}));
+    ASSERT_EQ(odin.backwards[0].second.size(), 1u);
+    EXPECT_EQ(odin.backwards[0].second[0].epsilon, 0.5f);
+    EXPECT_THAT(odin.backwards[0].second[0].scale, ElementsAre(0.25f, 0.5f, 0.125f));
+}
+
+TEST(Methods, FaultsAreNamed) {
+    EXPECT_THAT(refusal("mps"), AllOf(HasSubstr("no method 'mps'"), HasSubstr("msp, maxlogit, energy")));
+    EXPECT_THAT(refusal("MSP"), HasSubstr("no method 'MSP'"));
+    EXPECT_THAT(refusal(""), HasSubstr("empty name"));
+    EXPECT_THAT(refusal("msp,"), HasSubstr("empty name"));
+    EXPECT_THAT(refusal(",msp"), HasSubstr("empty name"));
+    EXPECT_THAT(refusal(":p=1"), HasSubstr("empty name"));
+    EXPECT_THAT(refusal("msp,energy,msp"), HasSubstr("'msp' twice"));
+    EXPECT_EQ(refusal("energy,energy:temperature=1"), "no error") << "columns of different names";
+    EXPECT_THAT(refusal("energy:temperature=1:temperature=2"), HasSubstr("'temperature' twice"));
+    for (const char* malformed :
+         {"energy:temperature", "energy:=1", "energy:temperature=", "energy:", "energy::temperature=1"})
+        EXPECT_THAT(refusal(malformed), AllOf(HasSubstr(malformed), HasSubstr("KEY=VALUE")));
+    EXPECT_THAT(refusal("msp:temperature=2"), AllOf(HasSubstr("no option 'temperature'"), HasSubstr("form")));
+    EXPECT_THAT(refusal("maxlogit:x=1"), HasSubstr("takes none"));
+    EXPECT_THAT(refusal("msp:form=logit"), HasSubstr("form=logit is not one of prob|log|f32"));
+    EXPECT_THAT(refusal("gradnorm:params=bias"), HasSubstr("params=bias is not one of weights|all"));
+    for (const char* bad : {"x", "1x", "1,5", "nan", "0x10", "--1", " 1"})
+        EXPECT_NE(refusal(std::string("energy:temperature=") + bad), "no error") << bad;
+    EXPECT_THAT(refusal("energy:temperature=1e400"), HasSubstr("not a number"));
+    for (const char* out : {"energy:temperature=0", "energy:temperature=-1", "energy:temperature=inf",
+                            "gradnorm:p=0", "gradnorm:p=-2", "odin:temperature=0"})
+        EXPECT_THAT(refusal(out), HasSubstr("out of range")) << out;
+    for (const char* out : {"odin:epsilon=-0.001", "odin:epsilon=inf"})
+        EXPECT_THAT(refusal(out), HasSubstr("0 or more")) << out;
+}
+
+TEST(Methods, EveryDescribedOneCanBeMadeOfItsDefaults) {
+    for (const MethodDescription& method : method_descriptions()) {
+        EXPECT_FALSE(method.summary.empty() || method.source.empty() || method.needs.empty()) << method.name;
+        for (const auto& [option, meaning] : method.options)
+            EXPECT_NE(meaning.find(';'), std::string::npos)
+                << method.name << ": '" << option << "' gives its default, then its range";
+    }
+}
+
+TEST(FormatNumber, IsTheShortestThatReadsBack) {
+    EXPECT_EQ(format_number(0.0014), "0.0014");
+    EXPECT_EQ(format_number(1000), "1000");
+    EXPECT_EQ(format_number(1e30), "1e+30");
+    EXPECT_EQ(format_number(std::numeric_limits<double>::infinity()), "inf");
+}
+
+}  // namespace
+}  // namespace gs
