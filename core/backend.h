@@ -21,6 +21,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -49,7 +50,6 @@ struct ConvSpec {
 };
 
 // A convolution with its weights prepared for the device. 1x1 on (n,1,1,c) is the linear layer.
-// Weight gradients and their per-sample norms join here as further operations of the same prepared object.
 class Convolution {
   public:
     virtual ~Convolution() = default;
@@ -58,6 +58,25 @@ class Convolution {
     // dx = the gradient with respect to x of <dy, w * x>; overwrites dx. Exact zeros: a dx whose every
     // contributing dy is 0 is bit-zero (direct convolution, no Winograd, no FFT).
     virtual void backward_data(View dy, View dx) = 0;
+    // The weights as they were given to make_convolution.
+    virtual std::vector<float> weights() = 0;
+};
+
+// The norm of each row's weight gradient of a convolution, without ever storing a gradient (design section 5).
+//   G[r,o,k] = sum_s dy[r,s,o] X[r % samples,s,k]      k = (kh, kw, c), X the unfolded input, zero-padded
+//   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
+//              scale[o] * G                                              without
+//   out[r]   = sum_{o,k} |D|^p, or max |D| for p = infinity
+// float32 products, sums over s in float32 over at most a few hundred terms, sums over (o,k) in float64. The same bits
+// for any number of threads and any batch.
+struct WeightGradientNorm {
+    ConvSpec spec;
+    View x{};             // (samples,h,w,c)
+    View dy{};            // (rows,oh,ow,o)
+    View scale{};         // (1,1,1,o), or absent: 1
+    View standardised{};  // (1,o,kernel_h * kernel_w,c), or absent
+    double p = 1;         // > 0, or infinity
+    View out{};           // (rows,1,1,1)
 };
 
 struct PoolSpec {
@@ -127,6 +146,8 @@ class Backend {
     virtual std::unique_ptr<Convolution> make_convolution(const ConvSpec& spec,
                                                           std::span<const float> weights,
                                                           std::span<const float> bias) = 0;
+
+    virtual void weight_gradient_norm(const WeightGradientNorm& args) = 0;
 
     // y = act(scale[c] * x + shift[c]); scale, shift (1,1,1,c). y may alias x.
     virtual void channel_affine(View x, View scale, View shift, Activation activation, View y) = 0;

@@ -19,6 +19,7 @@ struct Context {
     Scratch sinks;         // reductions on their way to a tap
     Scratch per_thread;    // one stretch for each thread, or for each row
     Scratch convolution;   // scratchpad of the convolution that is running
+    Scratch gradient;      // of a weight gradient: a tile and a panel for each thread
 
     Context(int thread_count, const Kernels& table) : threads(thread_count), kernels(table) {}
 };

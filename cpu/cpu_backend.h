@@ -24,6 +24,8 @@ class CpuBackend final : public Backend {
     std::unique_ptr<Convolution> make_convolution(const ConvSpec& spec, std::span<const float> weights,
                                                   std::span<const float> bias) override;
 
+    void weight_gradient_norm(const WeightGradientNorm& args) override;
+
     void channel_affine(View x, View scale, View shift, Activation activation, View y) override;
     void activate(View x, Activation activation, View y) override;
     void pointwise_backward(const PointwiseBackward& args) override;

@@ -70,6 +70,7 @@ class PackedMatrix {
     const float* panel(int64_t index, int64_t k) const {
         return data_.data() + (index * depth_ + k) * width_;
     }
+    float value(int64_t k, int64_t column) const { return panel(column / width_, k)[column % width_]; }
 
   private:
     float* at(int64_t index, int64_t k) { return data_.data() + (index * depth_ + k) * width_; }
@@ -108,6 +109,16 @@ class GemmConvolution final : public Convolution {
         const Unfold unfold{dy.shape,       dx.shape.h,   dx.shape.w, spec_.kernel_h,
                             spec_.kernel_w, spec_.stride, spec_.pad,  true};
         multiply(unfold, dy.f32(), backward_, nullptr, Activation::None, dx);
+    }
+
+    std::vector<float> weights() override {
+        const int64_t taps = spec_.kernel_h * spec_.kernel_w;
+        std::vector<float> plain(static_cast<size_t>(spec_.out_channels * spec_.in_channels * taps));
+        for (int64_t o = 0; o < spec_.out_channels; ++o)
+            for (int64_t i = 0; i < spec_.in_channels; ++i)
+                for (int64_t tap = 0; tap < taps; ++tap)
+                    plain[index(o, i, tap)] = forward_.value(tap * spec_.in_channels + i, o);
+        return plain;
     }
 
   private:
@@ -204,6 +215,14 @@ class DepthwiseConvolution final : public Convolution {
             context_->kernels.depthwise_backward(dy.f32() + n * dy.shape.per_sample(), weights_.data(), shape,
                                                  unit % dx.shape.h, dx.f32() + n * dx.shape.per_sample());
         });
+    }
+
+    std::vector<float> weights() override {
+        const size_t channels = static_cast<size_t>(spec_.in_channels), taps = weights_.size() / channels;
+        std::vector<float> plain(weights_.size());
+        for (size_t c = 0; c < channels; ++c)
+            for (size_t t = 0; t < taps; ++t) plain[c * taps + t] = weights_[t * channels + c];
+        return plain;
     }
 
   private:

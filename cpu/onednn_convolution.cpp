@@ -146,6 +146,8 @@ class OnednnConvolution final : public Convolution {
         run({dx.shape.n, dx.shape.h, dx.shape.w, false, Activation::None}, dy, dx);
     }
 
+    std::vector<float> weights() override { return weights_.plain(); }
+
   private:
     struct Key {
         int64_t n, h, w;  // of x

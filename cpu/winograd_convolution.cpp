@@ -92,6 +92,8 @@ class WinogradConvolution final : public Convolution {
           bias_(bias.begin(), bias.end()),
           make_direct_(direct) {}
 
+    std::vector<float> weights() override { return weights_; }
+
     void forward(View x, View y, Activation activation) override {
         GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
         if (!filters_) filters_ = std::make_unique<Filters>(*context_, spec_, weights_);

@@ -45,6 +45,12 @@ Conv2d::Conv2d(Backend& backend, ConvolutionWeights weights, const FrozenStatist
     convolution_ = backend.make_convolution(spec_, weights.weights, weights.bias);
 }
 
+Conv2d::Conv2d(Backend& backend, ConvolutionWeights weights, Standardised)
+    : spec_(weights.spec), standardised_(true) {
+    const std::vector<float> run = standardise_weights(weights.weights, spec_.out_channels, &scale_);
+    convolution_ = backend.make_convolution(spec_, run, weights.bias);
+}
+
 std::string Conv2d::kind() const {
     std::string kind = (spec_.groups > 1 ? "depthwise " : "conv ") + std::to_string(spec_.kernel_h) + "x" +
                        std::to_string(spec_.kernel_w);
@@ -61,7 +67,38 @@ void Conv2d::backward(Backend&, const LayerBackward& args) const {
     convolution_->backward_data(args.terms[0], args.dx);
 }
 
-std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels) {
+void Conv2d::upload_for_norms(Backend& backend) const {
+    if (!scale_.empty() && device_scale_.bytes() == 0)
+        device_scale_ = backend.upload(std::vector<float>(scale_.begin(), scale_.end()));
+    if (!standardised_ || device_weights_.bytes() != 0) return;
+    const std::vector<float> weights = convolution_->weights();
+    const int64_t taps = spec_.kernel_h * spec_.kernel_w, in = spec_.in_channels;
+    std::vector<float> by_tap(weights.size());
+    for (int64_t o = 0; o < spec_.out_channels; ++o)
+        for (int64_t c = 0; c < in; ++c)
+            for (int64_t t = 0; t < taps; ++t)
+                by_tap[static_cast<size_t>((o * taps + t) * in + c)] =
+                    weights[static_cast<size_t>((o * in + c) * taps + t)];
+    device_weights_ = backend.upload(by_tap);
+}
+
+void Conv2d::weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const {
+    upload_for_norms(backend);
+    const int64_t taps = spec_.kernel_h * spec_.kernel_w;
+    backend.weight_gradient_norm(
+        {.spec = spec_,
+         .x = x,
+         .dy = dy,
+         .scale = scale_.empty() ? View{} : device_scale_.view({1, 1, 1, spec_.out_channels}),
+         .standardised =
+             standardised_ ? device_weights_.view({1, spec_.out_channels, taps, spec_.in_channels}) : View{},
+         .p = p,
+         .out = out});
+}
+
+std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels,
+                                       std::vector<double>* rstds) {
+    if (rstds != nullptr) rstds->resize(static_cast<size_t>(out_channels));
     const size_t fan_in = weights.size() / static_cast<size_t>(out_channels);
     std::vector<float> standardised(weights.size());
     for (size_t o = 0; o < static_cast<size_t>(out_channels); ++o) {
@@ -72,6 +109,7 @@ std::vector<float> standardise_weights(std::span<const float> weights, int64_t o
         for (const float w : row) var += (w - mean) * (w - mean);
         var /= static_cast<double>(fan_in);
         const double rstd = 1 / std::sqrt(var + 1e-10);
+        if (rstds != nullptr) (*rstds)[o] = rstd;
         for (size_t k = 0; k < fan_in; ++k)
             standardised[o * fan_in + k] = static_cast<float>((row[k] - mean) * rstd);
     }

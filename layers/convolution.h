@@ -34,6 +34,9 @@ class Conv2d : public Layer {
     Conv2d(Backend& backend, ConvolutionWeights weights);
     // norm(conv(x)) as one convolution. The folding is done in float64.
     Conv2d(Backend& backend, ConvolutionWeights weights, const FrozenStatistics& norm);
+    // A weight-standardised convolution; `weights` are the stored ones.
+    struct Standardised {};
+    Conv2d(Backend& backend, ConvolutionWeights weights, Standardised);
 
     std::string kind() const override;
     Shape output_shape(std::span<const Shape> x) const override { return spec_.output_shape(x[0]); }
@@ -45,17 +48,25 @@ class Conv2d : public Layer {
     void forward(Backend& backend, const LayerForward& args) const override;
     void backward(Backend& backend, const LayerBackward& args) const override;
 
+    bool has_weight() const override { return true; }
+    void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const override;
+
     const ConvSpec& spec() const { return spec_; }
-    std::span<const double> stored_weight_scale() const { return scale_; }  // empty: 1
 
   private:
     ConvSpec spec_;
-    std::vector<double> scale_;
+    bool standardised_ = false;
+    std::vector<double> scale_;  // of the gradient of the run weights to that of the stored ones; empty: 1
     std::unique_ptr<Convolution> convolution_;
+    // What norms read, made at the first that asks: scale_, and the standardised weights as [o][tap][c].
+    mutable Buffer device_scale_, device_weights_;
+    void upload_for_norms(Backend& backend) const;
 };
 
 // Weight standardisation (BiT's StdConv2d): (w - mean) / sqrt(var + 1e-10) for each output channel, biased
 // variance over the fan-in, in float64; done once, at load. gradnorm_ood resnetv2.py StdConv2d.
-std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels);
+// `rstd`, where given, receives 1 / sqrt(var + 1e-10) of each output channel.
+std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels,
+                                       std::vector<double>* rstd = nullptr);
 
 }  // namespace gs

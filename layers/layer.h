@@ -65,7 +65,13 @@ class Layer {
 
     virtual void forward(Backend& backend, const LayerForward& args) const = 0;
     virtual void backward(Backend& backend, const LayerBackward& args) const = 0;
-    // Weight gradients and their per-sample norms join here: (x, dy) -> dW, and (x, dy) -> |dW_n|^p.
+
+    // sum |d/dw|^p (largest |d/dw| for p = infinity) of each row's gradient with respect to the *stored*
+    // weight: folded norms and weight standardisation are undone. x (samples,…), dy (rows,…) before the
+    // activation, out (rows,1,1,1).
+    virtual bool has_weight() const { return false; }
+    virtual void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const;
+    // Weight gradients for training join here.
 };
 
 using LayerPtr = std::shared_ptr<const Layer>;

@@ -20,8 +20,12 @@ NetBuilder::NetBuilder(Backend& backend, WeightReader& weights, const Architectu
     net_.preprocess = default_preprocess(architecture);
 }
 
-ValueId NetBuilder::append(std::string name, LayerPtr layer, std::vector<ValueId> inputs, int64_t channels) {
-    net_.nodes.push_back({.name = std::move(name), .layer = std::move(layer), .inputs = std::move(inputs)});
+ValueId NetBuilder::append(std::string name, LayerPtr layer, std::vector<ValueId> inputs, int64_t channels,
+                           std::string weight) {
+    net_.nodes.push_back({.name = std::move(name),
+                          .layer = std::move(layer),
+                          .inputs = std::move(inputs),
+                          .weight = std::move(weight)});
     channels_.push_back(channels);
     const auto value = static_cast<ValueId>(net_.nodes.size());
     if (!net_.nodes.back().name.empty()) tap(net_.nodes.back().name, value);
@@ -57,17 +61,18 @@ ValueId NetBuilder::conv_norm(ValueId x, const std::string& conv, const std::str
                               Geometry geometry) {
     auto layer = std::make_shared<Conv2d>(backend_, take_conv(x, conv, out, geometry), take_norm(norm, out));
     net_.norms.push_back(norm);
-    return append(norm, std::move(layer), {x}, out);
+    return append(norm, std::move(layer), {x}, out, conv + ".weight");
 }
 
 ValueId NetBuilder::conv(ValueId x, const std::string& name, int64_t out, Geometry geometry) {
-    return append(name, std::make_shared<Conv2d>(backend_, take_conv(x, name, out, geometry)), {x}, out);
+    return append(name, std::make_shared<Conv2d>(backend_, take_conv(x, name, out, geometry)), {x}, out,
+                  name + ".weight");
 }
 
 ValueId NetBuilder::standardised_conv(ValueId x, const std::string& name, int64_t out, Geometry geometry) {
-    ConvolutionWeights conv = take_conv(x, name, out, geometry);
-    conv.weights = standardise_weights(conv.weights, out);
-    return append(name, std::make_shared<Conv2d>(backend_, std::move(conv)), {x}, out);
+    auto layer =
+        std::make_shared<Conv2d>(backend_, take_conv(x, name, out, geometry), Conv2d::Standardised{});
+    return append(name, std::move(layer), {x}, out, name + ".weight");
 }
 
 ValueId NetBuilder::frozen_norm(ValueId x, const std::string& name) {
@@ -132,7 +137,8 @@ Net NetBuilder::finish(ValueId x, const std::string& pooled, const std::string& 
     ConvolutionWeights linear{.spec = {.in_channels = d, .out_channels = classes},
                               .weights = net_.head.weight,
                               .bias = net_.head.bias};
-    append(head, std::make_shared<Conv2d>(backend_, std::move(linear)), {features}, classes);
+    append(head, std::make_shared<Conv2d>(backend_, std::move(linear)), {features}, classes,
+           head + ".weight");
     return std::move(net_);
 }
 

@@ -23,6 +23,7 @@ struct Node {
     std::string name;  // the reference's module name ("layer1.0.bn1"), or empty
     LayerPtr layer;
     std::vector<ValueId> inputs;
+    std::string weight{};  // the parameter that the layer's weight is, "layer1.0.conv1.weight", or empty
     Activation activation = Activation::None;  // fused behind the layer (passes/fuse.h)
     int stats_of = -1;                         // node whose group statistics this node leaves (passes/fuse.h)
 };

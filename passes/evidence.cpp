@@ -20,6 +20,10 @@ const Matrix& Evidence::gradient(const Cotangent& cotangent, const TapReduction&
     return found(gradients, std::pair(cotangent, reduction));
 }
 
+double Evidence::weight_norm(const Cotangent& cotangent, const WeightNorm& norm, int64_t sample) const {
+    return found(weight_norms, std::pair(cotangent, norm)).row(sample)[0];
+}
+
 const Matrix& Evidence::second(const Cotangent& cotangent, const SecondPass& pass) const {
     return found(second_logits, std::pair(cotangent, pass));
 }

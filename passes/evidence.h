@@ -32,9 +32,12 @@ struct Evidence {
     std::map<Cotangent, Matrix> input_gradients;                       // [n][h * w * 3]
     std::map<std::pair<Cotangent, SecondPass>, Matrix> second_logits;  // [n][classes]
 
+    std::map<std::pair<Cotangent, WeightNorm>, Matrix> weight_norms;  // [n][1]
+
     // The arrays a score asked for; throws Error(Internal) where the request did not hold them.
     const Matrix& activation(const TapReduction& reduction) const;
     const Matrix& gradient(const Cotangent& cotangent, const TapReduction& reduction) const;
+    double weight_norm(const Cotangent& cotangent, const WeightNorm& norm, int64_t sample) const;
     const Matrix& second(const Cotangent& cotangent, const SecondPass& pass) const;
 };
 

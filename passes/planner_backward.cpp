@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <map>
 #include <numeric>
 
 #include "passes/planner.h"
@@ -16,11 +17,30 @@ void refuse_taps_at_logits(const Net& net, const Backward& pass) {
                                               "' and before, not at the logits");
 }
 
+// The node whose weight this is. Throws Error(Usage).
+int node_of_weight(const Net& net, const std::string& weight) {
+    for (size_t i = 0; i < net.nodes.size(); ++i)
+        if (!weight.empty() && net.nodes[i].weight == weight) return static_cast<int>(i);
+    throw Error(ErrorKind::Usage, "'" + weight + "': " + net.name + " has no such weight");
+}
+
+bool wants_weight_norm(const BackwardGroup& group, const Node& node) {
+    return !node.weight.empty() &&
+           std::any_of(group.passes.begin(), group.passes.end(), [&](const Backward& pass) {
+               return std::any_of(pass.weight_norms.begin(), pass.weight_norms.end(),
+                                  [&](const WeightNorm& norm) { return norm.weight == node.weight; });
+           });
+}
+
 // needed[v]: the gradient at value v is wanted, or leads to one that is.
 std::vector<bool> needed_values(const Net& net, const Backward& pass) {
     std::vector<bool> needed(net.nodes.size() + 1, false);
     for (const TapReduction& wanted : pass.gradients)
         needed[static_cast<size_t>(net.tap(wanted.tap).value)] = true;
+    for (const WeightNorm& norm : pass.weight_norms) {
+        const int node = node_of_weight(net, norm.weight);
+        if (node + 1 != net.logits()) needed[static_cast<size_t>(node) + 1] = true;
+    }
     needed[0] = pass.input_gradient || !pass.second.empty();
     for (size_t i = 0; i < net.nodes.size(); ++i)
         for (const ValueId input : net.nodes[i].inputs)
@@ -33,7 +53,8 @@ std::vector<bool> needed_values(const Net& net, const Backward& pass) {
 BackwardGroup analyse_backwards(const Net& net, std::vector<Backward> passes) {
     std::vector<std::vector<bool>> needed;
     std::erase_if(passes, [](const Backward& pass) {
-        return pass.gradients.empty() && pass.second.empty() && !pass.input_gradient;
+        return pass.gradients.empty() && pass.second.empty() && pass.weight_norms.empty() &&
+               !pass.input_gradient;
     });
     for (const Backward& pass : passes) {
         refuse_taps_at_logits(net, pass);
@@ -61,7 +82,7 @@ void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds
         const Node& node = net.nodes[static_cast<size_t>(i)];
         if (group.active[static_cast<size_t>(i) + 1] == 0) continue;
         const BackwardReads reads = node.layer->backward_reads(node.activation);
-        if (reads.input) needs.values.insert(node.inputs[0]);
+        if (reads.input || wants_weight_norm(group, node)) needs.values.insert(node.inputs[0]);
         if (reads.output) needs.values.insert(i + 1);
         if (reads.state) needs.states.insert(i);
     }
@@ -227,6 +248,7 @@ class BackwardEmitter {
                 head->backward(at.backend, {.terms = seeds, .dx = at.rows(gradient, k)});
             };
             plan_.add_step(std::move(step));
+            emit_weight_norms(net_.logits() - 1, dz, k, 1);
         }
         terms(features).push_back(gradient);
     }
@@ -260,9 +282,11 @@ class BackwardEmitter {
             return;
         }
         const bool goes_on = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                         [&](ValueId input) { return active(input) > 0; });
+                                         [&](ValueId input) { return active(input) > 0; }) ||
+                             wants_weight_norm(group_, node);
         const BufferId delta =
             join(value, node.activation, forward_.values[static_cast<size_t>(value)], before, goes_on);
+        emit_weight_norms(index, delta, 0, active(value));
         if (node.layer->passes_gradient()) {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
@@ -270,6 +294,37 @@ class BackwardEmitter {
             emit_layer(index, {delta}, -1,
                        plan_.new_buffer(plan_.shape(node.inputs[0]), DType::F32, active(node.inputs[0])), {});
         }
+    }
+
+    // Norms of the node's weight gradient from `count` rows of the gradient at its output, which are those of
+    // the cotangents [first, first + count).
+    void emit_weight_norms(int index, BufferId delta, int first, int count) {
+        const Node& node = net_.nodes[static_cast<size_t>(index)];
+        std::map<double, BufferId> made;  // by exponent
+        for (int k = first; k < first + count; ++k) {
+            for (const WeightNorm& wanted : group_.passes[static_cast<size_t>(k)].weight_norms) {
+                if (node.weight.empty() || wanted.weight != node.weight) continue;
+                if (!made.contains(wanted.p))
+                    made[wanted.p] = add_weight_norm_step(index, delta, count, wanted.p);
+                plan_.add_output(made[wanted.p], k - first,
+                                 [key = std::pair(group_.passes[static_cast<size_t>(k)].cotangent, wanted)](
+                                     Evidence& e) -> Matrix& { return e.weight_norms[key]; });
+            }
+        }
+    }
+
+    BufferId add_weight_norm_step(int index, BufferId delta, int count, double p) {
+        const Node& node = net_.nodes[static_cast<size_t>(index)];
+        const BufferId x = forward_.values[static_cast<size_t>(node.inputs[0])];
+        const BufferId out = plan_.new_buffer({1, 1, 1, 1}, DType::F32, count);
+        Step step = backward_step("weight norm " + node.weight, {delta, x}, {});
+        step.writes = {out};
+        step.flops = plan_.flops(index) * count;
+        step.run = [=, layer = node.layer.get()](const StepContext& at) {
+            layer->weight_gradient_norm(at.backend, at.view(x), at.rows(delta, 0, count), p, at.view(out));
+        };
+        plan_.add_step(std::move(step));
+        return out;
     }
 
     // Norms and activations sum the terms, mask, feed the sinks and add to an earlier term of dx in their own

@@ -43,6 +43,7 @@ void Request::merge(const Request& other) {
         if (same == backwards.end()) same = backwards.insert(same, {.cotangent = backward.cotangent});
         unite(same->gradients, backward.gradients);
         unite(same->second, backward.second);
+        unite(same->weight_norms, backward.weight_norms);
         same->input_gradient = same->input_gradient || backward.input_gradient;
     }
 }

@@ -35,12 +35,20 @@ struct SecondPass {
     auto operator<=>(const SecondPass&) const = default;
 };
 
+// sum |gradient|^p of one weight, of each sample (the largest |gradient| for p = infinity); the gradient is
+// that of the stored weight and never exists in memory (core/backend.h, WeightGradientNorm).
+struct WeightNorm {
+    std::string weight;  // "layer1.0.conv1.weight"
+    double p = 1;
+    auto operator<=>(const WeightNorm&) const = default;
+};
+
 struct Backward {
     Cotangent cotangent;
     std::vector<TapReduction> gradients{};
     bool input_gradient = false;  // the whole map, (n,h,w,3)
     std::vector<SecondPass> second{};
-    // Norms of weight gradients join here: a layer selector and an exponent.
+    std::vector<WeightNorm> weight_norms{};
 };
 
 struct Request {

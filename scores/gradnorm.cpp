@@ -1,5 +1,8 @@
-// GradNorm (scores.md section 5): the norm of the gradient of L = sum_c -log softmax(z / T)_c (targets are
-// ones, as in the published code) with respect to the last layer's weight.
+// GradNorm (scores.md section 5): the p-norm of the gradient of L = sum_c -log softmax(z / T)_c (targets are
+// ones, as in the published code) with respect to the weights of the last layer, or of other layers (the
+// paper's ablations).
+#include <set>
+
 #include "scores/factories.h"
 #include "scores/options.h"
 #include "scores/softmax.h"
@@ -7,19 +10,32 @@
 namespace gs {
 namespace {
 
+struct GradNormOptions {
+    double temperature = 1, p = 1;
+    std::string layers = "head";
+    bool with_bias = false;
+    std::map<std::string, std::string> resolved;
+};
+
+GradNormOptions read_options(const MethodSpec& spec) {
+    OptionReader reader(spec);
+    static constexpr std::string_view kParams[] = {"weights", "all"};
+    GradNormOptions options;
+    options.temperature = reader.number("temperature", 1, 0, 1e30);
+    options.p = reader.number("p", 1, 0, std::numeric_limits<double>::infinity());
+    options.layers = reader.text("layers", "head");
+    options.with_bias = reader.choice("params", "weights", kParams) == "all";
+    options.resolved = reader.finish();
+    if (options.with_bias && options.layers != "head")
+        throw Error(ErrorKind::Usage, "method '" + spec.written + "': params=all is of layers=head only");
+    return options;
+}
+
 // dL/dW = a f^T with a_k = (C p_k - 1) / T, and ||a f^T||_p = ||a||_p ||f||_p for every p; the bias' gradient
 // is a, so that with it ||f||_p becomes ||(f, 1)||_p. No backward pass, any batch size.
 class GradNormHead : public Score {
   public:
-    explicit GradNormHead(const MethodSpec& spec) {
-        OptionReader reader(spec);
-        static constexpr std::string_view kLayers[] = {"head"}, kParams[] = {"weights", "all"};
-        temperature_ = reader.number("temperature", 1, 0, 1e30);
-        p_ = reader.number("p", 1, 0, std::numeric_limits<double>::infinity());
-        reader.choice("layers", "head", kLayers);
-        with_bias_ = reader.choice("params", "weights", kParams) == "all";
-        options_ = reader.finish();
-    }
+    explicit GradNormHead(GradNormOptions options) : options_(std::move(options)) {}
 
     Request request() const override { return {.logits = true, .features = true}; }
 
@@ -30,44 +46,103 @@ class GradNormHead : public Score {
         }
     }
 
-    std::map<std::string, std::string> options() const override { return options_; }
+    std::map<std::string, std::string> options() const override { return options_.resolved; }
 
   private:
-    double temperature_ = 1, p_ = 1;
-    bool with_bias_ = false;
-    std::map<std::string, std::string> options_;
+    GradNormOptions options_;
 
     // C p - 1 as expm1(log p + log C), with log p from z - max z: exact to rounding near the uniform
     // distribution, where C p - 1 would cancel, and for large logits.
     double logit_norm(std::span<const float> z) const {
         const double m = max_logit(z);
         const double shift = log_ratio_to_uniform(z, m);
-        NormAccumulator norm(p_);
-        for (const float v : z) norm.add(std::expm1((v - m) / temperature_ + shift));
-        return norm.value() / temperature_;
+        NormAccumulator norm(options_.p);
+        for (const float v : z) norm.add(std::expm1((v - m) / options_.temperature + shift));
+        return norm.value() / options_.temperature;
     }
 
     // log(C max p) = -log of the mean of exp((z - m) / T), which is close to 1 near the uniform distribution.
     double log_ratio_to_uniform(std::span<const float> z, double m) const {
         double below = 0;
-        for (const float v : z) below += std::expm1((v - m) / temperature_);
+        for (const float v : z) below += std::expm1((v - m) / options_.temperature);
         below /= static_cast<double>(z.size());
         if (below > -0.5) return -std::log1p(below);
-        return std::log(static_cast<double>(z.size())) + log_max_softmax(z, temperature_);
+        return std::log(static_cast<double>(z.size())) + log_max_softmax(z, options_.temperature);
     }
 
     double feature_norm(std::span<const float> f) const {
-        NormAccumulator norm(p_);
+        NormAccumulator norm(options_.p);
         for (const float v : f) norm.add(v);
-        if (with_bias_) norm.add(1);
+        if (options_.with_bias) norm.add(1);
         return norm.value();
     }
 };
 
+// Weights below `selector`: all, head, block1 … (BiT's blocks, ResNets' layers, MobileNet's features), or a
+// module name.
+std::set<std::string> weights_of(const Net& net, const std::string& selector, const std::string& method) {
+    const std::string number = selector.starts_with("block") ? selector.substr(5) : "";
+    const std::string head = net.nodes.back().weight;
+    std::set<std::string> weights;
+    for (const Node& node : net.nodes) {
+        if (node.weight.empty()) continue;
+        bool chosen = selector == "all" || (selector == "head" && node.weight == head);
+        for (const std::string& prefix :
+             {selector, "body." + selector, "layer" + number, "features." + number})
+            chosen = chosen || node.weight.starts_with(prefix + ".");
+        if (chosen) weights.insert(node.weight);
+    }
+    if (weights.empty())
+        throw Error(ErrorKind::Usage,
+                    "method '" + method + "': layers=" + selector + " names no weight of " + net.name);
+    return weights;
+}
+
+// The norm over several weights of one backward pass; no gradient is stored (core/backend.h,
+// WeightGradientNorm).
+class GradNormLayers : public Score {
+  public:
+    GradNormLayers(GradNormOptions options, const Net& net, const std::string& method)
+        : options_(std::move(options)) {
+        cotangent_ = {Cotangent::Kind::UniformCrossEntropy, static_cast<float>(options_.temperature)};
+        std::set<std::string> weights;
+        for (size_t begin = 0; begin <= options_.layers.size();) {
+            const size_t end = std::min(options_.layers.find('+', begin), options_.layers.size());
+            weights.merge(weights_of(net, options_.layers.substr(begin, end - begin), method));
+            begin = end + 1;
+        }
+        for (const std::string& weight : weights) wanted_.push_back({weight, options_.p});
+    }
+
+    Request request() const override {
+        return {.backwards = {{.cotangent = cotangent_, .weight_norms = wanted_}}};
+    }
+
+    void compute(const Evidence& evidence, std::span<double> out) const override {
+        for (size_t n = 0; n < out.size(); ++n) {
+            double sum = 0;
+            for (const WeightNorm& norm : wanted_) {
+                const double value = evidence.weight_norm(cotangent_, norm, static_cast<int64_t>(n));
+                sum = std::isinf(options_.p) ? std::max(sum, value) : sum + value;
+            }
+            out[n] = std::isinf(options_.p) ? sum : std::pow(sum, 1 / options_.p);
+        }
+    }
+
+    std::map<std::string, std::string> options() const override { return options_.resolved; }
+
+  private:
+    GradNormOptions options_;
+    Cotangent cotangent_;
+    std::vector<WeightNorm> wanted_;
+};
+
 }  // namespace
 
-std::unique_ptr<Score> make_gradnorm(const MethodSpec& spec, const ScoreContext&) {
-    return std::make_unique<GradNormHead>(spec);
+std::unique_ptr<Score> make_gradnorm(const MethodSpec& spec, const ScoreContext& context) {
+    GradNormOptions options = read_options(spec);
+    if (options.layers == "head") return std::make_unique<GradNormHead>(std::move(options));
+    return std::make_unique<GradNormLayers>(std::move(options), context.net, spec.written);
 }
 
 }  // namespace gs

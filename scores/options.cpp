@@ -64,6 +64,11 @@ std::string OptionReader::choice(const std::string& key, const std::string& fall
     fail(key + "=" + value + " is not one of " + known);
 }
 
+std::string OptionReader::text(const std::string& key, const std::string& fallback) {
+    const std::string* value = given(key);
+    return resolved_[key] = value != nullptr ? *value : fallback;
+}
+
 std::map<std::string, std::string> OptionReader::finish() {
     for (const auto& [key, value] : spec_.options) {
         if (resolved_.contains(key)) continue;

@@ -20,6 +20,7 @@ class OptionReader {
     double number_from_zero(const std::string& key, double fallback);  // >= 0, finite
     std::string choice(const std::string& key, const std::string& fallback,
                        std::span<const std::string_view> choices);
+    std::string text(const std::string& key, const std::string& fallback);
     // Throws Error(Usage) for options nobody asked for; returns all resolved ones.
     std::map<std::string, std::string> finish();
 

@@ -33,6 +33,8 @@ void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow&
                        int64_t iw, float* dx);
 
 void gemm_tile(const GemmTile& tile);
+void row_sums(const float* g, const float* w, int64_t count, double* sum, double* dot);
+double row_norm(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind);
 void winograd_filters(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
 void winograd_input(const float* const* pixels, int64_t c, float* to, int64_t pitch);
 void winograd_output(const float* from, int64_t pitch, int64_t c, const float* bias, Activation activation,

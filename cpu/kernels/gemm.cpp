@@ -17,13 +17,14 @@ constexpr int64_t kColumns = 2 * kLanes;
 
 template <int kTileRows>
 GS_INLINE void multiply(const GemmTile& tile, Vec (&acc)[kRows][2]) {
-    const float* b = tile.b;
-    for (int64_t k = 0; k < tile.k; ++k, b += kColumns) {
+    const float *a = tile.a, *b = tile.b;
+    const int64_t b_pitch = tile.b_pitch == 0 ? kColumns : tile.b_pitch;
+    for (int64_t k = 0; k < tile.k; ++k, a += tile.k_pitch, b += b_pitch) {
         const Vec b0 = Full::load(b), b1 = Full::load(b + kLanes);
         for (int r = 0; r < kTileRows; ++r) {
-            const Vec a = splat(tile.a[r * tile.lda + k]);
-            acc[r][0] += a * b0;
-            acc[r][1] += a * b1;
+            const Vec left = splat(a[r * tile.lda]);
+            acc[r][0] += left * b0;
+            acc[r][1] += left * b1;
         }
     }
 }

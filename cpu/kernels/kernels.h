@@ -57,11 +57,14 @@ struct DepthwiseShape {
     int64_t kernel_h, kernel_w, stride, pad;
 };
 
-// C (rows x kGemmColumns) += or = A (rows x k, row pitch lda) * B (k x gemm_columns, contiguous).
+// C (rows x gemm_columns) += or = A * B. A (rows x k): row pitch lda, k_pitch from one k to the next. B (k x
+// gemm_columns): b_pitch from one k to the next, 0 meaning gemm_columns.
 struct GemmTile {
     const float* a;
     int64_t lda;
+    int64_t k_pitch = 1;
     const float* b;
+    int64_t b_pitch = 0;
     int64_t k;
     float* c;
     int64_t ldc;
@@ -71,6 +74,8 @@ struct GemmTile {
     const float* bias;  // [gemm_columns] added after the last k, or null
     Activation activation;
 };
+
+enum class RowNorm : uint8_t { Absolute, Square, Largest };
 
 struct Kernels {
     const char* isa;
@@ -109,6 +114,10 @@ struct Kernels {
                               int64_t iw, float* dx);
 
     void (*gemm_tile)(const GemmTile& tile);
+    // Row of a weight gradient: sums of g and of g * w; then sum of |g - mean - w * slope| to the power 1 or
+    // 2, or the largest, by `kind`. w may be null (mean and slope are then 0).
+    void (*row_sums)(const float* g, const float* w, int64_t count, double* sum, double* dot);
+    double (*row_norm)(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind);
     // gemm_columns filters, [tap][filter], to their 36 points, `pitch` apart.
     void (*winograd_filters)(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
     // One 6x6 patch (36 pixels of c channels, anywhere) to its 36 points, `pitch` apart; back from 36 points

@@ -25,6 +25,8 @@ Kernels table() {
             .max_pool = max_pool,
             .max_pool_backward = max_pool_backward,
             .gemm_tile = gemm_tile,
+            .row_sums = row_sums,
+            .row_norm = row_norm,
             .winograd_filters = winograd_filters,
             .winograd_input = winograd_input,
             .winograd_output = winograd_output,

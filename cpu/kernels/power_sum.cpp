@@ -1,0 +1,79 @@
+// Norms of one row of a weight gradient while it is in cache: float32 lanes over short stretches, float64
+// beyond.
+#include "cpu/kernels/declarations.h"
+#include "cpu/kernels/vector.h"
+
+namespace gs::cpu::GS_ISA {
+namespace {
+
+constexpr int64_t kStretch = 64 * kLanes;  // a lane adds at most 64 values in float32
+
+GS_INLINE double total(Vec v) {
+    double sum = 0;
+    for (int64_t i = 0; i < kLanes; ++i) sum += v[i];
+    return sum;
+}
+GS_INLINE Vec absolute(Vec v) {
+    return select(v < Vec{}, -v, v);
+}
+
+template <RowNorm kKind>
+GS_INLINE Vec combine(Vec acc, Vec v) {
+    if constexpr (kKind == RowNorm::Absolute) return acc + absolute(v);
+    if constexpr (kKind == RowNorm::Square) return acc + v * v;
+    // Once there is a NaN it stays.
+    const Vec a = absolute(v);
+    return select((a <= acc) | (acc != acc), acc, a);
+}
+
+template <RowNorm kKind>
+double norm(const float* g, const float* w, float mean, float slope, int64_t count) {
+    double result = 0;
+    for (int64_t first = 0; first < count; first += kStretch) {
+        const int64_t size = count - first < kStretch ? count - first : kStretch;
+        Vec acc{};
+        for_lanes(size, [&](int64_t i, auto lanes) {
+            Vec v = lanes.load(g + first + i);
+            // At the row's end the lanes that do not exist must stay 0.
+            if (w != nullptr) {
+                v = v - splat(mean) - lanes.load(w + first + i) * splat(slope);
+                float kept[kLanes] = {};
+                lanes.store(kept, v);
+                v = Full::load(kept);
+            }
+            acc = combine<kKind>(acc, v);
+        });
+        if constexpr (kKind == RowNorm::Largest) {
+            for (int64_t i = 0; i < kLanes; ++i)
+                result = acc[i] <= result || result != result ? result : acc[i];
+        } else {
+            result += total(acc);
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+void row_sums(const float* g, const float* w, int64_t count, double* sum, double* dot) {
+    *sum = *dot = 0;
+    for (int64_t first = 0; first < count; first += kStretch) {
+        const int64_t size = count - first < kStretch ? count - first : kStretch;
+        Vec plain{}, weighted{};
+        for_lanes(size, [&](int64_t i, auto lanes) {
+            const Vec v = lanes.load(g + first + i);
+            plain += v;
+            weighted += v * lanes.load(w + first + i);
+        });
+        *sum += total(plain);
+        *dot += total(weighted);
+    }
+}
+
+double row_norm(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind) {
+    if (kind == RowNorm::Absolute) return norm<RowNorm::Absolute>(g, w, mean, slope, count);
+    if (kind == RowNorm::Square) return norm<RowNorm::Square>(g, w, mean, slope, count);
+    return norm<RowNorm::Largest>(g, w, mean, slope, count);
+}
+
+}  // namespace gs::cpu::GS_ISA

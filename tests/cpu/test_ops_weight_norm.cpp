@@ -1,0 +1,120 @@
+// Per-sample norms of weight gradients against the gradient itself, in double.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/reference/weight_gradient.h"
+#include "tests/support/backends.h"
+#include "tests/support/device_tensor.h"
+#include "tests/support/expect_close.h"
+#include "tests/support/random.h"
+
+namespace gs::test {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+struct NormCase {
+    std::string name;
+    Shape x;
+    ConvSpec spec;
+    bool scaled = false, standardised = false;
+};
+
+const std::vector<NormCase>& norm_cases() {
+    static const std::vector<NormCase> cases = {
+        {"stem 7x7/2, three channels, standardised", {2, 15, 13, 3}, {3, 16, 7, 7, 2, 3, 1}, true, true},
+        {"3x3, folded norm", {2, 8, 8, 32}, {32, 48, 3, 3, 1, 1, 1}, true, false},
+        {"3x3/2, channels that divide nothing", {1, 9, 7, 33}, {33, 17, 3, 3, 2, 1, 1}, false, false},
+        {"1x1, standardised", {2, 6, 5, 64}, {64, 40, 1, 1, 1, 0, 1}, true, true},
+        {"1x1/2 shortcut", {2, 7, 7, 16}, {16, 32, 1, 1, 2, 0, 1}, true, false},
+        {"many positions, more than one block", {1, 30, 31, 8}, {8, 24, 3, 3, 1, 1, 1}, false, true},
+        {"wide: more than one group of outputs", {1, 4, 4, 256}, {256, 96, 3, 3, 1, 1, 1}, true, false},
+        {"one pixel, 3x3", {2, 1, 1, 20}, {20, 12, 3, 3, 1, 1, 1}, false, false},
+        {"linear", {3, 1, 1, 50}, {50, 10, 1, 1, 1, 0, 1}, false, false},
+        {"depthwise 3x3", {2, 9, 8, 24}, {24, 24, 3, 3, 1, 1, 24}, true, false},
+        {"depthwise 3x3/2, one channel", {2, 7, 6, 1}, {1, 1, 3, 3, 2, 1, 1}, false, false}};
+    return cases;
+}
+
+class WeightGradientNormTest : public testing::TestWithParam<size_t> {
+  protected:
+    static constexpr int64_t kCotangents = 2;
+    NormCase c_ = norm_cases()[GetParam()];
+    Shape y_ = c_.spec.output_shape(c_.x);
+
+    std::vector<float> channels() const {
+        if (!c_.scaled) return {};
+        return random_tensor({1, 1, 1, y_.c}, Fill::OffKinks, 3).values;
+    }
+    std::vector<float> weights() const {
+        if (!c_.standardised) return {};
+        return random_tensor({1, y_.c, c_.spec.kernel_h * c_.spec.kernel_w, c_.x.c}, Fill::Normal, 4).values;
+    }
+
+    std::vector<float> run(Backend& backend, const ref::Tensor<float>& x, const ref::Tensor<float>& dy,
+                           double p) const {
+        const DeviceTensor in(backend, x), delta(backend, dy), out(backend, Shape{dy.shape.n, 1, 1, 1});
+        const DeviceTensor scale(backend, channels());
+        ref::Tensor<float> standardised(Shape{1, y_.c, c_.spec.kernel_h * c_.spec.kernel_w, c_.x.c});
+        if (c_.standardised) standardised.values = weights();
+        const DeviceTensor w(backend, standardised);
+        backend.weight_gradient_norm({.spec = c_.spec,
+                                      .x = in,
+                                      .dy = delta,
+                                      .scale = c_.scaled ? scale.view() : View{},
+                                      .standardised = c_.standardised ? w.view() : View{},
+                                      .p = p,
+                                      .out = out});
+        return out.download().values;
+    }
+
+    void expect_norms(Fill fill, double p, double tol) const {
+        const auto x = random_tensor(c_.x, fill, 1),
+                   dy = random_tensor(y_.with_n(kCotangents * y_.n), fill, 2);
+        std::vector<double> want;
+        for (int64_t r = 0; r < dy.shape.n; ++r)
+            want.push_back(ref::power_sum(
+                ref::stored_gradient(
+                    ref::weight_gradient(c_.spec, ref::cast<double>(x), ref::cast<double>(dy), r), y_.c,
+                    channels(), weights()),
+                p));
+        on_every_backend([&](Backend& backend) {
+            expect_close(c_.name + ", p = " + std::to_string(p), run(backend, x, dy, p), want, tol);
+        });
+    }
+};
+
+// Sums over up to 930 positions in float32: near 1e-7 of an element, and less of a norm. A power sum
+// multiplies the relative error by p; roots of small elements are the least accurate.
+TEST_P(WeightGradientNormTest, EqualsTheNormOfTheGradient) {
+    for (const double p : {1.0, 2.0, 3.0, kInf}) expect_norms(Fill::Normal, p, 2e-6);
+    expect_norms(Fill::Normal, 0.5, 2e-5);
+}
+
+// Small integers are exact until the projection divides.
+TEST_P(WeightGradientNormTest, IsExactOnSmallIntegers) {
+    c_.scaled = c_.standardised = false;
+    for (const double p : {1.0, 2.0, kInf}) expect_norms(Fill::SmallIntegers, p, 6e-8);
+}
+
+TEST_P(WeightGradientNormTest, SameBitsForAnyThreadsAndBatch) {
+    const auto x = random_tensor(c_.x, Fill::Normal, 1), dy = random_tensor(y_, Fill::Normal, 2);
+    for (const BackendUnderTest& b : backends_under_test()) {
+        SCOPED_TRACE(b.name);
+        const std::vector<float> want = run(*b.backend, x, dy, 1);
+        for (const int threads : {2, 3})
+            EXPECT_EQ(run(*b.make(threads), x, dy, 1), want) << threads << " threads";
+        const auto first = [](const ref::Tensor<float>& t) {
+            ref::Tensor<float> one(t.shape.with_n(1));
+            std::copy_n(t.values.begin(), one.values.size(), one.values.begin());
+            return one;
+        };
+        EXPECT_EQ(run(*b.backend, first(x), first(dy), 1).at(0), want[0]) << "alone";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, WeightGradientNormTest, testing::Range(size_t{0}, norm_cases().size()));
+
+}  // namespace
+}  // namespace gs::test

@@ -1,0 +1,135 @@
+// Norms of every convolution's and linear layer's weight gradient, and GradNorm over layers, against the
+// float64 oracle on every golden net; the explicit pass against the head's closed form.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "passes/executor.h"
+#include "scores/score.h"
+#include "tests/support/backends.h"
+#include "tests/support/expect_close.h"
+#include "tests/support/golden_net.h"
+
+namespace gs::test {
+namespace {
+
+constexpr Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
+
+class WeightNormsTest : public testing::TestWithParam<GoldenCase> {
+  protected:
+    void SetUp() override {
+        if (!GetParam().is_here()) GTEST_SKIP() << "needs the folder ../shared, which is not here";
+        golden_ = std::make_unique<GoldenNet>(GetParam());
+    }
+
+    Evidence run(Backend& backend, const Net& net, const Request& request) const {
+        Executor executor(backend, net, request);
+        const ref::Tensor<float> x = golden_->input();
+        return executor.run(x.values, x.shape.n, x.shape.h, x.shape.w);
+    }
+
+    // Column of `param` in the stored [samples][parameters] norms.
+    std::vector<double> column(const std::string& key, const std::string& param) const {
+        const auto names = golden_->file().json("param_names").get<std::vector<std::string>>();
+        const auto at = static_cast<size_t>(std::find(names.begin(), names.end(), param) - names.begin());
+        if (at == names.size()) throw std::runtime_error(param + " is not in the golden file");
+        const std::vector<double> all = golden_->file().doubles(key);
+        std::vector<double> values;
+        for (size_t i = at; i < all.size(); i += names.size()) values.push_back(all[i]);
+        return values;
+    }
+
+    // golden/README.md: relative to each column's largest value; deep nets flip ReLUs in float32.
+    double tolerance() const { return GetParam().deep ? 5e-3 : 1e-4; }
+
+    std::unique_ptr<GoldenNet> golden_;
+};
+
+std::vector<std::string> weights_of(const Net& net) {
+    std::vector<std::string> weights;
+    for (const Node& node : net.nodes)
+        if (!node.weight.empty()) weights.push_back(node.weight);
+    return weights;
+}
+
+TEST_P(WeightNormsTest, OfEveryLayer) {
+    for (const BackendUnderTest& b : backends_under_test()) {
+        SCOPED_TRACE(b.name);
+        const Net net = golden_->build(*b.backend);
+        Request request{.backwards = {{.cotangent = kUniform}}};
+        for (const std::string& weight : weights_of(net))
+            for (const double p : {1.0, 2.0}) request.backwards[0].weight_norms.push_back({weight, p});
+        const Evidence evidence = run(*b.backend, net, request);
+        for (const std::string& weight : weights_of(net)) {
+            std::vector<float> l1, l2;
+            for (int64_t n = 0; n < evidence.samples; ++n) {
+                l1.push_back(static_cast<float>(evidence.weight_norm(kUniform, {weight, 1}, n)));
+                l2.push_back(static_cast<float>(std::sqrt(evidence.weight_norm(kUniform, {weight, 2}, n))));
+            }
+            expect_close(weight + " l1", l1, column("gradnorm/param_l1", weight), tolerance());
+            expect_close(weight + " l2", l2, column("gradnorm/param_l2", weight), tolerance());
+        }
+    }
+}
+
+TEST_P(WeightNormsTest, GradNormOverAllLayersIsTheSum) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = golden_->build(backend);
+    const auto score = make_score(parse_methods("gradnorm:layers=all").at(0), {net, net.preprocess});
+    const Evidence evidence = run(backend, net, score->request());
+    std::vector<double> got(static_cast<size_t>(evidence.samples)), want(got.size(), 0.0);
+    score->compute(evidence, got);
+    for (const std::string& weight : weights_of(net)) {
+        const std::vector<double> l1 = column("gradnorm/param_l1", weight);
+        for (size_t n = 0; n < want.size(); ++n) want[n] += l1[n];
+    }
+    expect_close("gradnorm all", std::vector<float>(got.begin(), got.end()), want, tolerance());
+}
+
+TEST_P(WeightNormsTest, TheHeadsClosedFormEqualsTheExplicitPass) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = golden_->build(backend);
+    const std::string head = net.nodes.back().weight;
+    for (const std::string p : {"1", "2", "inf"}) {
+        const auto closed = make_score(parse_methods("gradnorm:p=" + p).at(0), {net, net.preprocess});
+        const auto explicit_form =
+            make_score(parse_methods("gradnorm:p=" + p + ":layers=" + head.substr(0, head.rfind('.'))).at(0),
+                       {net, net.preprocess});
+        Request both = closed->request();
+        both.merge(explicit_form->request());
+        const Evidence evidence = run(backend, net, both);
+        std::vector<double> a(static_cast<size_t>(evidence.samples)), b(a.size());
+        closed->compute(evidence, a);
+        explicit_form->compute(evidence, b);
+        // float32 seeds and one float32 rounding of the result.
+        expect_close("p = " + p, std::vector<float>(b.begin(), b.end()), a, 1e-5);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, WeightNormsTest, testing::ValuesIn(all_golden_nets()),
+                         [](const auto& param) { return param.param.name; });
+
+TEST(GradNormLayers, SelectorsAndTheirErrors) {
+    const auto backend = make_cpu_backend({.threads = 1});
+    const Net net = build_random_net(*backend, "resnet8-cifar", 10, 1);
+    const auto norms = [&](const std::string& layers) {
+        const auto score =
+            make_score(parse_methods("gradnorm:layers=" + layers).at(0), {net, net.preprocess});
+        return score->request().backwards.at(0).weight_norms.size();
+    };
+    EXPECT_EQ(norms("all"), 8u);
+    EXPECT_EQ(norms("block2"), 2u);
+    EXPECT_EQ(norms("layer2"), 2u);
+    EXPECT_EQ(norms("block2+head"), 3u);
+    EXPECT_EQ(norms("block2+block2"), 2u);
+    EXPECT_EQ(norms("layer1.0.conv1"), 1u);
+    EXPECT_THROW(norms("block9"), Error);
+    EXPECT_THROW(norms(""), Error);
+    EXPECT_THROW(norms("all+"), Error);
+    EXPECT_THROW(make_score(parse_methods("gradnorm:layers=all:params=all").at(0), {net, net.preprocess}),
+                 Error);
+}
+
+}  // namespace
+}  // namespace gs::test
