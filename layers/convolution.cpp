@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "core/sums.h"
+
 namespace gs {
 
 std::vector<double> FrozenStatistics::scale() const {
@@ -103,11 +105,9 @@ std::vector<float> standardise_weights(std::span<const float> weights, int64_t o
     std::vector<float> standardised(weights.size());
     for (size_t o = 0; o < static_cast<size_t>(out_channels); ++o) {
         const auto row = weights.subspan(o * fan_in, fan_in);
-        double mean = 0, var = 0;
-        for (const float w : row) mean += w;
-        mean /= static_cast<double>(fan_in);
-        for (const float w : row) var += (w - mean) * (w - mean);
-        var /= static_cast<double>(fan_in);
+        const double count = static_cast<double>(fan_in);
+        const double mean = lane_sum(row, [](float w) { return w; }) / count;
+        const double var = lane_sum(row, [mean](float w) { return (w - mean) * (w - mean); }) / count;
         const double rstd = 1 / std::sqrt(var + 1e-10);
         if (rstds != nullptr) (*rstds)[o] = rstd;
         for (size_t k = 0; k < fan_in; ++k)

@@ -52,11 +52,13 @@ class Conv2d : public Layer {
     void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const override;
 
     const ConvSpec& spec() const { return spec_; }
+    // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1.
+    std::span<const double> stored_weight_scale() const { return scale_; }
 
   private:
     ConvSpec spec_;
     bool standardised_ = false;
-    std::vector<double> scale_;  // of the gradient of the run weights to that of the stored ones; empty: 1
+    std::vector<double> scale_;
     std::unique_ptr<Convolution> convolution_;
     // What norms read, made at the first that asks: scale_, and the standardised weights as [o][tap][c].
     mutable Buffer device_scale_, device_weights_;

@@ -1,5 +1,7 @@
 #include "nets/net.h"
 
+#include <future>
+
 #include "nets/builder.h"
 
 namespace gs {
@@ -58,13 +60,15 @@ const Tap& Net::tap(const std::string& tap_name) const {
 }
 
 Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options) {
+    // The hash of a large file takes as long as reading it: both at once.
+    auto hash = std::async(std::launch::async, [&] { return weights.sha256(); });
     WeightReader reader(weights);
     Architecture architecture = guess_architecture(reader);
     check_name(options, architecture, weights.path.string());
     if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
     Net net = build(backend, reader, architecture);
     reader.finish(options.allow_nonfinite);
-    net.weights_sha256 = weights.sha256();
+    net.weights_sha256 = hash.get();
     return net;
 }
 

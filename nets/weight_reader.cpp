@@ -5,6 +5,8 @@
 #include <cmath>
 #include <regex>
 
+#include "core/sums.h"
+
 namespace gs {
 
 std::string to_string(const std::vector<int64_t>& shape) {
@@ -126,9 +128,7 @@ std::vector<float> WeightReader::take(const std::string& name, const std::vector
         return substitute(name + " is " + to_string(stored) + ", needed " + to_string(shape), shape);
     std::vector<float> values = to_float32(*it->second.tensor);
     // A sum is finite exactly where all values are (no float32 sum in float64 overflows).
-    double sum = 0;
-    for (const float v : values) sum += v;
-    if (!std::isfinite(sum)) nonfinite_.push_back(name);
+    if (!std::isfinite(lane_sum(values, [](float v) { return v; }))) nonfinite_.push_back(name);
     return it->second.hwio ? from_hwio(values, shape) : values;
 }
 

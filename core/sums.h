@@ -1,0 +1,24 @@
+// Sums of many floats in float64, in eight lanes: the additions of one lane would wait for each other.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+namespace gs {
+
+// Sum of f(v) over the values.
+template <class F>
+double lane_sum(std::span<const float> values, const F& f) {
+    constexpr size_t kLanes = 8;
+    std::array<double, kLanes> lanes{};
+    size_t i = 0;
+    for (; i + kLanes <= values.size(); i += kLanes)
+        for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += f(values[i + lane]);
+    double sum = 0;
+    for (; i < values.size(); ++i) sum += f(values[i]);
+    for (const double lane : lanes) sum += lane;
+    return sum;
+}
+
+}  // namespace gs
