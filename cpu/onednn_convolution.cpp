@@ -59,9 +59,13 @@ class WeightFormats {
         copies_.push_back(std::move(made));
         return copies_.back().buffer.data();
     }
+    // A copy for the caller; none that only this call needed stays behind.
     std::vector<float> plain() {
+        const size_t before = copies_.size();
         const auto* data = static_cast<const float*>(get(plain_));
-        return {data, data + plain_.get_size() / sizeof(float)};
+        std::vector<float> weights(data, data + plain_.get_size() / sizeof(float));
+        if (copies_.size() > before) copies_.pop_back();
+        return weights;
     }
 
   private:

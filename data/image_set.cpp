@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 
+#include "core/join.h"
 #include "data/sets.h"
 
 namespace gs {
@@ -42,12 +43,9 @@ const std::vector<Kind>& kinds() {
 }
 
 const Kind& find_kind(std::string_view spec, std::string_view name) {
-    std::string known;
-    for (const Kind& kind : kinds()) {
+    for (const Kind& kind : kinds())
         if (kind.name == name) return kind;
-        known += (known.empty() ? "" : ", ") + std::string(kind.name);
-    }
-    bad_spec(spec, "no kind '" + std::string(name) + "'; there are " + known);
+    bad_spec(spec, "no kind '" + std::string(name) + "'; there are " + join(kinds(), ", ", &Kind::name));
 }
 
 // Options are taken off the end, and only those that the kind knows: paths may hold colons.

@@ -99,8 +99,8 @@ void Conv2d::weight_gradient_norm(Backend& backend, View x, View dy, double p, V
 }
 
 std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels,
-                                       std::vector<double>* rstds) {
-    if (rstds != nullptr) rstds->resize(static_cast<size_t>(out_channels));
+                                       std::vector<double>* rstd) {
+    if (rstd != nullptr) rstd->resize(static_cast<size_t>(out_channels));
     const size_t fan_in = weights.size() / static_cast<size_t>(out_channels);
     std::vector<float> standardised(weights.size());
     for (size_t o = 0; o < static_cast<size_t>(out_channels); ++o) {
@@ -108,10 +108,10 @@ std::vector<float> standardise_weights(std::span<const float> weights, int64_t o
         const double count = static_cast<double>(fan_in);
         const double mean = lane_sum(row, [](float w) { return w; }) / count;
         const double var = lane_sum(row, [mean](float w) { return (w - mean) * (w - mean); }) / count;
-        const double rstd = 1 / std::sqrt(var + 1e-10);
-        if (rstds != nullptr) (*rstds)[o] = rstd;
+        const double scale = 1 / std::sqrt(var + 1e-10);
+        if (rstd != nullptr) (*rstd)[o] = scale;
         for (size_t k = 0; k < fan_in; ++k)
-            standardised[o * fan_in + k] = static_cast<float>((row[k] - mean) * rstd);
+            standardised[o * fan_in + k] = static_cast<float>((row[k] - mean) * scale);
     }
     return standardised;
 }

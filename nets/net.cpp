@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "core/join.h"
 #include "nets/builder.h"
 
 namespace gs {
@@ -27,15 +28,9 @@ Net build(Backend& backend, WeightReader& reader, const Architecture& architectu
     return {};
 }
 
-std::string joined(const std::vector<std::string>& names) {
-    std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
-}
-
 Architecture named_architecture(const std::string& name, int64_t classes) {
     if (auto architecture = architecture_of(name, classes)) return *architecture;
-    throw Error(ErrorKind::Usage, "--net " + name + ": no such net; known: " + joined(published_names()));
+    throw Error(ErrorKind::Usage, "--net " + name + ": no such net; known: " + join(published_names()));
 }
 
 // A published name must agree with what the weights hold; the head's module name and the classes are the
@@ -55,8 +50,8 @@ void check_name(const BuildOptions& options, const Architecture& found, const st
 const Tap& Net::tap(const std::string& tap_name) const {
     const auto it = taps.find(tap_name);
     if (it != taps.end()) return it->second;
-    throw Error(ErrorKind::Usage, "layer '" + tap_name + "': " + name + " has no such layer; stages: " +
-                                      joined(stages) + ", pooled: " + pooled);
+    throw Error(ErrorKind::Usage, "layer '" + tap_name + "': " + name +
+                                      " has no such layer; stages: " + join(stages) + ", pooled: " + pooled);
 }
 
 Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options) {

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "layers/norm.h"
 #include "passes/planner.h"
 
@@ -94,23 +96,32 @@ class ForwardEmitter {
         plan_.add_step(std::move(step));
     }
 
+    // All reductions of a value in one sweep, each kind once however many names the value has.
     void emit_reductions(ValueId value) {
+        constexpr size_t kKinds = 3;
+        std::array<BufferId, kKinds> outs{-1, -1, -1};  // by Reduction
+        Step step{.phase = phase_, .what = "reduce", .reads = {buffer_of(value)}};
         for (const TapReduction& wanted : needs_.activations) {
             const Tap& tap = net_.tap(wanted.tap);
             if (tap.value != value) continue;
             GS_REQUIRE(!tap.before_activation);  // fuse() was told to keep these apart
-            const BufferId x = buffer_of(value);
-            const BufferId out = plan_.new_buffer({1, 1, 1, plan_.shape(value).c});
-            plan_.add_step({.phase = phase_,
-                            .what = "reduce " + wanted.tap,
-                            .reads = {x},
-                            .writes = {out},
-                            .run = [=, reduction = wanted.reduction](const StepContext& at) {
-                                const TapSink sink{reduction, at.view(out)};
-                                at.backend.reduce(at.view(x), std::span(&sink, 1));
-                            }});
+            BufferId& out = outs.at(static_cast<size_t>(wanted.reduction));
+            if (out < 0) {
+                out = plan_.new_buffer({1, 1, 1, plan_.shape(value).c});
+                step.writes.push_back(out);
+            }
+            step.what += " " + wanted.tap;
             plan_.add_output(out, 0, [wanted](Evidence& e) -> Matrix& { return e.activations[wanted]; });
         }
+        if (step.writes.empty()) return;
+        step.run = [outs, x = buffer_of(value)](const StepContext& at) {
+            std::array<TapSink, kKinds> sinks;
+            size_t count = 0;
+            for (size_t kind = 0; kind < kKinds; ++kind)
+                if (outs[kind] >= 0) sinks[count++] = {static_cast<Reduction>(kind), at.view(outs[kind])};
+            at.backend.reduce(at.view(x), std::span(sinks).first(count));
+        };
+        plan_.add_step(std::move(step));
     }
 };
 

@@ -1,8 +1,11 @@
 #include "scores/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
+
+#include "core/join.h"
 
 namespace gs {
 
@@ -53,15 +56,9 @@ std::string OptionReader::choice(const std::string& key, const std::string& fall
                                  std::span<const std::string_view> choices) {
     const std::string* text = given(key);
     const std::string value = text != nullptr ? *text : fallback;
-    std::string known;
-    for (const std::string_view c : choices) {
-        if (value == c) {
-            resolved_[key] = value;
-            return value;
-        }
-        known += (known.empty() ? "" : "|") + std::string(c);
-    }
-    fail(key + "=" + value + " is not one of " + known);
+    if (std::find(choices.begin(), choices.end(), value) == choices.end())
+        fail(key + "=" + value + " is not one of " + join(choices, "|"));
+    return resolved_[key] = value;
 }
 
 std::string OptionReader::text(const std::string& key, const std::string& fallback) {
@@ -72,8 +69,7 @@ std::string OptionReader::text(const std::string& key, const std::string& fallba
 std::map<std::string, std::string> OptionReader::finish() {
     for (const auto& [key, value] : spec_.options) {
         if (resolved_.contains(key)) continue;
-        std::string known;
-        for (const auto& [name, unused] : resolved_) known += (known.empty() ? "" : ", ") + name;
+        const std::string known = join(resolved_, ", ", [](const auto& option) { return option.first; });
         fail("no option '" + key + "'; " + (known.empty() ? "it takes none" : "its options: " + known));
     }
     return resolved_;

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/join.h"
 #include "scores/factories.h"
 
 namespace gs {
@@ -103,12 +104,10 @@ std::vector<MethodSpec> parse_methods(std::string_view list) {
 }
 
 std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context) {
-    std::string known;
-    for (const Method& method : methods()) {
+    for (const Method& method : methods())
         if (method.description.name == spec.name) return method.make(spec, context);
-        known += (known.empty() ? "" : ", ") + method.description.name;
-    }
-    throw Error(ErrorKind::Usage, "--methods: no method '" + spec.name + "'; known: " + known);
+    throw Error(ErrorKind::Usage, "--methods: no method '" + spec.name + "'; known: " +
+                                      join(method_descriptions(), ", ", &MethodDescription::name));
 }
 
 const std::vector<MethodDescription>& method_descriptions() {
