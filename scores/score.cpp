@@ -4,15 +4,17 @@
 
 #include "core/join.h"
 #include "scores/factories.h"
+#include "scores/fit.h"
 
 namespace gs {
 namespace {
 
-using Factory = std::unique_ptr<Score> (*)(const MethodSpec&, const ScoreContext&);
-
 struct Method {
     MethodDescription description;
-    Factory make;
+    std::unique_ptr<Score> (*make)(const MethodSpec&, const ScoreContext&);
+    // Null for methods that are not fitted.
+    std::unique_ptr<Fit> (*make_fit)(const MethodSpec&, const ScoreContext&) = nullptr;
+    FitState (*merge)(std::span<const FitState>) = nullptr;
 };
 
 const std::vector<Method>& methods() {
@@ -103,11 +105,39 @@ std::vector<MethodSpec> parse_methods(std::string_view list) {
     }
 }
 
-std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context) {
+namespace {
+
+const Method& find_method(const std::string& name) {
     for (const Method& method : methods())
-        if (method.description.name == spec.name) return method.make(spec, context);
-    throw Error(ErrorKind::Usage, "--methods: no method '" + spec.name + "'; known: " +
+        if (method.description.name == name) return method;
+    throw Error(ErrorKind::Usage, "--methods: no method '" + name + "'; known: " +
                                       join(method_descriptions(), ", ", &MethodDescription::name));
+}
+
+}  // namespace
+
+std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context) {
+    return find_method(spec.name).make(spec, context);
+}
+
+std::unique_ptr<Fit> make_fit(const MethodSpec& spec, const ScoreContext& context) {
+    const Method& method = find_method(spec.name);
+    if (method.make_fit == nullptr)
+        throw Error(ErrorKind::Usage, "--methods: '" + spec.name + "' needs no fit");
+    return method.make_fit(spec, context);
+}
+
+FitState merge_states(std::span<const FitState> shards) {
+    GS_REQUIRE(!shards.empty());
+    const FitState& first = shards.front();
+    for (const FitState& state : shards)
+        if (state.method != first.method || state.options != first.options)
+            throw Error(ErrorKind::Usage,
+                        "fits of '" + first.method + "' with different options cannot be merged");
+    const Method& method = find_method(first.method);
+    if (method.merge == nullptr)
+        throw Error(ErrorKind::Usage, "'" + first.method + "' needs no fit: nothing to merge");
+    return method.merge(shards);
 }
 
 const std::vector<MethodDescription>& method_descriptions() {

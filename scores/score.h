@@ -37,10 +37,15 @@ class Score {
     virtual std::map<std::string, std::string> options() const = 0;
 };
 
+class StatisticsStore;
+
 // What a score may read besides the evidence.
 struct ScoreContext {
     const Net& net;
     const Preprocess& preprocess;
+    // Absent where only requests are asked for (plan): a score that needs a fit is made all the same, and
+    // compute() throws Error(Usage).
+    StatisticsStore* statistics = nullptr;
 };
 
 // Throws Error(Usage) for unknown methods and options, and for values out of range.

@@ -1,0 +1,67 @@
+// A statistics file: what `gradscore fit` learned, for which weights and preprocessing, and the hashes of the
+// images it saw, so that nobody scores the images that a method was fitted on. One safetensors file;
+// docs/file-formats.md.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "scores/fit.h"
+
+namespace gs {
+
+// The first half of the SHA-256 of an image's stored bytes.
+using ImageDigest = std::array<std::byte, 16>;
+ImageDigest image_digest(const std::string& sha256_hex);
+
+struct Statistics {
+    std::string net, weights_sha256, preprocess;  // as in results.json
+    std::string set;                              // "train=folder:/data/train"
+    int64_t total = 0;                            // images of the whole set, before shards
+    int64_t shard = 0, shards = 1;                // merged: 0 of 1
+    std::vector<ImageDigest> seen;                // ascending
+    std::vector<FitState> states;
+
+    bool saw(const ImageDigest& digest) const;
+};
+
+// Throws Error(Data) naming the file and what is wrong with it.
+Statistics read_statistics(const std::filesystem::path& path);
+void write_statistics(const std::filesystem::path& path, const Statistics& statistics);
+// Shards of one fit, in any order. Throws Error(Usage) saying what differs, which shard is missing or there
+// twice.
+Statistics merge_statistics(std::vector<Statistics> shards);
+
+// The statistics files of a run, each read once: that of --stats, and those that methods name by stats=FILE.
+class StatisticsStore {
+  public:
+    // `preprocess` as Preprocess::describe() gives it.
+    StatisticsStore(std::filesystem::path fallback, std::string weights_sha256, std::string preprocess);
+    ~StatisticsStore();
+    StatisticsStore(StatisticsStore&&) noexcept;
+
+    // The state of the method, with the options `wanted`; `path` empty: that of --stats. Throws Error(Usage)
+    // where there is no file or it holds no such state, or is of other weights or preprocessing; Error(Data)
+    // for bad files.
+    const FitState& find(const MethodSpec& spec, const std::string& path,
+                         const std::map<std::string, std::string>& wanted = {});
+    // A state that was made in this process (bench, klm:templates=id-test); found before those of files.
+    void add(FitState state);
+    // Whether any state found so far was fitted on this image.
+    bool saw(const ImageDigest& digest) const;
+
+  private:
+    struct File;
+    std::filesystem::path fallback_;
+    std::string weights_sha256_, preprocess_;
+    std::map<std::filesystem::path, std::unique_ptr<File>> files_;
+    std::vector<std::unique_ptr<FitState>> made_;
+};
+
+}  // namespace gs
