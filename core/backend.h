@@ -62,13 +62,14 @@ class Convolution {
     virtual std::vector<float> weights() = 0;
 };
 
-// The norm of each row's weight gradient of a convolution, without ever storing a gradient (design section 5).
+// The norm of each row's weight gradient of a convolution, without ever storing a gradient (design section
+// 5).
 //   G[r,o,k] = sum_s dy[r,s,o] X[r % samples,s,k]      k = (kh, kw, c), X the unfolded input, zero-padded
 //   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
 //              scale[o] * G                                              without
 //   out[r]   = sum_{o,k} |D|^p, or max |D| for p = infinity
-// float32 products, sums over s in float32 over at most a few hundred terms, sums over (o,k) in float64. The same bits
-// for any number of threads and any batch.
+// float32 products, sums over s in float32 over at most a few hundred terms, sums over (o,k) in float64. The
+// same bits for any number of threads and any batch.
 struct WeightGradientNorm {
     ConvSpec spec;
     View x{};             // (samples,h,w,c)
@@ -123,9 +124,11 @@ struct GroupNormBackward {
 
 // Seeds of backward passes at the logits z (n,1,1,C), one row a sample; p = softmax(z / temperature).
 enum class Seed : uint8_t {
-    UniformCrossEntropy,    // L = sum_c -log softmax(z/T)_c    dL/dz = (C p - 1) / T
-    MaxLogit,               // y = max_k z_k                     one-hot at the first argmax
-    PredictedCrossEntropy,  // L = CE(z/T, argmax z)             (p - onehot) / T
+    UniformCrossEntropy,      // L = sum_c -log softmax(z/T)_c               dL/dz = (C p - 1) / T
+    MaxLogit,                 // y = max_k z_k                               one-hot at the first argmax
+    PredictedCrossEntropy,    // L = CE(z/T, argmax z)                       (p - onehot) / T
+    ClassCrossEntropy,        // L = CE(z/T, target)                         (p - onehot) / T
+    ClassBinaryCrossEntropy,  // L = sum_j softplus(z_j/T) - z_target/T      (sigmoid(z/T) - onehot) / T
 };
 
 class Backend {
@@ -187,8 +190,8 @@ class Backend {
     virtual void fill(View x, float value) = 0;
     virtual void copy(View from, View to) = 0;
     // dz (n,1,1,C), overwritten. Softmax sums in float64; C p - 1 as expm1(log p + log C), exact near
-    // uniform.
-    virtual void seed_logits(Seed seed, float temperature, View z, View dz) = 0;
+    // uniform; p - 1 and sigmoid - 1 without cancellation. target: class of the Class… seeds, for every row.
+    virtual void seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) = 0;
     // out = x - step[c] * sgn(g), sgn(0) = +1 (scores.md section 4); step (1,1,1,c). out may alias x or g.
     virtual void sign_step(View x, View g, View step, View out) = 0;
 };

@@ -48,7 +48,7 @@ class CpuBackend final : public Backend {
     void reduce(View x, std::span<const TapSink> sinks) override;
     void fill(View x, float value) override;
     void copy(View from, View to) override;
-    void seed_logits(Seed seed, float temperature, View z, View dz) override;
+    void seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) override;
     void sign_step(View x, View g, View step, View out) override;
 
   private:

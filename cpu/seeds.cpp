@@ -31,15 +31,23 @@ struct Softmax {
             dz[c] = static_cast<float>(std::expm1(log_p(c) + log_classes) / temperature);
         }
     }
-    // p_top - 1 as minus the sum of the others, which keeps its digits where p_top is nearly 1.
-    void predicted_cross_entropy(float* dz) const {
+    // p_k - 1 as minus the sum of the others, which keeps its digits where p_k is nearly 1.
+    void cross_entropy(int64_t k, float* dz) const {
         double others = 0.0;
         for (int64_t c = 0; c < classes; ++c) {
             const double p = std::exp(log_p(c));
-            if (c != top) others += p;
+            if (c != k) others += p;
             dz[c] = static_cast<float>(p / temperature);
         }
-        dz[top] = static_cast<float>(-others / temperature);
+        dz[k] = static_cast<float>(-others / temperature);
+    }
+    // sigmoid(u) - 1 as -sigmoid(-u), for the same reason.
+    void binary_cross_entropy(int64_t k, float* dz) const {
+        for (int64_t c = 0; c < classes; ++c) {
+            const double u = static_cast<double>(z[c]) / temperature;
+            const double value = c == k ? -1 / (1 + std::exp(u)) : 1 / (1 + std::exp(-u));
+            dz[c] = static_cast<float>(value / temperature);
+        }
     }
     void max_logit(float* dz) const {
         std::fill(dz, dz + classes, 0.0f);
@@ -49,9 +57,10 @@ struct Softmax {
 
 }  // namespace
 
-void CpuBackend::seed_logits(Seed seed, float temperature, View z, View dz) {
+void CpuBackend::seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) {
     GS_REQUIRE(z.shape == dz.shape && z.shape.pixels() == 1 && z.shape.c > 0 && temperature > 0.0f);
     const int64_t classes = z.shape.c;
+    GS_REQUIRE(target >= 0 && target < classes);
     each(z.shape.n, [&](int64_t n) {
         const Softmax softmax(z.f32() + n * classes, classes, static_cast<double>(temperature));
         float* out = dz.f32() + n * classes;
@@ -59,7 +68,11 @@ void CpuBackend::seed_logits(Seed seed, float temperature, View z, View dz) {
             case Seed::UniformCrossEntropy:
                 return softmax.uniform_cross_entropy(out);
             case Seed::PredictedCrossEntropy:
-                return softmax.predicted_cross_entropy(out);
+                return softmax.cross_entropy(softmax.top, out);
+            case Seed::ClassCrossEntropy:
+                return softmax.cross_entropy(target, out);
+            case Seed::ClassBinaryCrossEntropy:
+                return softmax.binary_cross_entropy(target, out);
             case Seed::MaxLogit:
                 return softmax.max_logit(out);
         }

@@ -25,7 +25,7 @@ double Evidence::weight_norm(const Cotangent& cotangent, const WeightNorm& norm,
 }
 
 const Matrix& Evidence::second(const Cotangent& cotangent, const SecondPass& pass) const {
-    return found(second_logits, std::pair(cotangent, pass));
+    return found(second_passes, std::pair(cotangent, pass));
 }
 
 }  // namespace gs

@@ -25,12 +25,13 @@ struct Matrix {
 
 struct Evidence {
     int64_t samples = 0;
-    Matrix logits;                                                     // [n][classes]
-    Matrix features;                                                   // [n][features]
-    std::map<TapReduction, Matrix> activations;                        // [n][channels]
-    std::map<std::pair<Cotangent, TapReduction>, Matrix> gradients;    // [n][channels]
-    std::map<Cotangent, Matrix> input_gradients;                       // [n][h * w * 3]
-    std::map<std::pair<Cotangent, SecondPass>, Matrix> second_logits;  // [n][classes]
+    Matrix logits;                                                   // [n][classes]
+    Matrix features;                                                 // [n][features]
+    std::map<TapReduction, Matrix> activations;                      // [n][channels]
+    std::map<std::pair<Cotangent, TapReduction>, Matrix> gradients;  // [n][channels]
+    std::map<Cotangent, Matrix> input_gradients;                     // [n][h * w * 3]
+    std::map<std::pair<Cotangent, SecondPass>, Matrix>
+        second_passes;  // [n][classes], or [n][channels] of a tap
 
     std::map<std::pair<Cotangent, WeightNorm>, Matrix> weight_norms;  // [n][1]
 

@@ -7,7 +7,7 @@ namespace {
 
 FuseOptions fuse_options(const Request& request, bool enabled) {
     FuseOptions options{.enabled = enabled, .keep_apart = {}};
-    for (const TapReduction& wanted : request.activations) options.keep_apart.insert(wanted.tap);
+    for (const std::string& tap : request.activation_taps()) options.keep_apart.insert(tap);
     return options;
 }
 
@@ -54,7 +54,7 @@ int64_t Executor::choose_micro_batch(int64_t height, int64_t width) const {
 
 void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,
                                Evidence& evidence) {
-    const StepContext at{backend_, plan, arena_, n};
+    const StepContext at{backend_, plan, arena_, n, evidence.samples};
     backend_.upload(pixels, at.view(plan.input));
     for (const Step& step : plan.steps) step.run(at);
     for (const Output& output : plan.outputs) {

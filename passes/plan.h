@@ -38,6 +38,7 @@ struct StepContext {
     const Plan& plan;
     const Buffer& arena;
     int64_t samples;
+    int64_t first_sample = 0;  // counted from the first image of Executor::run
 
     View view(BufferId id) const;                            // all copies
     View rows(BufferId id, int first, int count = 1) const;  // copies [first, first + count)
@@ -64,6 +65,7 @@ struct BackwardSummary {
     std::vector<Cotangent> cotangents;  // stacked, deepest first
     std::string deepest;                // where the pass ends: "layer3.0.bn1", "layer4", "image"
     int nodes = 0, nodes_of_net = 0;
+    double flops = 0;  // a sample
 };
 
 struct Plan {

@@ -97,6 +97,20 @@ Plan PlanWriter::finish(BufferId input) {
 
 namespace {
 
+// The forward pass on the changed image, as far as what is collected of it.
+void emit_second_pass(PlanWriter& plan, BufferId changed, const Cotangent& cotangent,
+                      const SecondPass& second) {
+    const TapReduction mean{second.tap, Reduction::Mean};
+    const bool whole = second.tap.empty();
+    ForwardNeeds needs;
+    if (!whole) needs.activations.push_back(mean);
+    const ValueId last = whole ? plan.net().logits() : plan.net().tap(second.tap).value;
+    const ForwardBuffers forward = emit_forward(plan, changed, needs, last, Step::Phase::Second);
+    plan.add_output(
+        whole ? forward.values.back() : forward.activations.at(mean), 0,
+        [key = std::pair(cotangent, second)](Evidence& e) -> Matrix& { return e.second_passes[key]; });
+}
+
 void emit_second_passes(PlanWriter& plan, const BackwardGroup& group, BufferId image, BufferId gradient) {
     for (size_t k = 0; k < group.passes.size(); ++k) {
         const Backward& pass = group.passes[k];
@@ -114,11 +128,7 @@ void emit_second_passes(PlanWriter& plan, const BackwardGroup& group, BufferId i
                                                     at.plan.constants[constant].view({1, 1, 1, 3}),
                                                     at.view(changed));
                            }});
-            const ForwardBuffers forward = emit_forward(plan, changed, {}, Step::Phase::Second);
-            plan.add_output(forward.values.back(), 0,
-                            [key = std::pair(pass.cotangent, second)](Evidence& e) -> Matrix& {
-                                return e.second_logits[key];
-                            });
+            emit_second_pass(plan, changed, pass.cotangent, second);
         }
     }
 }
@@ -133,20 +143,25 @@ bool has_second_pass(const BackwardGroup& group) {
 Plan plan_passes(Backend& backend, const Net& net, const Request& request, int64_t height, int64_t width,
                  int64_t max_batch) {
     PlanWriter plan(backend, net, height, width, max_batch);
-    const BackwardGroup group = analyse_backwards(net, request.backwards);
+    const std::vector<BackwardGroup> groups = analyse_backwards(net, request.backwards);
     ForwardNeeds needs{
         .values = {net.features(), net.logits()}, .states = {}, .activations = request.activations};
-    add_backward_needs(net, group, needs);
-    if (has_second_pass(group)) needs.values.insert(0);
+    for (const BackwardGroup& group : groups) {
+        add_backward_needs(net, group, needs);
+        if (has_second_pass(group)) needs.values.insert(0);
+    }
 
     const BufferId image = plan.new_buffer(plan.shape(0));
-    const ForwardBuffers forward = emit_forward(plan, image, needs, Step::Phase::Forward);
+    const ForwardBuffers forward = emit_forward(plan, image, needs, net.logits(), Step::Phase::Forward);
     const auto buffer_of = [&](ValueId value) { return forward.values[static_cast<size_t>(value)]; };
     if (request.logits)
         plan.add_output(buffer_of(net.logits()), 0, [](Evidence& e) -> Matrix& { return e.logits; });
     if (request.features)
         plan.add_output(buffer_of(net.features()), 0, [](Evidence& e) -> Matrix& { return e.features; });
-    if (!group.passes.empty()) {
+    for (const TapReduction& wanted : request.activations)
+        plan.add_output(forward.activations.at(wanted), 0,
+                        [wanted](Evidence& e) -> Matrix& { return e.activations[wanted]; });
+    for (const BackwardGroup& group : groups) {
         const BufferId gradient = emit_backward(plan, group, forward);
         emit_second_passes(plan, group, image, gradient);
     }

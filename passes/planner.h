@@ -18,6 +18,7 @@ class PlanWriter {
     const Net& net() const { return net_; }
     const Shape& shape(ValueId value) const { return shapes_[static_cast<size_t>(value)]; }  // n = 1
     double flops(int node) const;
+    double flops(Step::Phase phase) const { return plan_.flops(phase); }  // of the steps so far
 
     BufferId new_buffer(const Shape& shape, DType dtype = DType::F32, int copies = 1);
     int copies(BufferId id) const { return plan_.buffers[static_cast<size_t>(id)].copies; }
@@ -39,6 +40,7 @@ class PlanWriter {
 struct ForwardBuffers {
     std::vector<BufferId> values;  // by ValueId
     std::vector<BufferId> states;  // by node
+    std::map<TapReduction, BufferId> activations;
 };
 
 // What later steps will read of a forward pass, and what it reduces on its way.
@@ -48,18 +50,29 @@ struct ForwardNeeds {
     std::vector<TapReduction> activations;
 };
 
-// Emits the forward pass from `image` to the logits.
-ForwardBuffers emit_forward(PlanWriter& plan, BufferId image, const ForwardNeeds& needs, Step::Phase phase);
+// Emits the forward pass from `image` to value `last`.
+ForwardBuffers emit_forward(PlanWriter& plan, BufferId image, const ForwardNeeds& needs, ValueId last,
+                            Step::Phase phase);
 
-// Cotangents that are back-propagated together, deepest first, and how far each value's gradient is needed.
+// Cotangents that are back-propagated together, stacked in this order, and how far each value's gradient is
+// needed. Those that start at the logits or the pooled features: deepest first, so that the stack narrows on
+// its way down. Those that start at taps: from the last tap to the first, so that it grows.
 struct BackwardGroup {
-    std::vector<Backward> passes;  // stacked in this order
-    std::vector<int> active;       // by ValueId: how many leading cotangents need its gradient; 0: none
+    std::vector<Backward> passes;
+    std::vector<ValueId> starts;  // of each: the tap's value, or the logits
+    std::vector<int> active;      // by ValueId: how many leading cotangents need its gradient; 0: none
 };
-BackwardGroup analyse_backwards(const Net& net, std::vector<Backward> passes);
+std::vector<BackwardGroup> analyse_backwards(const Net& net, std::vector<Backward> passes);
+
+// Whether any cotangent of the group wants a norm of the node's weight gradient.
+bool wants_weight_norm(const BackwardGroup& group, const Node& node);
 
 // What the backward steps of a group read of the forward pass.
 void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs);
+
+// A step that seeds with the gradient of a host's loss: from `value`, rows of numbers of one sample each, to
+// `gradient`.
+Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient);
 
 // Emits the backward pass of a group; returns the buffer of the gradient at the image, or -1.
 BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward);

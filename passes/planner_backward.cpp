@@ -1,93 +1,10 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <numeric>
 
 #include "passes/planner.h"
 
 namespace gs {
-namespace {
-
-// A gradient exists from the pooled features down: the seeds at the logits are closed forms.
-void refuse_taps_at_logits(const Net& net, const Backward& pass) {
-    for (const TapReduction& wanted : pass.gradients)
-        if (net.tap(wanted.tap).value == net.logits())
-            throw Error(ErrorKind::Usage, "layer '" + wanted.tap +
-                                              "': gradients are taken at the pooled features '" + net.pooled +
-                                              "' and before, not at the logits");
-}
-
-// The node whose weight this is. Throws Error(Usage).
-int node_of_weight(const Net& net, const std::string& weight) {
-    for (size_t i = 0; i < net.nodes.size(); ++i)
-        if (!weight.empty() && net.nodes[i].weight == weight) return static_cast<int>(i);
-    throw Error(ErrorKind::Usage, "'" + weight + "': " + net.name + " has no such weight");
-}
-
-bool wants_weight_norm(const BackwardGroup& group, const Node& node) {
-    return !node.weight.empty() &&
-           std::any_of(group.passes.begin(), group.passes.end(), [&](const Backward& pass) {
-               return std::any_of(pass.weight_norms.begin(), pass.weight_norms.end(),
-                                  [&](const WeightNorm& norm) { return norm.weight == node.weight; });
-           });
-}
-
-// needed[v]: the gradient at value v is wanted, or leads to one that is.
-std::vector<bool> needed_values(const Net& net, const Backward& pass) {
-    std::vector<bool> needed(net.nodes.size() + 1, false);
-    for (const TapReduction& wanted : pass.gradients)
-        needed[static_cast<size_t>(net.tap(wanted.tap).value)] = true;
-    for (const WeightNorm& norm : pass.weight_norms) {
-        const int node = node_of_weight(net, norm.weight);
-        if (node + 1 != net.logits()) needed[static_cast<size_t>(node) + 1] = true;
-    }
-    needed[0] = pass.input_gradient || !pass.second.empty();
-    for (size_t i = 0; i < net.nodes.size(); ++i)
-        for (const ValueId input : net.nodes[i].inputs)
-            if (needed[static_cast<size_t>(input)]) needed[i + 1] = true;
-    return needed;
-}
-
-}  // namespace
-
-BackwardGroup analyse_backwards(const Net& net, std::vector<Backward> passes) {
-    std::vector<std::vector<bool>> needed;
-    std::erase_if(passes, [](const Backward& pass) {
-        return pass.gradients.empty() && pass.second.empty() && pass.weight_norms.empty() &&
-               !pass.input_gradient;
-    });
-    for (const Backward& pass : passes) {
-        refuse_taps_at_logits(net, pass);
-        needed.push_back(needed_values(net, pass));
-    }
-    // Deepest first: where a cotangent has no business any more, the stack's leading rows go on without it.
-    const auto depth = [&](size_t k) { return std::count(needed[k].begin(), needed[k].end(), true); };
-    std::vector<size_t> order(passes.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return depth(a) > depth(b); });
-
-    BackwardGroup group;
-    group.active.assign(net.nodes.size() + 1, 0);
-    for (size_t k = 0; k < order.size(); ++k) {
-        for (size_t v = 0; v < group.active.size(); ++v)
-            if (needed[order[k]][v]) group.active[v] = static_cast<int>(k) + 1;
-        group.passes.push_back(std::move(passes[order[k]]));
-    }
-    return group;
-}
-
-void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs) {
-    // The head's backward pass reads weights only; the walk starts at the pooled features.
-    for (int i = 0; i + 1 < net.logits(); ++i) {
-        const Node& node = net.nodes[static_cast<size_t>(i)];
-        if (group.active[static_cast<size_t>(i) + 1] == 0) continue;
-        const BackwardReads reads = node.layer->backward_reads(node.activation);
-        if (reads.input || wants_weight_norm(group, node)) needs.values.insert(node.inputs[0]);
-        if (reads.output) needs.values.insert(i + 1);
-        if (reads.state) needs.states.insert(i);
-    }
-}
-
 namespace {
 
 // Views made while a step runs: steps allocate nothing.
@@ -112,8 +29,15 @@ class BackwardEmitter {
         : plan_(plan), net_(plan.net()), group_(group), forward_(forward), terms_(net_.nodes.size() + 1) {}
 
     BufferId run() {
-        summarise();
-        emit_seeds();
+        const double before = plan_.flops(Step::Phase::Backward);
+        const BufferId gradient = emit();
+        summarise(plan_.flops(Step::Phase::Backward) - before);
+        return gradient;
+    }
+
+  private:
+    BufferId emit() {
+        if (group_.starts.front() == net_.logits()) emit_seeds();
         for (int i = net_.features() - 1; i >= 0; --i) emit_node(i);
         if (active(0) == 0) return -1;
         const BufferId gradient = join(0, Activation::None, -1, {});
@@ -126,7 +50,6 @@ class BackwardEmitter {
         return gradient;
     }
 
-  private:
     struct Sink {
         Reduction reduction;
         BufferId out;
@@ -140,6 +63,8 @@ class BackwardEmitter {
         terms_;  // contributions to each value's gradient that are there so far
 
     int active(ValueId value) const { return group_.active[static_cast<size_t>(value)]; }
+    // Of the rows at a node's output, those that go on to one of its inputs (where others may start).
+    int onward(ValueId output, ValueId input) const { return std::min(active(output), active(input)); }
     std::vector<BufferId>& terms(ValueId value) { return terms_[static_cast<size_t>(value)]; }
 
     // Whether another value's gradient still holds this buffer (residual adds hand one buffer to both
@@ -151,10 +76,10 @@ class BackwardEmitter {
     }
 
     // A term (already taken off its value) that may be written over, or a new buffer.
-    BufferId reuse_or_new(std::span<const BufferId> candidates, ValueId value) {
+    BufferId reuse_or_new(std::span<const BufferId> candidates, ValueId value, int rows) {
         for (const BufferId id : candidates)
             if (!shared(id)) return id;
-        return plan_.new_buffer(plan_.shape(value), DType::F32, active(value));
+        return plan_.new_buffer(plan_.shape(value), DType::F32, rows);
     }
 
     // Fresh sinks for the reductions asked for at `value`, and their way to the evidence.
@@ -207,7 +132,7 @@ class BackwardEmitter {
         GS_REQUIRE(!from.empty());
         const bool as_it_is = from.size() == 1 && activation == Activation::None;
         const bool writes = goes_on && !as_it_is;
-        const BufferId dx = writes ? reuse_or_new(from, value) : goes_on ? from[0] : -1;
+        const BufferId dx = writes ? reuse_or_new(from, value, active(value)) : goes_on ? from[0] : -1;
         if (!writes && taps.empty()) return dx;
         Step step = backward_step("join gradients", from, taps);
         if (activation != Activation::None) step.reads.push_back(y);
@@ -239,18 +164,32 @@ class BackwardEmitter {
                 continue;
             }
             const BufferId dz = plan_.new_buffer(plan_.shape(net_.logits()));
-            Step step = backward_step("seed and head: " + to_string(cotangent), {logits}, {});
-            step.writes = {dz, gradient};
+            plan_.add_step(seed_step(cotangent, logits, dz));
+            Step step = backward_step("backward of the head", {dz}, {});
+            step.writes = {gradient};
             step.flops = plan_.flops(net_.logits() - 1);
-            step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature](const StepContext& at) {
+            step.run = [=](const StepContext& at) {
                 const View seeds[] = {at.view(dz)};
-                at.backend.seed_logits(seed, t, at.view(logits), seeds[0]);
                 head->backward(at.backend, {.terms = seeds, .dx = at.rows(gradient, k)});
             };
             plan_.add_step(std::move(step));
             emit_weight_norms(net_.logits() - 1, dz, k, 1);
         }
         terms(features).push_back(gradient);
+    }
+
+    Step seed_step(const Cotangent& cotangent, BufferId logits, BufferId dz) {
+        if (cotangent.kind == Cotangent::Kind::Host) return host_seed_step(cotangent, logits, dz);
+        if (cotangent.target < 0 || cotangent.target >= plan_.shape(net_.logits()).c)
+            throw Error(ErrorKind::Usage, to_string(cotangent) + ": " + net_.name + " has " +
+                                              std::to_string(plan_.shape(net_.logits()).c) + " classes");
+        Step step = backward_step("seed: " + to_string(cotangent), {logits}, {});
+        step.writes = {dz};
+        step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature,
+                    target = cotangent.target](const StepContext& at) {
+            at.backend.seed_logits(seed, t, target, at.view(logits), at.view(dz));
+        };
+        return step;
     }
 
     static Seed seed_of(Cotangent::Kind kind) {
@@ -261,17 +200,58 @@ class BackwardEmitter {
                 return Seed::MaxLogit;
             case Cotangent::Kind::PredictedCrossEntropy:
                 return Seed::PredictedCrossEntropy;
+            case Cotangent::Kind::ClassCrossEntropy:
+                return Seed::ClassCrossEntropy;
+            case Cotangent::Kind::ClassBinaryCrossEntropy:
+                return Seed::ClassBinaryCrossEntropy;
             case Cotangent::Kind::FeatureSum:
+            case Cotangent::Kind::Host:
                 break;
         }
         GS_REQUIRE(!"no seed at the logits");
         return {};
     }
 
+    // Cotangents that start at this value join the stack behind those that come from above.
+    void emit_tap_seeds(ValueId value) {
+        const auto first = static_cast<int>(std::find(group_.starts.begin(), group_.starts.end(), value) -
+                                            group_.starts.begin());
+        const auto count = static_cast<int>(std::count(group_.starts.begin(), group_.starts.end(), value));
+        if (count == 0) return;
+        const BufferId stacked = plan_.new_buffer(plan_.shape(value), DType::F32, first + count);
+        if (first > 0) {
+            const std::vector<BufferId> from = std::move(terms(value));
+            Step step = backward_step("join gradients", from, {});
+            step.writes.push_back(stacked);
+            step.run = [=](const StepContext& at) {
+                at.backend.pointwise_backward(
+                    {.terms = views(from, first, at), .dx = at.rows(stacked, 0, first)});
+            };
+            plan_.add_step(std::move(step));
+        }
+        for (int k = first; k < first + count; ++k) emit_tap_seed(k, value, stacked);
+        terms(value) = {stacked};
+    }
+
+    void emit_tap_seed(int k, ValueId value, BufferId stacked) {
+        const Cotangent& cotangent = group_.passes[static_cast<size_t>(k)].cotangent;
+        const Shape shape = plan_.shape(value);
+        const BufferId gradient = plan_.new_buffer({1, 1, 1, shape.c});
+        plan_.add_step(host_seed_step(
+            cotangent, forward_.activations.at({cotangent.start(), Reduction::Mean}), gradient));
+        Step step = backward_step("spread over positions", {gradient}, {});
+        step.writes.push_back(stacked);
+        step.run = [=](const StepContext& at) {
+            at.backend.average_pool_backward(at.view(gradient), shape.h, shape.w, at.rows(stacked, k));
+        };
+        plan_.add_step(std::move(step));
+    }
+
     void emit_node(int index) {
         const Node& node = net_.nodes[static_cast<size_t>(index)];
         const ValueId value = index + 1;
         if (active(value) == 0) return;
+        emit_tap_seeds(value);
         const bool fused = node.activation != Activation::None;
         if (fused)
             if (const auto after = sinks(value, false); !after.empty())
@@ -291,8 +271,9 @@ class BackwardEmitter {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
         } else if (active(node.inputs[0]) > 0) {
-            emit_layer(index, {delta}, -1,
-                       plan_.new_buffer(plan_.shape(node.inputs[0]), DType::F32, active(node.inputs[0])), {});
+            emit_layer(
+                index, {delta}, -1,
+                plan_.new_buffer(plan_.shape(node.inputs[0]), DType::F32, onward(value, node.inputs[0])), {});
         }
     }
 
@@ -335,7 +316,8 @@ class BackwardEmitter {
         std::vector<BufferId> from = std::move(terms(index + 1));
         terms(index + 1).clear();
         // The sinks want every cotangent that got here, dx only those that go on.
-        const bool narrows = active(input) < active(index + 1);
+        const int rows = onward(index + 1, input);
+        const bool narrows = rows < active(index + 1);
         if (narrows && !taps.empty()) emit_layer(index, from, -1, -1, taps);
         if (active(input) == 0) return;
         BufferId addend = -1;
@@ -345,7 +327,7 @@ class BackwardEmitter {
         }
         std::vector<BufferId> reusable = from;
         if (addend >= 0) reusable.insert(reusable.begin(), addend);
-        const BufferId dx = reuse_or_new(reusable, input);
+        const BufferId dx = reuse_or_new(reusable, input, rows);
         emit_layer(index, std::move(from), addend, dx, narrows ? std::vector<Sink>{} : taps);
     }
 
@@ -358,7 +340,7 @@ class BackwardEmitter {
         const BufferId x = saved(reads.input, forward_.values[static_cast<size_t>(node.inputs[0])]);
         const BufferId y = saved(reads.output, forward_.values[static_cast<size_t>(index) + 1]);
         const BufferId state = saved(reads.state, forward_.states[static_cast<size_t>(index)]);
-        const int rows = dx >= 0 ? active(node.inputs[0]) : active(index + 1);
+        const int rows = dx >= 0 ? onward(index + 1, node.inputs[0]) : active(index + 1);
         Step step = backward_step("backward of " + node.layer->kind() + " " + node.name, from, taps);
         for (const BufferId id : {x, y, state, addend})
             if (id >= 0) step.reads.push_back(id);
@@ -389,8 +371,9 @@ class BackwardEmitter {
         return node.layer->kind();
     }
 
-    void summarise() {
-        BackwardSummary summary{.cotangents = {}, .deepest = "image", .nodes_of_net = net_.logits()};
+    void summarise(double flops) {
+        BackwardSummary summary{
+            .cotangents = {}, .deepest = "image", .nodes_of_net = net_.logits(), .flops = flops};
         for (const Backward& pass : group_.passes) summary.cotangents.push_back(pass.cotangent);
         for (ValueId value = net_.logits(); value > 0; --value) {
             if (active(value) == 0) continue;
@@ -402,6 +385,30 @@ class BackwardEmitter {
 };
 
 }  // namespace
+
+Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient) {
+    struct Scratch {
+        std::vector<float> value, gradient;
+    };
+    Step step{.phase = Step::Phase::Backward, .what = "seed: " + cotangent.loss->name()};
+    step.reads = {value};
+    step.writes = {gradient};
+    step.run = [=, loss = cotangent.loss, scratch = std::make_shared<Scratch>()](const StepContext& at) {
+        const View from = at.view(value);
+        const auto columns = static_cast<size_t>(from.shape.c);
+        scratch->value.resize(static_cast<size_t>(from.shape.size()));
+        scratch->gradient.resize(scratch->value.size());
+        at.backend.download(from, scratch->value);
+        at.backend.synchronize();
+        for (int64_t n = 0; n < at.samples; ++n) {
+            const auto offset = static_cast<size_t>(n) * columns;
+            loss->gradient(at.first_sample + n, std::span(scratch->value).subspan(offset, columns),
+                           std::span(scratch->gradient).subspan(offset, columns));
+        }
+        at.backend.upload(scratch->gradient, at.view(gradient));
+    };
+    return step;
+}
 
 BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward) {
     return BackwardEmitter(plan, group, forward).run();

@@ -17,10 +17,10 @@ class ForwardEmitter {
             for (const ValueId input : node.inputs) ++pending_[static_cast<size_t>(input)];
     }
 
-    ForwardBuffers run() {
-        for (size_t i = 0; i < net_.nodes.size(); ++i) {
-            emit_node(static_cast<int>(i));
-            emit_reductions(static_cast<ValueId>(i + 1));
+    ForwardBuffers run(ValueId last) {
+        for (int i = 0; i < last; ++i) {
+            emit_node(i);
+            emit_reductions(i + 1);
         }
         return std::move(out_);
     }
@@ -111,7 +111,7 @@ class ForwardEmitter {
                 step.writes.push_back(out);
             }
             step.what += " " + wanted.tap;
-            plan_.add_output(out, 0, [wanted](Evidence& e) -> Matrix& { return e.activations[wanted]; });
+            out_.activations[wanted] = out;
         }
         if (step.writes.empty()) return;
         step.run = [outs, x = buffer_of(value)](const StepContext& at) {
@@ -127,8 +127,9 @@ class ForwardEmitter {
 
 }  // namespace
 
-ForwardBuffers emit_forward(PlanWriter& plan, BufferId image, const ForwardNeeds& needs, Step::Phase phase) {
-    return ForwardEmitter(plan, image, needs, phase).run();
+ForwardBuffers emit_forward(PlanWriter& plan, BufferId image, const ForwardNeeds& needs, ValueId last,
+                            Step::Phase phase) {
+    return ForwardEmitter(plan, image, needs, phase).run(last);
 }
 
 }  // namespace gs

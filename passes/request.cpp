@@ -26,11 +26,30 @@ std::string to_string(const Cotangent& cotangent) {
         case Cotangent::Kind::PredictedCrossEntropy:
             text = "cross entropy to the prediction";
             break;
+        case Cotangent::Kind::ClassCrossEntropy:
+            text = "cross entropy to class " + std::to_string(cotangent.target);
+            break;
+        case Cotangent::Kind::ClassBinaryCrossEntropy:
+            text = "binary cross entropy to class " + std::to_string(cotangent.target);
+            break;
+        case Cotangent::Kind::Host:
+            return cotangent.loss->name();
     }
     std::string t = std::to_string(cotangent.temperature);
     t.erase(t.find_last_not_of('0') + 1);
     if (t.back() == '.') t.pop_back();
     return text + ", T " + t;
+}
+
+std::vector<std::string> Request::activation_taps() const {
+    std::vector<std::string> taps;
+    for (const TapReduction& wanted : activations) taps.push_back(wanted.tap);
+    for (const Backward& backward : backwards) {
+        taps.push_back(backward.cotangent.start());
+        for (const SecondPass& second : backward.second) taps.push_back(second.tap);
+    }
+    std::erase(taps, "");
+    return taps;
 }
 
 void Request::merge(const Request& other) {

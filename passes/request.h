@@ -3,6 +3,8 @@
 #pragma once
 
 #include <compare>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,20 +20,47 @@ struct TapReduction {
     auto operator<=>(const TapReduction&) const = default;
 };
 
-// What is back-propagated. Logit seeds go through the head; FeatureSum puts ones on the pooled features.
+// A loss that the host differentiates, of the spatial mean of a tap or of the logits (Mahalanobis distances,
+// losses of true labels). Called from one thread.
+class HostLoss {
+  public:
+    virtual ~HostLoss() = default;
+    virtual std::string name() const = 0;  // for people: "distance at block4"
+    virtual std::string tap() const = 0;   // empty: the logits
+    // value: the tap's spatial mean [channels], or the logits [classes]; gradient of the loss with respect to
+    // it, overwritten. `sample` counts from the first image of Executor::run.
+    virtual void gradient(int64_t sample, std::span<const float> value, std::span<float> gradient) const = 0;
+};
+
+// What is back-propagated. Logit seeds go through the head; FeatureSum puts ones on the pooled features; Host
+// is the gradient of `loss`, at a tap spread evenly over its positions.
 struct Cotangent {
-    enum class Kind : uint8_t { UniformCrossEntropy, MaxLogit, PredictedCrossEntropy, FeatureSum };
+    enum class Kind : uint8_t {
+        UniformCrossEntropy,
+        MaxLogit,
+        PredictedCrossEntropy,
+        ClassCrossEntropy,        // CE(z / T, target)
+        ClassBinaryCrossEntropy,  // sum_j softplus(z_j / T) - z_target / T
+        FeatureSum,
+        Host
+    };
     Kind kind = Kind::UniformCrossEntropy;
-    float temperature = 1;  // of the cross entropies
+    float temperature = 1;                   // of the cross entropies
+    int64_t target = 0;                      // class of the Class… kinds
+    std::shared_ptr<const HostLoss> loss{};  // of Host; equal where it is the same object
     auto operator<=>(const Cotangent&) const = default;
+
+    // The tap it starts at, or empty: at the logits or the pooled features.
+    std::string start() const { return kind == Kind::Host ? loss->tap() : std::string(); }
 };
 std::string to_string(const Cotangent& cotangent);
 
-// A second forward pass on x - epsilon * sgn(dL/dx) / scale[c] (ODIN; scores.md section 4); its logits are
-// collected.
+// A second forward pass on x - epsilon * sgn(dL/dx) / scale[c] (ODIN; scores.md section 4), of which the
+// logits are collected, or the spatial mean of a tap; it ends there.
 struct SecondPass {
     float epsilon = 0;
     std::vector<float> scale{};  // one value a channel of the image, or empty: 1
+    std::string tap{};           // empty: the logits
     auto operator<=>(const SecondPass&) const = default;
 };
 
@@ -59,6 +88,8 @@ struct Request {
 
     // Union: equal cotangents become one backward pass, equal reductions one.
     void merge(const Request& other);
+    // Taps whose activation is read: by reductions, by losses of the host, by second passes.
+    std::vector<std::string> activation_taps() const;
     bool needs_net() const { return logits || features || !activations.empty() || !backwards.empty(); }
 };
 

@@ -116,7 +116,7 @@ class GaiaZ : public Score {
     std::map<std::string, std::string> options() const override { return options_; }
 
   private:
-    static constexpr Cotangent kSeed{Cotangent::Kind::MaxLogit, 1};
+    inline static const Cotangent kSeed{Cotangent::Kind::MaxLogit, 1};
     std::vector<TapReduction> wanted_;
     std::map<std::string, std::string> options_;
 };
@@ -155,8 +155,8 @@ class GaiaA : public Score {
     std::map<std::string, std::string> options() const override { return options_; }
 
   private:
-    static constexpr Cotangent kInner{Cotangent::Kind::FeatureSum, 1};
-    static constexpr Cotangent kOutput{Cotangent::Kind::UniformCrossEntropy, 1};
+    inline static const Cotangent kInner{Cotangent::Kind::FeatureSum, 1};
+    inline static const Cotangent kOutput{Cotangent::Kind::UniformCrossEntropy, 1};
     std::vector<TapReduction> inner_;
     TapReduction output_;
     double eps_ = 0;

@@ -75,7 +75,8 @@ nlohmann::json plan_json(const Net& net, const Plan& plan, const std::string& me
     for (const BackwardSummary& b : plan.backwards) {
         nlohmann::json names = nlohmann::json::array();
         for (const Cotangent& c : b.cotangents) names.push_back(to_string(c));
-        backwards.push_back({{"cotangents", names}, {"deepest", b.deepest}, {"layers", b.nodes}});
+        backwards.push_back(
+            {{"cotangents", names}, {"deepest", b.deepest}, {"layers", b.nodes}, {"flops", b.flops}});
     }
     return {{"net", net.name},
             {"methods", methods},
@@ -97,7 +98,7 @@ void print_plan(const Net& net, const Plan& plan, const std::string& methods, bo
         std::cout << "backward    " << b.cotangents.size()
                   << (b.cotangents.size() == 1 ? " cotangent" : " cotangents, one pass") << ", " << b.nodes
                   << " of " << b.nodes_of_net << " layers, down to " << b.deepest << ", "
-                  << human(plan.flops(Step::Phase::Backward), "FLOP") << '\n';
+                  << human(b.flops, "FLOP") << '\n';
         for (const Cotangent& c : b.cotangents) std::cout << "              " << to_string(c) << '\n';
     }
     if (plan.backwards.empty()) std::cout << "backward    none\n";

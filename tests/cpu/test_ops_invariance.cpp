@@ -165,7 +165,7 @@ Outputs run_logits(Backend& backend, const Part& part) {
     Outputs outputs;
     for (const Seed seed : {Seed::UniformCrossEntropy, Seed::MaxLogit, Seed::PredictedCrossEntropy}) {
         const DeviceTensor dz(backend, z.view().shape);
-        backend.seed_logits(seed, 2.0f, z, dz);
+        backend.seed_logits(seed, 2.0f, 0, z, dz);
         outputs.push_back({dz.download()});
     }
     return outputs;

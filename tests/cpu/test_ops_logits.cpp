@@ -12,9 +12,10 @@ namespace {
 
 using Wide = ref::Tensor<long double>;
 
-ref::Tensor<float> run(Backend& backend, Seed seed, float temperature, const ref::Tensor<float>& z) {
+ref::Tensor<float> run(Backend& backend, Seed seed, float temperature, const ref::Tensor<float>& z,
+                       int64_t target = 0) {
     const DeviceTensor in(backend, z), out(backend, z.shape);
-    backend.seed_logits(seed, temperature, in, out);
+    backend.seed_logits(seed, temperature, target, in, out);
     return out.download();
 }
 
@@ -26,14 +27,14 @@ ref::Tensor<float> scaled(ref::Tensor<float> z, float factor, float offset = 0) 
 // Odd numbers of classes, one sample and several.
 const Shape kShapes[] = {{1, 1, 1, 2}, {5, 1, 1, 10}, {3, 1, 1, 21}, {2, 1, 1, 1000}};
 
-void expect_seed(Seed seed, const ref::Tensor<float>& z, double tol) {
+void expect_seed(Seed seed, const ref::Tensor<float>& z, double tol, int64_t target = 0) {
     for (const float temperature : {1.0f, 0.5f, 10.0f, 1000.0f}) {
         SCOPED_TRACE(to_string(z.shape) + ", seed " + std::to_string(int(seed)) + ", temperature " +
                      std::to_string(temperature));
         const Wide want =
-            ref::seed_logits(seed, static_cast<long double>(temperature), ref::cast<long double>(z));
+            ref::seed_logits(seed, static_cast<long double>(temperature), ref::cast<long double>(z), target);
         on_every_backend([&](Backend& backend) {
-            expect_rows_close("dz", run(backend, seed, temperature, z), want, tol);
+            expect_rows_close("dz", run(backend, seed, temperature, z, target), want, tol);
         });
     }
 }
@@ -104,6 +105,34 @@ TEST(SeedLogits, PredictedCrossEntropyOfConfidentRows) {
             expect_rows_close("dz", run(backend, Seed::PredictedCrossEntropy, 1, z), want, 1e-5);
         });
     }
+}
+
+TEST(SeedLogits, ClassSeedsMatchLongDouble) {
+    for (const Shape& shape : kShapes)
+        for (const int64_t target : {int64_t{0}, shape.c / 2, shape.c - 1})
+            for (const Seed seed : {Seed::ClassCrossEntropy, Seed::ClassBinaryCrossEntropy}) {
+                expect_seed(seed, random_tensor(shape, Fill::Normal, 8), 2e-7, target);
+                expect_seed(seed, scaled(random_tensor(shape, Fill::Normal, 9), 50), 2e-7, target);
+            }
+}
+
+// The sigmoid of the target is all but 1: its gradient is the small rest.
+TEST(SeedLogits, ClassBinaryCrossEntropyOfConfidentRows) {
+    ref::Tensor<float> z(Shape{1, 1, 1, 2});
+    z.values = {30, -30};
+    on_every_backend([&](Backend& backend) {
+        const auto dz = run(backend, Seed::ClassBinaryCrossEntropy, 1, z, 0);
+        EXPECT_NEAR(dz.values[0] / -9.357622968840174e-14, 1, 1e-6);
+        EXPECT_NEAR(dz.values[1] / 9.357622968840174e-14, 1, 1e-6);
+    });
+}
+
+TEST(SeedLogits, TargetsAreClasses) {
+    const ref::Tensor<float> z(Shape{1, 1, 1, 4}, 1.0f);
+    on_every_backend([&](Backend& backend) {
+        for (const int64_t target : {int64_t{-1}, int64_t{4}})
+            EXPECT_THROW(run(backend, Seed::ClassCrossEntropy, 1, z, target), Error);
+    });
 }
 
 TEST(SeedLogits, SaturatedRowsAreFinite) {

@@ -95,7 +95,7 @@ TEST(Contracts, MismatchedShapesAreRefused) {
         EXPECT_THROW(backend.max_pool(x, {3, 2, 1, false}, same, View{}), Error);
         EXPECT_THROW(backend.max_pool_backward(x, bytes, {3, 2, 1, false}, same), Error);
         EXPECT_THROW(backend.pad_subsample(x, 2, same), Error);
-        EXPECT_THROW(backend.seed_logits(Seed::MaxLogit, 1, rows, c8), Error);
+        EXPECT_THROW(backend.seed_logits(Seed::MaxLogit, 1, 0, rows, c8), Error);
         const TapSink wrong_sink[] = {{Reduction::Sum, same}};
         EXPECT_THROW(backend.reduce(x, wrong_sink), Error);
         std::vector<float> few(3);

@@ -124,15 +124,16 @@ TEST(References, PoolingBackwardIsTheGradient) {
 
 TEST(References, SeedsAreTheGradientsOfTheirLosses) {
     const Doubles z = doubles({3, 1, 1, 7}, Fill::Normal, 1);
-    for (const Seed seed : {Seed::UniformCrossEntropy, Seed::MaxLogit, Seed::PredictedCrossEntropy})
+    for (const Seed seed : {Seed::UniformCrossEntropy, Seed::MaxLogit, Seed::PredictedCrossEntropy,
+                            Seed::ClassCrossEntropy, Seed::ClassBinaryCrossEntropy})
         for (const double temperature : {1.0, 0.5, 1000.0}) {
             const Doubles one(Shape{1, 1, 1, 1}, 1.0);
             // C p - 1 cancels near uniform p, in the reference as well: hence 1e-10, and long double in the
             // op tests.
             const auto total = [&](const Complexes& p) {
-                return Complexes(one.shape, ref::loss(seed, Complex(temperature), p));
+                return Complexes(one.shape, ref::loss(seed, Complex(temperature), p, 2));
             };
-            expect_gradient("seed", ref::seed_logits(seed, temperature, z), z, one, total, 1e-10);
+            expect_gradient("seed", ref::seed_logits(seed, temperature, z, 2), z, one, total, 1e-10);
         }
 }
 

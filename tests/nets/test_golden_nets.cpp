@@ -11,9 +11,9 @@
 namespace gs::test {
 namespace {
 
-constexpr Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
-constexpr Cotangent kMaxLogit{Cotangent::Kind::MaxLogit, 1};
-constexpr Cotangent kFeatureSum{Cotangent::Kind::FeatureSum, 1};
+const Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
+const Cotangent kMaxLogit{Cotangent::Kind::MaxLogit, 1};
+const Cotangent kFeatureSum{Cotangent::Kind::FeatureSum, 1};
 
 Cotangent predicted(float temperature) {
     return {Cotangent::Kind::PredictedCrossEntropy, temperature};

@@ -13,10 +13,10 @@
 
 namespace gs::test {
 
-inline constexpr Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
-inline constexpr Cotangent kMaxLogit{Cotangent::Kind::MaxLogit, 1};
-inline constexpr Cotangent kFeatureSum{Cotangent::Kind::FeatureSum, 1};
-inline constexpr Cotangent kPredicted{Cotangent::Kind::PredictedCrossEntropy, 1000};
+inline const Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
+inline const Cotangent kMaxLogit{Cotangent::Kind::MaxLogit, 1};
+inline const Cotangent kFeatureSum{Cotangent::Kind::FeatureSum, 1};
+inline const Cotangent kPredicted{Cotangent::Kind::PredictedCrossEntropy, 1000};
 
 inline const std::vector<std::string>& families() {
     static const std::vector<std::string> names = {"bit", "cifar_bottleneck", "option_a",
@@ -84,7 +84,7 @@ void for_each_matrix(const Evidence& e, const F& f) {
     for (const auto& [key, m] : e.activations) f("activation " + key.tap, m);
     for (const auto& [key, m] : e.gradients) f(name(key.first, key.second), m);
     for (const auto& [key, m] : e.input_gradients) f("input gradient of " + to_string(key), m);
-    for (const auto& [key, m] : e.second_logits)
+    for (const auto& [key, m] : e.second_passes)
         f("second logits, epsilon " + std::to_string(key.second.epsilon), m);
 }
 

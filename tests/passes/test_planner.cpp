@@ -20,7 +20,7 @@ TEST_P(Plans, StackedCotangentsGiveWhatEachGivesAlone) {
             Evidence one = run(backend, net, {.backwards = {backward}}, images);
             apart.gradients.merge(one.gradients);
             apart.input_gradients.merge(one.input_gradients);
-            apart.second_logits.merge(one.second_logits);
+            apart.second_passes.merge(one.second_passes);
         }
         Request forward = everything(net);
         forward.backwards.clear();
@@ -222,8 +222,8 @@ TEST(Requests, MergeIsAUnion) {
     b.backwards.push_back({.cotangent = kUniform,
                            .gradients = {{"layer4", Reduction::Sum}, {"layer3", Reduction::Sum}},
                            .input_gradient = true});
-    b.backwards.push_back({.cotangent = {Cotangent::Kind::UniformCrossEntropy, 2},
-                           .second = {{.epsilon = 1}, {.epsilon = 1}, {.epsilon = 2}}});
+    const Cotangent warm{Cotangent::Kind::UniformCrossEntropy, 2};
+    b.backwards.push_back({.cotangent = warm, .second = {{.epsilon = 1}, {.epsilon = 1}, {.epsilon = 2}}});
     a.merge(b);
     a.merge(b);
     EXPECT_TRUE(a.logits && a.features);

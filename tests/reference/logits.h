@@ -3,6 +3,9 @@
 //   UniformCrossEntropy    L = sum_c -log p_c      dL/dz = (C p - 1) / T
 //   MaxLogit               L = z_k                 dL/dz = onehot(k)
 //   PredictedCrossEntropy  L = -log p_k            dL/dz = (p - onehot(k)) / T
+//   ClassCrossEntropy      L = -log p_target       dL/dz = (p - onehot(target)) / T
+//   ClassBinaryCrossEntropy  L = sum_j softplus(z_j/T) - z_target/T   dL/dz = (sigmoid(z/T) - onehot(target))
+//   / T
 #pragma once
 
 #include <cmath>
@@ -35,13 +38,20 @@ std::vector<T> log_softmax(const Tensor<T>& z, int64_t n, T temperature) {
 
 // The sum over the samples of L; samples do not mix, so its gradient is that of each row.
 template <class T>
-T loss(Seed seed, T temperature, const Tensor<T>& z) {
+T loss(Seed seed, T temperature, const Tensor<T>& z, int64_t target = 0) {
+    using std::exp, std::log;
     T total = T(0);
     for (int64_t n = 0; n < z.shape.n; ++n) {
         const std::vector<T> log_p = log_softmax(z, n, temperature);
         const int64_t k = first_argmax(z, n);
         if (seed == Seed::MaxLogit) total += z.at(n, 0, 0, k);
         if (seed == Seed::PredictedCrossEntropy) total -= log_p[static_cast<size_t>(k)];
+        if (seed == Seed::ClassCrossEntropy) total -= log_p[static_cast<size_t>(target)];
+        if (seed == Seed::ClassBinaryCrossEntropy)
+            for (int64_t c = 0; c < z.shape.c; ++c) {
+                const T u = z.at(n, 0, 0, c) / temperature;
+                total += log(T(1) + exp(u)) - (c == target ? u : T(0));
+            }
         if (seed == Seed::UniformCrossEntropy)
             for (const T& value : log_p) total -= value;
     }
@@ -49,7 +59,7 @@ T loss(Seed seed, T temperature, const Tensor<T>& z) {
 }
 
 template <class T>
-Tensor<T> seed_logits(Seed seed, T temperature, const Tensor<T>& z) {
+Tensor<T> seed_logits(Seed seed, T temperature, const Tensor<T>& z, int64_t target = 0) {
     using std::exp;
     Tensor<T> dz(z.shape);
     for (int64_t n = 0; n < z.shape.n; ++n) {
@@ -60,6 +70,9 @@ Tensor<T> seed_logits(Seed seed, T temperature, const Tensor<T>& z) {
             T& value = dz.at(n, 0, 0, c);
             if (seed == Seed::MaxLogit) value = hot;
             if (seed == Seed::PredictedCrossEntropy) value = (p - hot) / temperature;
+            if (seed == Seed::ClassCrossEntropy) value = (p - T(c == target)) / temperature;
+            if (seed == Seed::ClassBinaryCrossEntropy)
+                value = (T(1) / (T(1) + exp(-z.at(n, 0, 0, c) / temperature)) - T(c == target)) / temperature;
             if (seed == Seed::UniformCrossEntropy) value = (number<T>(z.shape.c) * p - T(1)) / temperature;
         }
     }

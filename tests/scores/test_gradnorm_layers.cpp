@@ -14,7 +14,7 @@
 namespace gs::test {
 namespace {
 
-constexpr Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
+const Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
 
 class WeightNormsTest : public testing::TestWithParam<GoldenCase> {
   protected:
