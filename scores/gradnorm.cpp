@@ -1,11 +1,10 @@
 // GradNorm (scores.md section 5): the p-norm of the gradient of L = sum_c -log softmax(z / T)_c (targets are
 // ones, as in the published code) with respect to the weights of the last layer, or of other layers (the
 // paper's ablations).
-#include <set>
-
 #include "scores/factories.h"
 #include "scores/options.h"
 #include "scores/softmax.h"
+#include "scores/weight_selection.h"
 
 namespace gs {
 namespace {
@@ -78,26 +77,6 @@ class GradNormHead : public Score {
     }
 };
 
-// Weights below `selector`: all, head, block1 … (BiT's blocks, ResNets' layers, MobileNet's features), or a
-// module name.
-std::set<std::string> weights_of(const Net& net, const std::string& selector, const std::string& method) {
-    const std::string number = selector.starts_with("block") ? selector.substr(5) : "";
-    const std::string head = net.nodes.back().weight;
-    std::set<std::string> weights;
-    for (const Node& node : net.nodes) {
-        if (node.weight.empty()) continue;
-        bool chosen = selector == "all" || (selector == "head" && node.weight == head);
-        for (const std::string& prefix :
-             {selector, "body." + selector, "layer" + number, "features." + number})
-            chosen = chosen || node.weight.starts_with(prefix + ".");
-        if (chosen) weights.insert(node.weight);
-    }
-    if (weights.empty())
-        throw Error(ErrorKind::Usage,
-                    "method '" + method + "': layers=" + selector + " names no weight of " + net.name);
-    return weights;
-}
-
 // The norm over several weights of one backward pass; no gradient is stored (core/backend.h,
 // WeightGradientNorm).
 class GradNormLayers : public Score {
@@ -105,13 +84,8 @@ class GradNormLayers : public Score {
     GradNormLayers(GradNormOptions options, const Net& net, const std::string& method)
         : options_(std::move(options)) {
         cotangent_ = {Cotangent::Kind::UniformCrossEntropy, static_cast<float>(options_.temperature)};
-        std::set<std::string> weights;
-        for (size_t begin = 0; begin <= options_.layers.size();) {
-            const size_t end = std::min(options_.layers.find('+', begin), options_.layers.size());
-            weights.merge(weights_of(net, options_.layers.substr(begin, end - begin), method));
-            begin = end + 1;
-        }
-        for (const std::string& weight : weights) wanted_.push_back({weight, options_.p});
+        for (const std::string& weight : select_weights(net, options_.layers, method))
+            wanted_.push_back({weight, options_.p});
     }
 
     Request request() const override {
