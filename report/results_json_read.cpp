@@ -1,87 +1,18 @@
-#include <cmath>
-#include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/files.h"
 #include "core/printable.h"
+#include "report/json_node.h"
 #include "report/results_json.h"
 
 namespace gs {
 namespace {
 
-using Json = nlohmann::json;
-
-// A value with its place in the file, so that every complaint can name it.
-class Node {
-  public:
-    Node(const Json& json, const std::string& file, std::string place)
-        : json_(json), file_(file), place_(std::move(place)) {}
-
-    [[noreturn]] void fail(const std::string& what) const {
-        throw Error(ErrorKind::Data, file_ + ": " + (place_.empty() ? "" : printable(place_) + " ") + what +
-                                         "; the file is damaged or no results.json of this version");
-    }
-    Node operator[](const std::string& key) const {
-        if (!json_.is_object()) fail("is not an object");
-        const auto at = json_.find(key);
-        const std::string place = place_.empty() ? key : place_ + "." + key;
-        if (at == json_.end()) Node(json_, file_, place).fail("is missing");
-        return {*at, file_, place};
-    }
-    std::vector<Node> items() const {
-        if (!json_.is_array()) fail("is not a list");
-        std::vector<Node> nodes;
-        for (size_t k = 0; k < json_.size(); ++k)
-            nodes.emplace_back(json_[k], file_, place_ + "[" + std::to_string(k) + "]");
-        return nodes;
-    }
-    bool is_null() const { return json_.is_null(); }
-    bool boolean() const {
-        if (!json_.is_boolean()) fail("is neither true nor false");
-        return json_.get<bool>();
-    }
-    std::string text() const {
-        if (!json_.is_string()) fail("is not a text");
-        return json_.get<std::string>();
-    }
-    uint64_t natural() const {
-        if (!json_.is_number_unsigned()) fail("is not a whole number from 0");
-        return json_.get<uint64_t>();
-    }
-    int64_t count() const {
-        const uint64_t value = natural();
-        if (value > uint64_t(std::numeric_limits<int64_t>::max())) fail("is too large");
-        return int64_t(value);
-    }
-    double number() const {  // null is NaN
-        if (json_.is_null()) return std::numeric_limits<double>::quiet_NaN();
-        if (!json_.is_number()) fail("is not a number");
-        return json_.get<double>();
-    }
-    double fraction() const {
-        const double value = number();
-        if (value < 0 || value > 1) fail("is not between 0 and 1");
-        return value;
-    }
-    std::map<std::string, std::string> texts() const {
-        if (!json_.is_object()) fail("is not an object");
-        std::map<std::string, std::string> map;
-        for (const auto& item : json_.items()) map.emplace(item.key(), (*this)[item.key()].text());
-        return map;
-    }
-
-  private:
-    const Json& json_;
-    const std::string& file_;
-    std::string place_;
-};
-
-std::optional<int64_t> optional_count(const Node& node) {
+std::optional<int64_t> optional_count(const JsonNode& node) {
     return node.is_null() ? std::nullopt : std::optional(node.count());
 }
 
-RunInfo read_run(const Node& n) {
+RunInfo read_run(const JsonNode& n) {
     RunInfo r;
     r.gradscore_version = n["gradscore_version"].text();
     r.command = n["command"].text();
@@ -102,11 +33,11 @@ RunInfo read_run(const Node& n) {
     r.wall_seconds = n["wall_seconds"].number();
     r.images_per_second = n["images_per_second"].number();
     r.libraries = n["libraries"].texts();
-    for (const Node& notice : n["notices"].items()) r.notices.push_back(notice.text());
+    for (const JsonNode& notice : n["notices"].items()) r.notices.push_back(notice.text());
     return r;
 }
 
-SetInfo read_set(const Node& n) {
+SetInfo read_set(const JsonNode& n) {
     SetInfo s;
     s.name = n["name"].text();
     s.description = n["description"].text();
@@ -119,11 +50,12 @@ SetInfo read_set(const Node& n) {
     s.labelled = n["labelled"].boolean();
     if (!n["accuracy"].is_null()) s.accuracy = n["accuracy"].fraction();
     s.digest = n["digest"].text();
-    for (const Node& f : n["failures"].items()) s.failures.push_back({f["path"].text(), f["reason"].text()});
+    for (const JsonNode& f : n["failures"].items())
+        s.failures.push_back({f["path"].text(), f["reason"].text()});
     return s;
 }
 
-DetectionMetrics read_metrics(const Node& n) {
+DetectionMetrics read_metrics(const JsonNode& n) {
     DetectionMetrics m;
     for (const MetricField& f : metric_fields()) m.*f.value = n[std::string(f.name)].fraction();
     m.id_count = n["id_count"].count();
@@ -134,7 +66,7 @@ DetectionMetrics read_metrics(const Node& n) {
 }
 
 // One ID set, before the OOD sets; names are unique. Tables and look-ups stand on this.
-void check_names(const Node& root, const Results& r) {
+void check_names(const JsonNode& root, const Results& r) {
     std::set<std::string_view> names;
     for (const SetInfo& s : r.sets)
         if (!names.insert(s.name).second) root["sets"].fail("names '" + printable(s.name) + "' twice");
@@ -147,7 +79,7 @@ void check_names(const Node& root, const Results& r) {
     if (r.sets.empty()) root["sets"].fail("is empty");
 }
 
-void read_tables(const Node& root, Results& r) {
+void read_tables(const JsonNode& root, Results& r) {
     if (r.sets.size() == 1) return;
     for (const MethodInfo& m : r.methods) {
         for (size_t k = 1; k < r.sets.size(); ++k)
@@ -157,31 +89,23 @@ void read_tables(const Node& root, Results& r) {
     }
 }
 
-Json parse(std::string_view text, const std::string& name) {
-    try {
-        return Json::parse(text.begin(), text.end());
-    } catch (const Json::exception& e) {
-        throw Error(ErrorKind::Data, name + ": not JSON: " + printable(e.what(), 200));
-    }
-}
-
 }  // namespace
 
 Results results_from_json(std::string_view text, const std::string& name) {
-    const Json json = parse(text, name);
-    const Node root(json, name, "");
+    const JsonDocument document(text, name, "the file is damaged or no results.json of this version");
+    const JsonNode root = document.root();
     const std::string schema = root["schema"].text();
     if (schema != "gradscore/results/1")
         throw Error(ErrorKind::Data,
                     name + ": schema '" + printable(schema) + "', this version reads 'gradscore/results/1'");
     Results r;
     r.run = read_run(root["run"]);
-    for (const Node& s : root["sets"].items()) r.sets.push_back(read_set(s));
-    for (const Node& m : root["methods"].items())
+    for (const JsonNode& s : root["sets"].items()) r.sets.push_back(read_set(s));
+    for (const JsonNode& m : root["methods"].items())
         r.methods.push_back({m["name"].text(), m["options"].texts()});
     check_names(root, r);
     read_tables(root, r);
-    for (const Node& w : root["warnings"].items())
+    for (const JsonNode& w : root["warnings"].items())
         r.warnings.push_back({w["kind"].text(), w["method"].text(), w["set"].text(), w["message"].text()});
     return r;
 }

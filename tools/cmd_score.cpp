@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "report/results_json.h"
 #include "report/table.h"
+#include "tools/score_run.h"
 #include "tools/scorer.h"
 #include "tools/setup.h"
 
@@ -15,8 +16,6 @@ namespace gs {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kSomeExcluded = 6;
 
 std::string utc_now() {
     const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -149,13 +148,12 @@ void keep_what_is_done(const fs::path& out, RunInfo info, const Scorer& scorer,
     }
 }
 
-int exit_code(const Scorer& scorer, const std::vector<ScoredSet>& scored, const std::string& out) {
-    if (!scorer.complete()) {
+int exit_code(const ScoreRun& run, const std::string& out) {
+    if (!run.complete) {
         say("interrupted: what was done is in " + out);
         return static_cast<int>(ErrorKind::Interrupted);
     }
-    int64_t excluded = 0;
-    for (const ScoredSet& set : scored) excluded += set.info.excluded;
+    const int64_t excluded = run.excluded();
     if (excluded == 0) return 0;
     say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") + " could not be used: listed in " +
         out + "/results.json");
@@ -164,7 +162,13 @@ int exit_code(const Scorer& scorer, const std::vector<ScoredSet>& scored, const 
 
 }  // namespace
 
-int run_score(const ScoreFlags& flags) {
+int64_t ScoreRun::excluded() const {
+    int64_t count = 0;
+    for (const SetInfo& set : results.sets) count += set.excluded;
+    return count;
+}
+
+ScoreRun score_to_folder(const ScoreFlags& flags) {
     const auto begin = std::chrono::steady_clock::now();
     const auto seconds = [&] {
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -213,8 +217,13 @@ int run_score(const ScoreFlags& flags) {
     info.wall_seconds = seconds();
     if (!scorer.complete())
         info.notices.push_back("interrupted: the last set is not complete, further ones are missing");
-    print(write_results(out, std::move(info), scorer, scored), flags);
-    return exit_code(scorer, scored, flags.out);
+    return {write_results(out, std::move(info), scorer, scored), scorer.complete()};
+}
+
+int run_score(const ScoreFlags& flags) {
+    const ScoreRun run = score_to_folder(flags);
+    print(run.results, flags);
+    return exit_code(run, flags.out);
 }
 
 }  // namespace gs

@@ -160,6 +160,12 @@ TEST(ResultsJson, DeepNestingIsNoDanger) {
     EXPECT_THAT(error_of("{\"x\": " + deep + "}"), HasSubstr("schema is missing"));
 }
 
+TEST(ResultsJson, AKeyGivenTwiceIsRefused) {
+    EXPECT_THAT(error_of(R"({"schema": "gradscore/results/1", "schema": "x"})"),
+                HasSubstr("'schema' stands twice"));
+    EXPECT_THAT(error_of(R"({"a": {"b": 1}, "c": {"b": 1}})"), HasSubstr("schema is missing"));
+}
+
 TEST(ResultsJson, DamagedFilesAreRefusedOrReadNeverWorse) {
     const std::string text = Json::parse(results_to_json(full_results())).dump();
     for (size_t k = 0; k < text.size(); ++k) EXPECT_NE(error_of(text.substr(0, k)), "no error") << k;
