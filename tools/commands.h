@@ -74,12 +74,26 @@ struct MetricsFlags {
     bool json = false;
 };
 
+struct ReproduceFlags {
+    std::string table;  // a built-in table's name, or a file
+    bool list = false;
+    NetFlags net;                      // weights stay empty
+    std::vector<std::string> data;     // NAME=KIND:PATH, names of the table
+    std::vector<std::string> weights;  // [NAME=]FILE
+    std::vector<std::string> methods;  // run only the rows of these
+    std::string out;                   // empty: reproduce-TABLE
+    std::optional<int64_t> limit;
+    bool dry_run = false, allow_fit_on_test = false, force = false, json = false, quiet = false;
+    std::string command_line;
+};
+
 int run_score(const ScoreFlags& flags);
 int run_bench(const BenchFlags& flags);
 int run_plan(const PlanFlags& flags);
 int run_convert(const ConvertFlags& flags);
 int run_inspect(const InspectFlags& flags);
 int run_metrics(const MetricsFlags& flags);
+int run_reproduce(const ReproduceFlags& flags);
 int run_list_methods(bool json);
 int run_devices(bool json);
 

@@ -14,6 +14,15 @@
 namespace gs {
 namespace {
 
+void add_device_flags(CLI::App& app, NetFlags& flags) {
+    app.add_option("--device", flags.device, "auto, cpu or cuda[:N]")->capture_default_str();
+    app.add_option("--precision", flags.precision, "f32")->capture_default_str();
+    app.add_option("--threads", flags.threads, "0: every core this process may use")->capture_default_str();
+    app.add_option("--batch", flags.batch, "images at a time; 0: as many as stay in cache")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 65536));
+}
+
 void add_net_flags(CLI::App& app, NetFlags& flags, bool weights_required) {
     auto* weights =
         app.add_option("--weights", flags.weights, "weights: .safetensors, .npz, .pth, .pth.tar, .pt, .th");
@@ -23,12 +32,7 @@ void add_net_flags(CLI::App& app, NetFlags& flags, bool weights_required) {
         ->capture_default_str();
     app.add_option("--arch", flags.arch,
                    "JSON file that overrides fields the weights cannot tell (strides, pool_window)");
-    app.add_option("--device", flags.device, "auto, cpu or cuda[:N]")->capture_default_str();
-    app.add_option("--precision", flags.precision, "f32")->capture_default_str();
-    app.add_option("--threads", flags.threads, "0: every core this process may use")->capture_default_str();
-    app.add_option("--batch", flags.batch, "images at a time; 0: as many as stay in cache")
-        ->capture_default_str()
-        ->check(CLI::Range(0, 65536));
+    add_device_flags(app, flags);
     app.add_flag("--allow-nonfinite", flags.allow_nonfinite, "use weights with NaN or infinite values");
     app.add_flag("--no-fuse", flags.no_fuse, "run every layer by itself (to compare)");
 }
@@ -84,6 +88,24 @@ void add_plan(CLI::App& app, PlanFlags& f) {
     app.add_flag("--json", f.json, "one JSON object on stdout");
 }
 
+void add_reproduce(CLI::App& app, ReproduceFlags& f) {
+    auto* table = app.add_option("table", f.table, "a table's name (--list) or a table file (JSON)");
+    auto* list = app.add_flag("--list", f.list, "the built-in tables");
+    table->excludes(list);
+    app.add_option("--data", f.data, "a set of the table, NAME=KIND:PATH; may be given many times");
+    app.add_option("--weights", f.weights, "[NAME=]FILE; NAME where the table has several nets");
+    app.add_option("--method", f.methods, "run only the rows of these methods")->delimiter(',');
+    app.add_option("--out", f.out, "folder for runs, reproduce.json, reproduce.md [reproduce-TABLE]");
+    app.add_option("--limit", f.limit, "only the first N images of each set; nothing is comparable");
+    app.add_flag("--dry-run", f.dry_run, "list what the table needs, check what was given, run nothing");
+    app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
+                 "also rows that learn from the images they score; they are labelled invalid");
+    app.add_flag("--force", f.force, "move old runs in --out aside");
+    app.add_flag("--json", f.json, "one JSON object on stdout");
+    app.add_flag("--quiet", f.quiet, "no progress");
+    add_device_flags(app, f.net);
+}
+
 std::string joined(int argc, char** argv) {
     std::string text;
     for (int i = 0; i < argc; ++i) text += (i > 0 ? " " : "") + std::string(argv[i]);
@@ -117,12 +139,16 @@ int run(int argc, char** argv) {
     ConvertFlags convert;
     InspectFlags inspect;
     MetricsFlags metrics;
+    ReproduceFlags reproduce;
     CLI::App* score_app = app.add_subcommand("score", "score sets of images; writes a run folder");
     add_score(*score_app, score);
     app.config_formatter(std::make_shared<TomlConfig>(*score_app));
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
     metrics_app->add_option("run", metrics.run, "run folder")->required();
     metrics_app->add_flag("--json", metrics.json, "results as JSON on stdout");
+    CLI::App* reproduce_app =
+        app.add_subcommand("reproduce", "compute a paper's table again and show the differences");
+    add_reproduce(*reproduce_app, reproduce);
     CLI::App* inspect_app = app.add_subcommand("inspect", "tensors, guessed net and hash of a weights file");
     inspect_app->add_option("file", inspect.file, "weights")->required();
     inspect_app->add_flag("--json", inspect.json, "one JSON object on stdout");
@@ -137,7 +163,8 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub : {metrics_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
+    for (CLI::App* sub :
+         {metrics_app, reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 
@@ -154,6 +181,10 @@ int run(int argc, char** argv) {
         return run_score(score);
     }
     if (metrics_app->parsed()) return run_metrics(metrics);
+    if (reproduce_app->parsed()) {
+        reproduce.command_line = joined(argc, argv);
+        return run_reproduce(reproduce);
+    }
     if (inspect_app->parsed()) return run_inspect(inspect);
     if (convert_app->parsed()) return run_convert(convert);
     if (plan_app->parsed()) return run_plan(plan);

@@ -8,6 +8,8 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "report/paper_table.h"
+#include "report/reproduction.h"
 #include "report/results_json.h"
 #include "report/scores_csv.h"
 #include "report/table.h"
@@ -50,6 +52,16 @@ TEST(Corpus, Results) {
         const Results results = results_from_json(text, "corpus");
         results_table(results);
         results_markdown(results);
+    });
+}
+
+TEST(Corpus, PaperTables) {
+    replay("paper_table", [](std::string_view text) {
+        const PaperTable table = paper_table_from_json(text, "corpus");
+        const Reproduction r = compare(table, std::vector<RowRun>(table.rows.size()), std::nullopt);
+        reproduction_text(r, true);
+        reproduction_markdown(r);
+        reproduction_json(r);
     });
 }
 

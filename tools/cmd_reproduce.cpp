@@ -1,0 +1,202 @@
+// gradscore reproduce: the sets and weights that are there through the net, once for all rows that share
+// them, and what comes out beside a paper's figures. Leaves run folders, reproduce.json and reproduce.md.
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "core/join.h"
+#include "metrics/draws.h"
+#include "report/reproduction.h"
+#include "report/scores_csv.h"
+#include "report/table.h"
+#include "tools/config_toml.h"
+#include "tools/embedded_tables.h"
+#include "tools/reproduce_plan.h"
+#include "tools/score_run.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+
+int list_tables(bool json) {
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const std::string_view text : embedded_tables()) {
+        const PaperTable table = paper_table_from_json(text, "built-in table");
+        all.push_back({{"name", table.name}, {"title", table.title}, {"papers", table.papers}});
+        if (!json) std::cout << table.name << "\n    " << table.title << '\n';
+    }
+    if (json) std::cout << all.dump(1) << '\n';
+    return 0;
+}
+
+// The flags of `gradscore score` that make the planned run.
+ScoreFlags score_flags(const PlannedRun& run, const Given& given, const ReproduceFlags& flags,
+                       const fs::path& out) {
+    ScoreFlags score;
+    score.net = flags.net;
+    score.net.weights = given.weights.at(run.checkpoint->name).file;
+    score.preprocess = preprocess_flags(*run.checkpoint);
+    score.id = given.sets.at(run.checkpoint->id).spec;
+    for (const std::string& set : run.ood) score.ood.push_back(given.sets.at(set).spec);
+    score.methods = join(run.methods, ",");
+    score.out = (out / run.checkpoint->name).string();
+    score.limit = flags.limit;
+    score.force = flags.force;
+    score.quiet = flags.quiet;
+    score.command_line = flags.command_line;
+    return score;
+}
+
+// config.toml of the run: `gradscore score --config` makes it again.
+std::string score_config(const ScoreFlags& f) {
+    std::string text = "[score]\n";
+    const auto add = [&](const char* key, const std::string& value) {
+        if (!value.empty()) text += std::string(key) + " = " + toml_string(value) + "\n";
+    };
+    add("weights", f.net.weights);
+    add("id", f.id);
+    text += "ood = [" + join(f.ood, ", ", toml_string) + "]\n";
+    add("methods", f.methods);
+    add("device", f.net.device);
+    add("precision", f.net.precision);
+    text += "threads = " + std::to_string(f.net.threads) + "\nbatch = " + std::to_string(f.net.batch) + "\n";
+    add("resize", f.preprocess.resize);
+    add("crop", f.preprocess.crop);
+    add("mean", f.preprocess.mean);
+    add("std", f.preprocess.std);
+    if (f.limit) text += "limit = " + std::to_string(*f.limit) + "\n";
+    add("out", f.out);
+    return text;
+}
+
+// One column of a set's score file.
+std::vector<double> scores_of(const fs::path& run, const std::string& set, const std::string& method) {
+    const ScoreTable table = read_scores_csv(run / "scores" / (set + ".csv"));
+    const auto columns = table.columns();
+    for (size_t m = 0; m < table.methods.size(); ++m)
+        if (table.methods[m] == method) return columns[m];
+    throw Error(ErrorKind::Internal,
+                (run / "scores" / (set + ".csv")).string() + ": has no column " + method);
+}
+
+SetFigures figures_of(const PaperTable& table, const PlannedRun& run, const Results& results,
+                      const std::string& set, const std::string& method, const fs::path& folder) {
+    const MethodMetrics* metrics = results.find(method, set);
+    GS_REQUIRE(metrics != nullptr);
+    SetFigures figures{.all = metrics->metrics, .draws = {}, .not_comparable = ""};
+    if (table.draws)
+        figures.draws = drawn_metrics(scores_of(folder, run.checkpoint->id, method),
+                                      scores_of(folder, set, method), table.draws->count, table.draws->images,
+                                      /*seed=*/0);
+    return figures;
+}
+
+std::string objection(const PlannedRun& run, const Given& given, const std::string& set) {
+    const auto& weights = given.weights.at(run.checkpoint->name).objection;
+    const auto& id = given.sets.at(run.checkpoint->id).objection;
+    return !weights.empty() ? weights : !id.empty() ? id : given.sets.at(set).objection;
+}
+
+void fill_rows(const PaperTable& table, const PlannedRun& run, const Given& given, const Results& results,
+               const fs::path& folder, std::vector<RowRun>& rows) {
+    for (const size_t r : run.rows)
+        for (const std::string& set : run.ood) {
+            SetFigures figures = figures_of(table, run, results, set, table.rows[r].method_on(set), folder);
+            figures.not_comparable = objection(run, given, set);
+            rows[r].sets.emplace(set, std::move(figures));
+        }
+}
+
+void check_out(const fs::path& out, bool force) {
+    std::error_code error;
+    if (fs::exists(out, error) && !fs::is_directory(out, error))
+        throw Error(ErrorKind::Usage, "--out " + out.string() + ": exists and is no folder");
+    if (fs::exists(out, error) && !fs::is_empty(out, error) && !force)
+        throw Error(
+            ErrorKind::Usage,
+            "--out " + out.string() + ": not empty; choose another folder, or --force to move runs aside");
+}
+
+int dry_run(const PaperTable& table, const Given& given, const ReproducePlan& plan, bool json) {
+    std::cout << (json ? needs_json(table, given, plan) : needs_text(table, given, plan));
+    for (const auto& [name, set] : given.sets)
+        if (!set.objection.empty()) return kSomeExcluded;
+    for (const auto& [name, weights] : given.weights)
+        if (!weights.objection.empty()) return kSomeExcluded;
+    return 0;
+}
+
+// Nothing could be run: the reasons of the rows as one line.
+[[noreturn]] void refuse(const PaperTable& table, const ReproducePlan& plan) {
+    std::vector<std::string> reasons;
+    for (size_t r = 0; r < table.rows.size(); ++r)
+        if (plan.asked[r] && plan.not_run[r] &&
+            std::find(reasons.begin(), reasons.end(), *plan.not_run[r]) == reasons.end())
+            reasons.push_back(*plan.not_run[r]);
+    throw Error(ErrorKind::Usage,
+                "reproduce " + table.name + ": no row can be run: " +
+                    (reasons.empty() ? "all are for comparison only" : join(reasons, "; ")) +
+                    "; --dry-run lists what the table needs");
+}
+
+int exit_code(const Reproduction& reproduction, int64_t excluded) {
+    if (excluded > 0)
+        say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") +
+            " could not be used: listed in the runs' results.json");
+    if (!reproduction.limit && reproduction.count(Verdict::Out) > 0)
+        return static_cast<int>(ErrorKind::Tolerance);
+    return excluded > 0 || !reproduction.complete() ? kSomeExcluded : 0;
+}
+
+}  // namespace
+
+int run_reproduce(const ReproduceFlags& flags) {
+    if (flags.list) return list_tables(flags.json);
+    if (flags.table.empty())
+        throw Error(ErrorKind::Usage, "reproduce: needs a table; see gradscore reproduce --list");
+    if (flags.limit && *flags.limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
+    const PaperTable table = find_table(flags.table);
+    const fs::path out(flags.out.empty() ? "reproduce-" + table.name : flags.out);
+    if (!flags.dry_run) check_out(out, flags.force);
+    const Given given = examine(table, flags);
+    const ReproducePlan plan = plan_reproduction(table, given, flags);
+    if (flags.dry_run) return dry_run(table, given, plan, flags.json);
+    if (plan.runs.empty()) refuse(table, plan);
+
+    std::vector<RowRun> rows;
+    for (size_t r = 0; r < table.rows.size(); ++r)
+        rows.push_back({.asked = plan.asked[r], .not_run = plan.not_run[r].value_or(""), .sets = {}});
+    std::vector<std::string> notices;
+    int64_t excluded = 0;
+    for (const PlannedRun& run : plan.runs) {
+        ScoreFlags score = score_flags(run, given, flags, out);
+        score.config = score_config(score);
+        const ScoreRun done = score_to_folder(score);
+        if (!done.complete) {
+            say("interrupted: what was done is in " + score.out);
+            return static_cast<int>(ErrorKind::Interrupted);
+        }
+        excluded += done.excluded();
+        for (const Warning& warning : done.results.warnings) notices.push_back(warning.message);
+        fill_rows(table, run, given, done.results, score.out, rows);
+    }
+    Reproduction reproduction = compare(table, rows, flags.limit);
+    reproduction.gradscore_version = version();
+    reproduction.command = flags.command_line;
+    reproduction.missing = plan.missing;
+    reproduction.notices = std::move(notices);
+    write_file_atomically(out / "reproduce.json", reproduction_json(reproduction));
+    write_file_atomically(out / "reproduce.md", reproduction_markdown(reproduction));
+    if (flags.json)
+        std::cout << reproduction_json(reproduction);
+    else
+        std::cout << reproduction_text(reproduction, locale_is_utf8())
+                  << "\nRuns, reproduce.json, reproduce.md: " << out.string() << "/\n";
+    return exit_code(reproduction, excluded);
+}
+
+}  // namespace gs
