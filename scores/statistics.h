@@ -33,6 +33,8 @@ struct Statistics {
 
 // Throws Error(Data) naming the file and what is wrong with it.
 Statistics read_statistics(const std::filesystem::path& path);
+// The same for bytes in memory; `name` is the path in messages.
+Statistics read_statistics_from_memory(std::span<const std::byte> bytes, const std::string& name);
 void write_statistics(const std::filesystem::path& path, const Statistics& statistics);
 // Shards of one fit, in any order. Throws Error(Usage) saying what differs, which shard is missing or there
 // twice.
@@ -53,11 +55,14 @@ class StatisticsStore {
                          const std::map<std::string, std::string>& wanted = {});
     // A state that was made in this process (bench, klm:templates=id-test); found before those of files.
     void add(FitState state);
-    // Whether any state found so far was fitted on this image.
-    bool saw(const ImageDigest& digest) const;
+    // The file of a state found so far that was fitted on this image, or null.
+    const std::filesystem::path* seen_in(const ImageDigest& digest) const;
+    // Whether a state of a file was found so far: then images are to be looked up.
+    bool any_used() const;
 
   private:
     struct File;
+    File& open(const std::filesystem::path& path);
     std::filesystem::path fallback_;
     std::string weights_sha256_, preprocess_;
     std::map<std::filesystem::path, std::unique_ptr<File>> files_;

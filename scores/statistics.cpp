@@ -1,0 +1,180 @@
+#include "scores/statistics.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/join.h"
+
+namespace gs {
+namespace {
+
+std::string options_text(const std::map<std::string, std::string>& options) {
+    return join(options, ":", [](const auto& option) { return option.first + "=" + option.second; });
+}
+
+bool has_options(const FitState& state, const std::map<std::string, std::string>& wanted) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](const auto& option) {
+        const auto at = state.options.find(option.first);
+        return at != state.options.end() && at->second == option.second;
+    });
+}
+
+// "klm:by=label"
+std::string described(const std::string& method, const std::map<std::string, std::string>& options) {
+    return method + (options.empty() ? "" : ":" + options_text(options));
+}
+
+}  // namespace
+
+ImageDigest image_digest(const std::string& sha256_hex) {
+    GS_REQUIRE(sha256_hex.size() == 64);
+    ImageDigest digest{};
+    for (size_t i = 0; i < digest.size(); ++i) {
+        uint8_t byte = 0;
+        const char* text = sha256_hex.data() + 2 * i;
+        const auto [end, error] = std::from_chars(text, text + 2, byte, 16);
+        GS_REQUIRE(error == std::errc() && end == text + 2);
+        digest[i] = static_cast<std::byte>(byte);
+    }
+    return digest;
+}
+
+bool Statistics::saw(const ImageDigest& digest) const {
+    return std::binary_search(seen.begin(), seen.end(), digest);
+}
+
+namespace {
+
+[[noreturn]] void cannot_merge(const std::string& why) {
+    throw Error(ErrorKind::Usage, "these statistics cannot be merged: " + why);
+}
+
+void check_same(const std::string& what, const std::string& a, const std::string& b) {
+    if (a != b) cannot_merge("they differ in " + what + ": '" + a + "' and '" + b + "'");
+}
+
+std::string states_text(const Statistics& s) {
+    return join(s.states, ", ", [](const FitState& state) { return described(state.method, state.options); });
+}
+
+// Sorted by shard, all of one fit, each shard once.
+void check_shards(const std::vector<Statistics>& shards) {
+    const Statistics& first = shards.front();
+    for (const Statistics& s : shards) {
+        check_same("the net", first.net, s.net);
+        check_same("the weights' SHA-256", first.weights_sha256, s.weights_sha256);
+        check_same("preprocessing", first.preprocess, s.preprocess);
+        check_same("the set", first.set, s.set);
+        check_same("the set's images", std::to_string(first.total), std::to_string(s.total));
+        check_same("the number of shards", std::to_string(first.shards), std::to_string(s.shards));
+        check_same("methods", states_text(first), states_text(s));
+    }
+    for (size_t i = 0; i < shards.size(); ++i) {
+        if (i > 0 && shards[i].shard == shards[i - 1].shard)
+            cannot_merge("shard " + std::to_string(shards[i].shard) + " is there twice");
+        if (shards[i].shard != static_cast<int64_t>(i))
+            cannot_merge("shard " + std::to_string(i) + " of " + std::to_string(first.shards) +
+                         " is missing");
+    }
+    if (static_cast<int64_t>(shards.size()) != first.shards)
+        cannot_merge("shard " + std::to_string(shards.size()) + " of " + std::to_string(first.shards) +
+                     " is missing");
+}
+
+}  // namespace
+
+Statistics merge_statistics(std::vector<Statistics> shards) {
+    if (shards.empty()) cannot_merge("none were given");
+    std::stable_sort(shards.begin(), shards.end(),
+                     [](const Statistics& a, const Statistics& b) { return a.shard < b.shard; });
+    check_shards(shards);
+    Statistics merged = shards.front();
+    merged.shard = 0;
+    merged.shards = 1;
+    for (size_t m = 0; m < merged.states.size(); ++m) {
+        std::vector<FitState> parts;
+        for (Statistics& s : shards) parts.push_back(std::move(s.states[m]));
+        merged.states[m] = merge_states(parts);
+    }
+    for (size_t i = 1; i < shards.size(); ++i)
+        merged.seen.insert(merged.seen.end(), shards[i].seen.begin(), shards[i].seen.end());
+    std::sort(merged.seen.begin(), merged.seen.end());
+    merged.seen.erase(std::unique(merged.seen.begin(), merged.seen.end()), merged.seen.end());
+    return merged;
+}
+
+struct StatisticsStore::File {
+    Statistics statistics;
+    bool used = false;  // a method has found its state here
+};
+
+StatisticsStore::StatisticsStore(std::filesystem::path fallback, std::string weights_sha256,
+                                 std::string preprocess)
+    : fallback_(std::move(fallback)),
+      weights_sha256_(std::move(weights_sha256)),
+      preprocess_(std::move(preprocess)) {}
+StatisticsStore::~StatisticsStore() = default;
+StatisticsStore::StatisticsStore(StatisticsStore&&) noexcept = default;
+
+StatisticsStore::File& StatisticsStore::open(const std::filesystem::path& path) {
+    const auto known = files_.find(path);
+    if (known != files_.end()) return *known->second;
+    auto file = std::make_unique<File>(File{read_statistics(path)});
+    const Statistics& s = file->statistics;
+    const auto refuse = [&](const std::string& why) {
+        throw Error(ErrorKind::Usage, path.string() + ": " + why);
+    };
+    if (s.weights_sha256 != weights_sha256_)
+        refuse("fitted with other weights: SHA-256 " + s.weights_sha256 + ", this run's are " +
+               weights_sha256_);
+    if (s.preprocess != preprocess_)
+        refuse("fitted with another preprocessing: '" + s.preprocess + "', this run's is '" + preprocess_ +
+               "'");
+    if (s.shards != 1)
+        refuse("shard " + std::to_string(s.shard) + " of " + std::to_string(s.shards) +
+               " of a fit; gradscore merge joins them");
+    return *files_.emplace(path, std::move(file)).first->second;
+}
+
+const FitState& StatisticsStore::find(const MethodSpec& spec, const std::string& path,
+                                      const std::map<std::string, std::string>& wanted) {
+    const auto answers = [&](const FitState& state) {
+        return state.method == spec.name && has_options(state, wanted);
+    };
+    for (const auto& state : made_)
+        if (answers(*state)) return *state;
+    const std::filesystem::path from = path.empty() ? fallback_ : std::filesystem::path(path);
+    if (from.empty())
+        throw Error(ErrorKind::Usage, "method '" + spec.written + "' needs a fit: gradscore fit makes a " +
+                                          "statistics file, --stats FILE gives it");
+    File& file = open(from);
+    const FitState* found = nullptr;
+    for (const FitState& state : file.statistics.states) {
+        if (!answers(state)) continue;
+        if (found != nullptr)
+            throw Error(ErrorKind::Usage, from.string() + ": several fits answer '" + spec.written +
+                                              "'; name the options of one: " + states_text(file.statistics));
+        found = &state;
+    }
+    if (found == nullptr)
+        throw Error(ErrorKind::Usage, from.string() + ": no fit of " + described(spec.name, wanted) +
+                                          "; it holds " + states_text(file.statistics));
+    file.used = true;
+    return *found;
+}
+
+void StatisticsStore::add(FitState state) {
+    made_.push_back(std::make_unique<FitState>(std::move(state)));
+}
+
+const std::filesystem::path* StatisticsStore::seen_in(const ImageDigest& digest) const {
+    for (const auto& [path, file] : files_)
+        if (file->used && file->statistics.saw(digest)) return &path;
+    return nullptr;
+}
+
+bool StatisticsStore::any_used() const {
+    return std::any_of(files_.begin(), files_.end(), [](const auto& file) { return file.second->used; });
+}
+
+}  // namespace gs
