@@ -1,9 +1,11 @@
-// Lists for messages: "a, b, c".
+// Lists as text: "a, b, c" for messages, "a+b" in options.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gs {
 
@@ -18,6 +20,17 @@ std::string join(const Range& items, std::string_view separator = ", ", const Te
         joined += std::invoke(text, item);
     }
     return joined;
+}
+
+// The parts between separators, one more than there are separators; empty ones stay.
+inline std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> parts;
+    for (size_t begin = 0; begin <= text.size();) {
+        const size_t end = std::min(text.find(separator, begin), text.size());
+        parts.emplace_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return parts;
 }
 
 }  // namespace gs

@@ -12,6 +12,14 @@ const Matrix& found(const Map& map, const Key& key) {
 
 }  // namespace
 
+void Matrix::append(std::span<const float> more, int64_t columns) {
+    GS_REQUIRE(columns > 0 && (rows == 0 || cols == columns));
+    GS_REQUIRE(more.size() % static_cast<size_t>(columns) == 0);
+    cols = columns;
+    rows += static_cast<int64_t>(more.size()) / columns;
+    values.insert(values.end(), more.begin(), more.end());
+}
+
 const Matrix& Evidence::activation(const TapReduction& reduction) const {
     return found(activations, reduction);
 }

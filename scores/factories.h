@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "scores/fit.h"
 #include "scores/score.h"
 
 namespace gs {
@@ -14,5 +15,9 @@ std::unique_ptr<Score> make_odin(const MethodSpec& spec, const ScoreContext& con
 std::unique_ptr<Score> make_gradnorm(const MethodSpec& spec, const ScoreContext& context);
 std::unique_ptr<Score> make_gaia_z(const MethodSpec& spec, const ScoreContext& context);
 std::unique_ptr<Score> make_gaia_a(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_nac(const MethodSpec& spec, const ScoreContext& context);
+
+std::unique_ptr<Fit> make_nac_fit(const MethodSpec& spec, const ScoreContext& context);
+FitState merge_nac(std::span<const FitState> shards);
 
 }  // namespace gs

@@ -52,6 +52,49 @@ double OptionReader::number_from_zero(const std::string& key, double fallback) {
     return value;
 }
 
+std::vector<double> OptionReader::parse_list(const std::string& key,
+                                             const std::vector<double>& fallback) const {
+    const std::string* text = given(key);
+    if (text == nullptr) return fallback;
+    std::vector<double> values;
+    for (const std::string& part : split(*text, '+')) values.push_back(parse(key, part));
+    if (values.size() != 1 && values.size() != fallback.size())
+        fail(key + "=" + *text + " has " + std::to_string(values.size()) + " numbers for " +
+             std::to_string(fallback.size()) + " layers; give one for all, or one for each");
+    values.resize(fallback.size(), values.front());
+    return values;
+}
+
+std::vector<double> OptionReader::numbers(const std::string& key, const std::vector<double>& fallback,
+                                          double low, double high) {
+    const std::vector<double> values = parse_list(key, fallback);
+    for (const double value : values)
+        if (given(key) != nullptr && !(value > low && value <= high))
+            fail(key + "=" + format_number(value) + " is out of range (above " + format_number(low) +
+                 ", at most " + format_number(high) + ")");
+    resolved_[key] = join(values, "+", format_number);
+    return values;
+}
+
+std::vector<int64_t> OptionReader::whole_numbers(const std::string& key, const std::vector<int64_t>& fallback,
+                                                 int64_t low, int64_t high) {
+    const std::vector<double> values = parse_list(key, {fallback.begin(), fallback.end()});
+    std::vector<int64_t> whole;
+    for (const double value : values) {
+        const bool fits = value >= static_cast<double>(low) && value <= static_cast<double>(high);
+        if (given(key) != nullptr && (!fits || value != std::floor(value)))
+            fail(key + "=" + format_number(value) + " is not a whole number from " + std::to_string(low) +
+                 " to " + std::to_string(high));
+        whole.push_back(static_cast<int64_t>(value));
+    }
+    resolved_[key] = join(whole, "+", [](int64_t value) { return std::to_string(value); });
+    return whole;
+}
+
+int64_t OptionReader::whole_number(const std::string& key, int64_t fallback, int64_t low, int64_t high) {
+    return whole_numbers(key, {fallback}, low, high).front();
+}
+
 std::string OptionReader::choice(const std::string& key, const std::string& fallback,
                                  std::span<const std::string_view> choices) {
     const std::string* text = given(key);

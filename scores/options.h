@@ -1,11 +1,13 @@
 // Reading a method's options, with the resolved values kept for the results.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "scores/score.h"
 
@@ -18,6 +20,12 @@ class OptionReader {
     // A number in (low, high]; infinities are written "inf".
     double number(const std::string& key, double fallback, double low, double high);
     double number_from_zero(const std::string& key, double fallback);  // >= 0, finite
+    // One number for each of `fallback`'s, joined by '+', or a single one for all.
+    std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback, double low,
+                                double high);  // each in (low, high]
+    std::vector<int64_t> whole_numbers(const std::string& key, const std::vector<int64_t>& fallback,
+                                       int64_t low, int64_t high);  // each in [low, high]
+    int64_t whole_number(const std::string& key, int64_t fallback, int64_t low, int64_t high);
     std::string choice(const std::string& key, const std::string& fallback,
                        std::span<const std::string_view> choices);
     std::string text(const std::string& key, const std::string& fallback);
@@ -28,6 +36,7 @@ class OptionReader {
     const MethodSpec& spec_;
     std::map<std::string, std::string> resolved_;
     const std::string* given(const std::string& key) const;
+    std::vector<double> parse_list(const std::string& key, const std::vector<double>& fallback) const;
     double parse(const std::string& key, const std::string& text) const;
     [[noreturn]] void fail(const std::string& what) const;
 };

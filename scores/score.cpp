@@ -65,6 +65,22 @@ const std::vector<Method>& methods() {
           "one forward pass and one backward pass of two stacked cotangents, cut at the first hooked norm",
           {{"eps", "0; added to the denominator, >= 0"}}},
          make_gaia_a},
+        {{"nac",
+          "coverage of the neurons' states, sigmoid(alpha o g), by those of the images it was fitted on",
+          "Liu et al. 2024; BierOne/ood_coverage",
+          "a fit; one forward pass; layers before the pooling: also one backward pass, cut at the first of "
+          "them",
+          {{"variant", "v15; v15 | v1 (bins and layers of the two published generations)"},
+           {"layers", "by net: avgpool, or with layer3+layer2+layer1; taps joined by +"},
+           {"O", "by net and layer; images from which on a bin is covered: one number, or A+B+…"},
+           {"M", "by net and layer; thresholds of the bins"},
+           {"alpha", "by net and layer; steepness of the sigmoid"},
+           {"images", "1000; of the fit, equally many of each class; 0: all"},
+           {"keep", "states; of the fit: states | histogram (fixed variant, M and alpha, for large sets)"},
+           {"stats", "that of --stats; the statistics file"}}},
+         make_nac,
+         make_nac_fit,
+         merge_nac},
     };
     return table;
 }

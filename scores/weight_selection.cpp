@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "core/join.h"
+
 namespace gs {
 namespace {
 
@@ -22,9 +24,7 @@ bool is_chosen(const Net& net, const std::string& weight, const std::string& sel
 std::vector<std::string> select_weights(const Net& net, const std::string& layers,
                                         const std::string& method) {
     std::set<std::string> chosen;
-    for (size_t begin = 0; begin <= layers.size();) {
-        const size_t end = std::min(layers.find('+', begin), layers.size());
-        const std::string selector = layers.substr(begin, end - begin);
+    for (const std::string& selector : split(layers, '+')) {
         bool any = false;
         for (const Node& node : net.nodes) {
             if (node.weight.empty() || !is_chosen(net, node.weight, selector)) continue;
@@ -34,7 +34,6 @@ std::vector<std::string> select_weights(const Net& net, const std::string& layer
         if (!any)
             throw Error(ErrorKind::Usage,
                         "method '" + method + "': layers=" + selector + " names no weight of " + net.name);
-        begin = end + 1;
     }
     std::vector<std::string> weights;
     for (const Node& node : net.nodes)
