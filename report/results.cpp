@@ -13,6 +13,14 @@ std::string_view to_string(SetRole role) {
     return role == SetRole::Id ? "id" : "ood";
 }
 
+void SetInfo::count_labels(int64_t images, int64_t predicted_right) {
+    labelled = images > 0;
+    labelled_images = images;
+    correct = predicted_right;
+    accuracy.reset();
+    if (labelled) accuracy = static_cast<double>(correct) / static_cast<double>(images);
+}
+
 std::span<const MetricField> metric_fields() {
     using M = DetectionMetrics;
     static constexpr std::array<MetricField, 13> kFields{{
@@ -31,6 +39,12 @@ std::span<const MetricField> metric_fields() {
         {"aupr_out_openood", &M::aupr_out_openood},
     }};
     return kFields;
+}
+
+bool Results::complete() const {
+    return !run.shard && run.stopped.empty() && std::all_of(sets.begin(), sets.end(), [](const SetInfo& set) {
+        return set.total == set.scored + set.excluded;
+    });
 }
 
 const SetInfo& Results::id_set() const {

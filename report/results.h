@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/shard.h"
 #include "metrics/metrics.h"
 
 namespace gs {
@@ -25,6 +26,8 @@ struct RunInfo {
     int64_t threads = 0, batch = 0;
     uint64_t seed = 0;
     std::optional<int64_t> limit;  // images a set; results with a limit are not comparable
+    std::optional<Shard> shard;    // of a run in parts: only this part of each set was scored
+    std::string stopped;           // why the run ended early; empty: it came to its end
     std::string started;           // UTC, ISO 8601: "2026-11-21T08:27:17Z"
     double wall_seconds = 0, images_per_second = 0;
     std::map<std::string, std::string> libraries;  // name -> version
@@ -43,11 +46,14 @@ struct SetInfo {
     std::string description;  // "folder:/data/dtd"
     SetRole role = SetRole::Ood;
     int64_t total = 0, scored = 0,
-            excluded = 0;  // images; total = scored + excluded unless the run was interrupted
+            excluded = 0;  // images; total = scored + excluded unless interrupted or a shard
     bool labelled = false;
-    std::optional<double> accuracy;  // of the scored images with a label, a fraction
-    std::string digest;              // of the set's contents
+    int64_t labelled_images = 0, correct = 0;  // scored images with a label of the net's; predicted right
+    std::optional<double> accuracy;            // correct / labelled_images
+    std::string digest;                        // of the set's contents
     std::vector<SetFailure> failures;
+
+    void count_labels(int64_t images, int64_t predicted_right);  // the four fields about labels
 };
 
 struct MethodInfo {
@@ -77,7 +83,9 @@ struct Results {
     std::vector<MethodMetrics> averages;  // one a method; empty without OOD sets
     std::vector<Warning> warnings;
 
-    bool comparable() const { return !run.limit.has_value(); }
+    // Whether every image of every set was scored or excluded.
+    bool complete() const;
+    bool comparable() const { return complete() && !run.limit.has_value(); }
     const SetInfo& id_set() const;  // the only set with role Id
     // Null where there is none.
     const MethodMetrics* find(std::string_view method, std::string_view ood) const;

@@ -20,6 +20,9 @@ Json optional(const std::optional<T>& value) {
 }
 
 Json to_json(const RunInfo& r) {
+    const auto part = [&](int64_t Shard::*number) {
+        return r.shard ? Json((*r.shard).*number) : Json(nullptr);
+    };
     return {
         {"gradscore_version", r.gradscore_version},
         {"command", r.command},
@@ -34,6 +37,9 @@ Json to_json(const RunInfo& r) {
         {"batch", r.batch},
         {"seed", r.seed},
         {"limit", optional(r.limit)},
+        {"shard", part(&Shard::index)},
+        {"shards", part(&Shard::count)},
+        {"stopped", r.stopped.empty() ? Json(nullptr) : Json(r.stopped)},
         {"started", r.started},
         {"wall_seconds", number(r.wall_seconds)},
         {"images_per_second", number(r.images_per_second)},
@@ -51,6 +57,8 @@ Json to_json(const SetInfo& s) {
             {"scored", s.scored},
             {"excluded", s.excluded},
             {"labelled", s.labelled},
+            {"labelled_images", s.labelled_images},
+            {"correct", s.correct},
             {"accuracy", s.accuracy ? number(*s.accuracy) : Json(nullptr)},
             {"digest", s.digest},
             {"failures", std::move(failures)}};
@@ -74,6 +82,7 @@ Json to_json(const Warning& w) {
 
 std::string results_to_json(const Results& results) {
     Json json{{"schema", "gradscore/results/1"},
+              {"complete", results.complete()},
               {"comparable", results.comparable()},
               {"positive_class", "id"},  // unless a figure's name says otherwise
               {"run", to_json(results.run)}};

@@ -12,6 +12,14 @@ std::optional<int64_t> optional_count(const JsonNode& node) {
     return node.is_null() ? std::nullopt : std::optional(node.count());
 }
 
+// Absent in files of before there were shards.
+std::optional<Shard> read_shard(const JsonNode& n) {
+    if (!n.has("shard") || n["shard"].is_null()) return std::nullopt;
+    const Shard shard{n["shard"].count(), n["shards"].count()};
+    if (shard.index >= shard.count) n["shard"].fail("is not below shards");
+    return shard;
+}
+
 RunInfo read_run(const JsonNode& n) {
     RunInfo r;
     r.gradscore_version = n["gradscore_version"].text();
@@ -29,6 +37,8 @@ RunInfo read_run(const JsonNode& n) {
     r.batch = n["batch"].count();
     r.seed = n["seed"].natural();
     r.limit = optional_count(n["limit"]);
+    r.shard = read_shard(n);
+    if (n.has("stopped") && !n["stopped"].is_null()) r.stopped = n["stopped"].text();
     r.started = n["started"].text();
     r.wall_seconds = n["wall_seconds"].number();
     r.images_per_second = n["images_per_second"].number();
@@ -48,6 +58,8 @@ SetInfo read_set(const JsonNode& n) {
     s.scored = n["scored"].count();
     s.excluded = n["excluded"].count();
     s.labelled = n["labelled"].boolean();
+    if (n.has("labelled_images")) s.labelled_images = n["labelled_images"].count();
+    if (n.has("correct")) s.correct = n["correct"].count();
     if (!n["accuracy"].is_null()) s.accuracy = n["accuracy"].fraction();
     s.digest = n["digest"].text();
     for (const JsonNode& f : n["failures"].items())

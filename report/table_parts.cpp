@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/error.h"
+#include "core/join.h"
 #include "core/printable.h"
 #include "report/text.h"
 
@@ -80,8 +81,16 @@ std::string title(const Results& results) {
 }
 
 std::string not_comparable(const Results& results) {
-    if (results.comparable()) return "";
-    return "at most " + grouped(*results.run.limit) + " images of each set were scored (--limit)";
+    const RunInfo& run = results.run;
+    std::vector<std::string> reasons;
+    if (run.shard)
+        reasons.push_back("only shard " + to_string(*run.shard) +
+                          " of each set was scored (--shard); gradscore merge joins shards");
+    if (!run.stopped.empty()) reasons.push_back("the run ended early: " + printable(run.stopped, 1000));
+    if (run.limit)
+        reasons.push_back("at most " + grouped(*run.limit) + " images of each set were scored (--limit)");
+    if (reasons.empty() && !results.complete()) reasons.push_back("images of a set are missing");
+    return join(reasons, "; ");
 }
 
 }  // namespace gs

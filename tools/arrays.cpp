@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/files.h"
-#include "weights/weight_file.h"
 
 namespace gs {
 namespace {
@@ -82,11 +81,25 @@ void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const 
         for (const auto& [wanted, matrix] : evidence.activations)
             if (wanted.reduction == Reduction::Mean)
                 tensors.push_back(tensor_of(std::string(kTapPrefix) + wanted.tap, matrix));
+    write_arrays_file(path, tensors, key);
+}
+
+void write_arrays_file(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                       const ArrayKey& key) {
     write_safetensors(path, tensors,
                       {{"schema", std::string(kSchema)},
                        {"weights_sha256", key.weights_sha256},
                        {"preprocess", key.preprocess},
                        {"set_digest", key.set_digest}});
+}
+
+std::optional<ArrayKey> array_key(const WeightFile& file) {
+    const auto field = [&](const char* name) {
+        const auto it = file.metadata.find(name);
+        return it == file.metadata.end() ? std::string() : it->second;
+    };
+    if (field("schema") != kSchema) return std::nullopt;
+    return ArrayKey{field("weights_sha256"), field("preprocess"), field("set_digest")};
 }
 
 ArrayStore::ArrayStore(const std::vector<std::string>& runs) {
@@ -96,14 +109,8 @@ ArrayStore::ArrayStore(const std::vector<std::string>& runs) {
         const size_t before = files_.size();
         for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
             if (entry.path().extension() != ".safetensors") continue;
-            const WeightFile file = read_weights(entry.path());
-            const auto field = [&](const char* name) {
-                const auto it = file.metadata.find(name);
-                return it == file.metadata.end() ? std::string() : it->second;
-            };
-            if (field("schema") != kSchema) continue;
-            files_.emplace_back(ArrayKey{field("weights_sha256"), field("preprocess"), field("set_digest")},
-                                entry.path());
+            if (const auto key = array_key(read_weights(entry.path())))
+                files_.emplace_back(*key, entry.path());
         }
         if (files_.size() == before)
             throw Error(ErrorKind::Usage,
@@ -135,11 +142,11 @@ std::string combine_digests(const std::vector<std::string>& digests) {
     return all.hex();
 }
 
-std::string set_digest(const ImageSet& set, int64_t count) {
+std::vector<std::string> image_digests(const ImageSet& set, const IndexRange& range) {
     std::vector<std::string> digests;
-    digests.reserve(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) digests.push_back(sha256_hex(set.bytes(i)));
-    return combine_digests(digests);
+    digests.reserve(static_cast<size_t>(range.size()));
+    for (int64_t i = range.first; i < range.last; ++i) digests.push_back(sha256_hex(set.bytes(i)));
+    return digests;
 }
 
 }  // namespace gs

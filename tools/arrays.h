@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "core/shard.h"
 #include "data/image_set.h"
 #include "nets/net.h"
 #include "passes/evidence.h"
+#include "weights/weight_file.h"
 
 namespace gs {
 
@@ -33,6 +35,12 @@ struct ArrayKey {
 void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const Evidence& evidence,
                   const SaveOptions& save);
 
+// The file of write_arrays() from arrays that lie in memory; and the key of such a file, nothing where it is
+// none.
+void write_arrays_file(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                       const ArrayKey& key);
+std::optional<ArrayKey> array_key(const WeightFile& file);
+
 // Arrays of earlier runs, by key.
 class ArrayStore {
   public:
@@ -46,8 +54,9 @@ class ArrayStore {
     std::vector<std::pair<ArrayKey, std::filesystem::path>> files_;
 };
 
-// SHA-256 over the SHA-256 of every image's bytes, in order, for the first `count` images.
-std::string set_digest(const ImageSet& set, int64_t count);
+// The SHA-256 of each image's bytes, in order.
+std::vector<std::string> image_digests(const ImageSet& set, const IndexRange& range);
+// A set's digest: SHA-256 over the SHA-256 of every image's bytes (hex), in order.
 std::string combine_digests(const std::vector<std::string>& digests);
 
 }  // namespace gs

@@ -2,12 +2,10 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
-#include <iostream>
 #include <set>
 
 #include "core/files.h"
-#include "report/results_json.h"
-#include "report/table.h"
+#include "tools/run_folder.h"
 #include "tools/score_run.h"
 #include "tools/scorer.h"
 #include "tools/setup.h"
@@ -50,35 +48,8 @@ std::vector<std::unique_ptr<ImageSet>> open_sets(const ScoreFlags& flags) {
     return sets;
 }
 
-// Before anything slow: a folder that cannot be used is said at once.
-void check_folder(const fs::path& out, bool force) {
-    if (out.empty()) throw Error(ErrorKind::Usage, "--out: a folder's name is needed");
-    std::error_code error;
-    if (!fs::exists(out, error)) return;
-    if (!fs::is_directory(out, error))
-        throw Error(ErrorKind::Usage, "--out " + out.string() + ": exists and is no folder");
-    const bool empty = fs::is_empty(out, error);
-    if (error) throw Error(ErrorKind::Usage, "--out " + out.string() + ": cannot read: " + error.message());
-    if (!empty && !force)
-        throw Error(ErrorKind::Usage, "--out " + out.string() +
-                                          ": not empty; choose another folder, or --force to move it aside");
-}
-
-// A finished or half-finished run is never written over: --force moves it aside.
-void prepare_folder(const fs::path& out, bool force, bool arrays) {
-    check_folder(out, force);
-    std::error_code error;
-    if (fs::exists(out, error) && !fs::is_empty(out, error)) {
-        fs::path aside;
-        for (int i = 1; aside.empty() || fs::exists(aside); ++i)
-            aside = (out.has_filename() ? out : out.parent_path()).string() + ".old" + std::to_string(i);
-        fs::rename(out, aside, error);
-        if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot move aside: " + error.message());
-        say("moved the old " + out.string() + " to " + aside.string());
-    }
-    fs::create_directories(out / "scores", error);
-    if (arrays && !error) fs::create_directories(out / "arrays", error);
-    if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot create: " + error.message());
+std::optional<Shard> shard_of(const ScoreFlags& flags) {
+    return flags.shard.empty() ? std::nullopt : std::optional(parse_shard(flags.shard));
 }
 
 RunInfo describe_run(const ScoreFlags& flags, const Backend& backend, const LoadedNet& loaded,
@@ -99,22 +70,12 @@ RunInfo describe_run(const ScoreFlags& flags, const Backend& backend, const Load
     info.batch = flags.net.batch;
     info.seed = flags.seed;
     info.limit = flags.limit;
+    info.shard = shard_of(flags);
     info.started = utc_now();
     info.libraries = library_versions();
     info.libraries["backend"] = backend.description();
     info.notices = loaded.notices;
     return info;
-}
-
-void print(const Results& results, const ScoreFlags& flags) {
-    if (flags.json) {
-        std::cout << results_to_json(results);
-        return;
-    }
-    std::cout << results_table(results, {.width = 100, .utf8 = locale_is_utf8()});
-    std::cout << "\nScores, settings and metrics: " << flags.out
-              << "/ (scores/*.csv, config.toml, results.json, "
-              << "results.md)\n";
 }
 
 void introduce(const RunInfo& info, const Backend& backend, bool quiet) {
@@ -125,15 +86,14 @@ void introduce(const RunInfo& info, const Backend& backend, bool quiet) {
     for (const std::string& notice : info.notices) say("notice: " + notice);
 }
 
-// results.json and results.md of the sets that were scored.
-Results write_results(const fs::path& out, RunInfo info, const Scorer& scorer,
-                      const std::vector<ScoredSet>& scored) {
+// Results of the sets that were scored.
+Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
+                     const std::vector<ScoredSet>& scored) {
     if (scorer.seconds() > 0)
         info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
     info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
     Results results = summarise(std::move(info), scorer.method_infos(), scored);
-    write_results_json(out / "results.json", results);
-    write_file_atomically(out / "results.md", results_markdown(results));
+    write_results(out, results);
     return results;
 }
 
@@ -142,22 +102,17 @@ void keep_what_is_done(const fs::path& out, RunInfo info, const Scorer& scorer,
                        const std::vector<ScoredSet>& scored, const std::string& reason) {
     if (scored.empty()) return;
     info.notices.push_back("stopped, further sets are missing: " + reason);
+    info.stopped = reason;
     try {
-        write_results(out, std::move(info), scorer, scored);
+        write_scored(out, std::move(info), scorer, scored);
     } catch (const Error&) {  // the first error is the one to report
     }
 }
 
 int exit_code(const ScoreRun& run, const std::string& out) {
-    if (!run.complete) {
-        say("interrupted: what was done is in " + out);
-        return static_cast<int>(ErrorKind::Interrupted);
-    }
-    const int64_t excluded = run.excluded();
-    if (excluded == 0) return 0;
-    say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") + " could not be used: listed in " +
-        out + "/results.json");
-    return kSomeExcluded;
+    if (run.complete) return report_excluded(run.excluded(), out);
+    say("interrupted: what was done is in " + out);
+    return static_cast<int>(ErrorKind::Interrupted);
 }
 
 }  // namespace
@@ -174,8 +129,9 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
     if (flags.limit && *flags.limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
+    const std::optional<Shard> shard = shard_of(flags);
     const fs::path out(flags.out);
-    check_folder(out, flags.force);
+    check_folder(out, flags.force, "--out");
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
     const SaveOptions save = parse_save(flags.save);
     const ArrayStore reuse(flags.reuse);
@@ -192,6 +148,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
                    .fuse = !flags.net.no_fuse,
                    .strict = flags.strict,
                    .limit = flags.limit,
+                   .shard = shard,
                    .limits = {.max_pixels = flags.max_pixels},
                    .save = save,
                    .progress = stderr_style(flags.quiet)});
@@ -199,15 +156,15 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     introduce(info, *backend, flags.quiet);
 
     catch_interrupts();
-    prepare_folder(out, flags.force, save.any());
+    prepare_folder(out, flags.force, save.any(), "--out");
     write_file_atomically(out / "config.toml", flags.config);
     std::vector<ScoredSet> scored;
     try {
         for (size_t i = 0; i < sets.size() && scorer.complete(); ++i) {
             const std::string& name = sets[i]->name();
             scored.push_back(scorer.score(*sets[i], i == 0 ? SetRole::Id : SetRole::Ood,
-                                          out / "scores" / (name + ".csv"),
-                                          out / "arrays" / (name + ".safetensors"), reuse));
+                                          scores_path(out, name), arrays_path(out, name), reuse));
+            if (shard) write_digests(digests_path(out, name), scorer.digests());
         }
     } catch (const Error& error) {
         info.wall_seconds = seconds();
@@ -215,14 +172,16 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
         throw;
     }
     info.wall_seconds = seconds();
-    if (!scorer.complete())
+    if (!scorer.complete()) {
         info.notices.push_back("interrupted: the last set is not complete, further ones are missing");
-    return {write_results(out, std::move(info), scorer, scored), scorer.complete()};
+        info.stopped = "interrupted";
+    }
+    return {write_scored(out, std::move(info), scorer, scored), scorer.complete()};
 }
 
 int run_score(const ScoreFlags& flags) {
     const ScoreRun run = score_to_folder(flags);
-    print(run.results, flags);
+    print_results(run.results, flags.json, flags.out);
     return exit_code(run, flags.out);
 }
 

@@ -35,6 +35,7 @@ struct ScoreFlags {
     std::vector<std::string> save;   // logits, features, taps
     std::vector<std::string> reuse;  // run folders whose arrays may be read
     std::optional<int64_t> limit;
+    std::string shard;  // "I/N"; empty: all
     uint64_t seed = 0;
     int64_t max_pixels = 178'956'970;
     bool strict = false, force = false, json = false, quiet = false, deterministic = false;

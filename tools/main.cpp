@@ -57,6 +57,8 @@ void add_score(CLI::App& app, ScoreFlags& f) {
     app.add_flag("--pillow13", f.preprocess.pillow13,
                  "resize as Pillow 13 (vertical pass first on some portraits)");
     app.add_option("--limit", f.limit, "only the first N images of each set; results are not comparable");
+    app.add_option("--shard", f.shard,
+                   "I/N, I from 0: only this part of each set, for several processes (gradscore merge)");
     app.add_option("--seed", f.seed, "of synthetic images")->capture_default_str();
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--deterministic", f.deterministic, "same bits on every run (on the CPU always so)");

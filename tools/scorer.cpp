@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "data/loader.h"
 #include "scores/softmax.h"
+#include "tools/run_folder.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -30,7 +32,7 @@ void append_arrays(Evidence& to, const Evidence& from) {
 // One set's state while it is scored.
 struct Scorer::SetRun {
     const ImageSet& set;
-    int64_t total;
+    IndexRange range;  // of the images to score
     ScoredSet scored;
     ScoreCsvWriter csv;
     Progress progress;
@@ -38,9 +40,13 @@ struct Scorer::SetRun {
     Evidence kept;  // for arrays/
     int64_t correct = 0, labelled = 0, done = 0;
 
-    SetRun(const ImageSet& images, int64_t count, SetRole role, const std::filesystem::path& csv_path,
-           const std::vector<std::string>& methods, const ProgressStyle& style)
-        : set(images), total(count), csv(csv_path, methods), progress(images.name(), count, style) {
+    SetRun(const ImageSet& images, int64_t count, const std::optional<Shard>& shard, SetRole role,
+           const std::filesystem::path& csv_path, const std::vector<std::string>& methods,
+           const ProgressStyle& style)
+        : set(images),
+          range(shard_range(count, shard.value_or(Shard{}))),
+          csv(csv_path, methods),
+          progress(images.name(), range.size(), style) {
         scored.info.name = images.name();
         scored.info.description = images.description();
         scored.info.role = role;
@@ -124,8 +130,8 @@ void Scorer::run_net(SetRun& run) {
     Loader loader(run.set, preprocess_,
                   {.batch = batch_size(),
                    .threads = options_.loader_threads,
-                   .first = 0,
-                   .last = run.total,
+                   .first = run.range.first,
+                   .last = run.range.last,
                    .digests = true,
                    .limits = options_.limits});
     while (auto batch = loader.next()) {
@@ -154,8 +160,8 @@ void Scorer::note(SetRun& run, const std::string& line) {
 
 void Scorer::run_arrays(SetRun& run, const Evidence& stored) {
     note(run, "saved arrays of these images and weights were used, the net was not run");
-    std::vector<int64_t> indices(static_cast<size_t>(run.total));
-    for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(i);
+    std::vector<int64_t> indices(static_cast<size_t>(run.range.size()));
+    std::iota(indices.begin(), indices.end(), run.range.first);
     add_rows(run, stored, indices, {});
     if (options_.save.any()) run.kept = stored;
 }
@@ -164,17 +170,20 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
                         const std::filesystem::path& arrays_path, const ArrayStore& reuse) {
     const auto start = std::chrono::steady_clock::now();
     const int64_t total = options_.limit ? std::min(*options_.limit, set.size()) : set.size();
-    SetRun run(set, total, role, csv_path, names_, options_.progress);
+    SetRun run(set, total, options_.shard, role, csv_path, names_, options_.progress);
     std::optional<Evidence> stored;
     ArrayKey key{net_.weights_sha256, preprocess_.describe(), ""};
-    if (!reuse.empty()) {
-        key.set_digest = set_digest(set, total);
+    if (!reuse.empty() && run.range.size() > 0) {
+        run.digests = image_digests(set, run.range);
+        key.set_digest = combine_digests(run.digests);
         stored = reuse.find(key, request_);
-        if (stored && (stored->samples != total || stored->logits.cols != net_.head.classes)) stored.reset();
+        if (stored && (stored->samples != run.range.size() || stored->logits.cols != net_.head.classes))
+            stored.reset();
     }
     if (stored) {
         run_arrays(run, *stored);
     } else {
+        run.digests.clear();
         run_net(run);
         key.set_digest = combine_digests(run.digests);
     }
@@ -184,17 +193,13 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     SetInfo& info = run.scored.info;
     info.scored = run.done;
     info.excluded = static_cast<int64_t>(info.failures.size());
-    info.labelled = run.labelled > 0;
+    info.count_labels(run.labelled, run.correct);
     info.digest = key.set_digest;
-    if (run.labelled > 0)
-        info.accuracy = static_cast<double>(run.correct) / static_cast<double>(run.labelled);
-    if (run.done == 0 && complete_)
-        throw Error(ErrorKind::Data,
-                    set.name() + ": none of its " + std::to_string(total) + " images could be used; " +
-                        "the first: " + info.failures.front().path + ": " + info.failures.front().reason);
+    digests_ = std::move(run.digests);
+    if (complete_ && !options_.shard) require_usable_images(info);
     if (options_.save.any() && info.excluded > 0) {
         note(run, "arrays not saved, as images are missing: they would not line up with the set again");
-    } else if (options_.save.any() && complete_) {
+    } else if (options_.save.any() && complete_ && run.done > 0) {
         write_arrays(arrays_path, key, run.kept, options_.save);
     }
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

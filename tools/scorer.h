@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/shard.h"
 #include "data/image_set.h"
 #include "data/loader.h"
 #include "passes/executor.h"
@@ -22,6 +23,7 @@ struct ScorerOptions {
     int loader_threads = 1;
     bool fuse = true, strict = false;
     std::optional<int64_t> limit;
+    std::optional<Shard> shard;  // only this part of every set
     DecodeLimits limits;
     SaveOptions save;
     ProgressStyle progress;
@@ -35,7 +37,7 @@ class Scorer {
     // Scores one set, writing its CSV to csv_path, and its arrays to arrays_path where any are saved. Where
     // `reuse` has arrays of the same weights, preprocessing and images, the net is not run. Between batches
     // it looks at interrupted(): then what is done is written and complete() is false. Throws Error(Data)
-    // where no image could be used, and under strict for the first that could not.
+    // where no image of a whole set could be used, and under strict for the first that could not.
     ScoredSet score(const ImageSet& set, SetRole role, const std::filesystem::path& csv_path,
                     const std::filesystem::path& arrays_path, const ArrayStore& reuse);
 
@@ -43,6 +45,8 @@ class Scorer {
     std::vector<MethodInfo> method_infos() const;
     // Of the sets scored: saved arrays used or not written.
     const std::vector<std::string>& notices() const { return notices_; }
+    // Of the last set: the SHA-256 of every image that could be used, in order.
+    const std::vector<std::string>& digests() const { return digests_; }
     int64_t images_run() const { return images_run_; }  // through the net
     double seconds() const { return seconds_; }         // of scoring, reading included
 
@@ -59,7 +63,7 @@ class Scorer {
     bool complete_ = true;
     int64_t images_run_ = 0;
     double seconds_ = 0;
-    std::vector<std::string> notices_;
+    std::vector<std::string> notices_, digests_;
 
     int64_t batch_size();
     void run_net(SetRun& run);

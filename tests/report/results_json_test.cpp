@@ -69,6 +69,34 @@ TEST(ResultsJson, ReadsBackWhatWasWritten) {
             EXPECT_EQ(back.metrics[k].metrics.*f.value, r.metrics[k].metrics.*f.value) << f.name;
 }
 
+TEST(ResultsJson, ShardsAndStoppedRunsAreMarked) {
+    Results r = test::sample_results();
+    EXPECT_EQ(Json::parse(results_to_json(r)).at("complete"), true);
+    EXPECT_EQ(Json::parse(results_to_json(r)).at("comparable"), true);
+    r.run.shard = Shard{2, 5};
+    r.run.stopped = "interrupted";
+    const std::string text = results_to_json(r);
+    const Json j = Json::parse(text);
+    EXPECT_EQ(j.at("complete"), false);
+    EXPECT_EQ(j.at("comparable"), false);
+    EXPECT_EQ(j.at("run").at("shard"), 2);
+    EXPECT_EQ(j.at("run").at("shards"), 5);
+    EXPECT_EQ(j.at("run").at("stopped"), "interrupted");
+    const Results back = results_from_json(text, "r");
+    EXPECT_EQ(back.run.shard, r.run.shard);
+    EXPECT_EQ(results_to_json(back), text);
+}
+
+TEST(ResultsJson, FilesOfBeforeTheShardsAreWholeRuns) {
+    Json j = Json::parse(results_to_json(test::sample_results()));
+    for (const char* key : {"shard", "shards", "stopped"}) j["run"].erase(key);
+    for (Json& set : j["sets"]) {
+        set.erase("labelled_images");
+        set.erase("correct");
+    }
+    EXPECT_TRUE(results_from_json(j.dump(), "r").complete());
+}
+
 TEST(ResultsJson, WithoutOodSets) {
     const std::vector<ScoredSet> sets{test::scored_set("id", SetRole::Id, {{1.0}})};
     const std::string text = results_to_json(summarise(test::sample_run(), {{"msp", {}}}, sets));
@@ -143,6 +171,10 @@ TEST(ResultsJson, ErrorsNameThePlace) {
                 HasSubstr("too large"));
     EXPECT_THAT(error_after([](Json& j) { j["run"]["libraries"]["oneDNN"] = 2; }),
                 HasSubstr("run.libraries.oneDNN is not a text"));
+    EXPECT_THAT(error_after([](Json& j) { j["run"]["shard"] = j["run"]["shards"] = 3; }),
+                HasSubstr("run.shard is not below shards"));
+    EXPECT_THAT(error_after([](Json& j) { j["run"]["shard"] = 0; }),
+                HasSubstr("run.shards is not a whole number"));
     EXPECT_THAT(error_after([](Json& j) { j["run"]["notices"] = "none"; }),
                 HasSubstr("run.notices is not a list"));
 }

@@ -110,6 +110,22 @@ TEST(Table, SaysWhatIsDoubtful) {
     EXPECT_THAT(text, HasSubstr("\nwarning: one two three four five six\n    seven eight nine"));
 }
 
+TEST(Table, SaysWhyAnIncompleteRunIsNotComparable) {
+    Results r = with_sets(1);
+    r.run.shard = Shard{1, 4};
+    EXPECT_THAT(results_table(r), HasSubstr("NOT COMPARABLE: only shard 1/4 of each set was scored"));
+    r.run.shard.reset();
+    r.run.stopped = "interrupted";
+    r.run.limit = 40;
+    EXPECT_THAT(results_table(r), HasSubstr("NOT COMPARABLE: the run ended early: interrupted; at most 40"));
+    EXPECT_THAT(results_markdown(r), HasSubstr("**Not comparable:** the run ended early: interrupted; at"));
+    r.run.stopped = "";
+    r.run.limit.reset();
+    EXPECT_THAT(results_table(r), Not(HasSubstr("NOT COMPARABLE")));
+    ++r.sets[1].total;
+    EXPECT_THAT(results_table(r), HasSubstr("NOT COMPARABLE: images of a set are missing"));
+}
+
 TEST(Table, AsciiAndColour) {
     for (char c : results_table(test::sample_results(), {100, false, false})) EXPECT_GT(c, 0);
     const std::string bold = results_table(test::sample_results(), {100, true, true});

@@ -1,0 +1,132 @@
+#include "tools/run_folder.h"
+
+#include <iostream>
+
+#include "core/files.h"
+#include "report/results_json.h"
+#include "report/table.h"
+#include "tools/score_run.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+
+void move_aside(const fs::path& out) {
+    fs::path aside;
+    for (int i = 1; aside.empty() || fs::exists(aside); ++i)
+        aside = (out.has_filename() ? out : out.parent_path()).string() + ".old" + std::to_string(i);
+    std::error_code error;
+    fs::rename(out, aside, error);
+    if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot move aside: " + error.message());
+    say("moved the old " + out.string() + " to " + aside.string());
+}
+
+}  // namespace
+
+void check_folder(const fs::path& out, bool force, const std::string& flag) {
+    if (out.empty()) throw Error(ErrorKind::Usage, flag + ": a folder's name is needed");
+    const std::string name = flag + " " + out.string();
+    std::error_code error;
+    if (!fs::exists(out, error)) return;
+    if (!fs::is_directory(out, error)) throw Error(ErrorKind::Usage, name + ": exists and is no folder");
+    const bool empty = fs::is_empty(out, error);
+    if (error) throw Error(ErrorKind::Usage, name + ": cannot read: " + error.message());
+    if (!empty && !force)
+        throw Error(ErrorKind::Usage,
+                    name + ": not empty; choose another folder, or --force to move it aside");
+}
+
+void prepare_folder(const fs::path& out, bool force, bool arrays, const std::string& flag) {
+    check_folder(out, force, flag);
+    std::error_code error;
+    if (fs::exists(out, error) && !fs::is_empty(out, error)) move_aside(out);
+    fs::create_directories(out / "scores", error);
+    if (arrays && !error) fs::create_directories(out / "arrays", error);
+    if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot create: " + error.message());
+}
+
+fs::path scores_path(const fs::path& run, const std::string& set) {
+    return run / "scores" / (set + ".csv");
+}
+
+fs::path digests_path(const fs::path& run, const std::string& set) {
+    return run / "scores" / (set + ".sha256");
+}
+
+fs::path arrays_path(const fs::path& run, const std::string& set) {
+    return run / "arrays" / (set + ".safetensors");
+}
+
+void write_digests(const fs::path& path, const std::vector<std::string>& digests) {
+    AtomicFile file(path);
+    for (const std::string& digest : digests) file.write(digest + "\n");
+    file.commit();
+}
+
+std::vector<std::string> read_digests(const fs::path& path) {
+    const MappedFile file(path, ErrorKind::Data);
+    std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    std::vector<std::string> digests;
+    while (!rest.empty()) {
+        const std::string_view line = rest.substr(0, rest.find('\n'));
+        if (line.size() != 64 || line.size() == rest.size() ||
+            line.find_first_not_of("0123456789abcdef") != line.npos)
+            throw Error(ErrorKind::Data, path.string() + ":" + std::to_string(digests.size() + 1) +
+                                             ": not the SHA-256 of an image");
+        digests.emplace_back(line);
+        rest.remove_prefix(line.size() + 1);
+    }
+    return digests;
+}
+
+void write_results(const fs::path& out, const Results& results) {
+    write_results_json(out / "results.json", results);
+    write_file_atomically(out / "results.md", results_markdown(results));
+}
+
+void print_results(const Results& results, bool json, const std::string& out) {
+    if (json) {
+        std::cout << results_to_json(results);
+        return;
+    }
+    std::cout << results_table(results, {.width = 100, .utf8 = locale_is_utf8()});
+    if (out.empty()) return;
+    std::cout << "\nScores, settings and metrics: " << out
+              << "/ (scores/*.csv, config.toml, results.json, results.md)\n";
+}
+
+int report_excluded(int64_t excluded, const std::string& out) {
+    if (excluded == 0) return 0;
+    say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") + " could not be used: listed in " +
+        out + "/results.json");
+    return kSomeExcluded;
+}
+
+void require_usable_images(const SetInfo& info) {
+    if (info.scored > 0) return;
+    GS_REQUIRE(!info.failures.empty());
+    throw Error(ErrorKind::Data, info.name + ": none of its " + std::to_string(info.total) +
+                                     " images could be used; the first: " + info.failures.front().path +
+                                     ": " + info.failures.front().reason);
+}
+
+ScoreTable read_score_table(const fs::path& path, const std::vector<MethodInfo>& methods) {
+    ScoreTable table = read_scores_csv(path);
+    bool same = table.methods.size() == methods.size();
+    for (size_t m = 0; same && m < methods.size(); ++m) same = table.methods[m] == methods[m].name;
+    if (!same)
+        throw Error(ErrorKind::Data, path.string() + ": its columns are not the methods of results.json");
+    return table;
+}
+
+StoredRun read_run(const fs::path& run) {
+    StoredRun stored{read_results_json(run / "results.json"), {}};
+    for (const SetInfo& info : stored.results.sets)
+        stored.sets.push_back(
+            {info, read_score_table(scores_path(run, info.name), stored.results.methods).columns()});
+    return stored;
+}
+
+}  // namespace gs

@@ -1,0 +1,48 @@
+// A run's folder (docs/file-formats.md): made, filled with results, read back.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "report/results.h"
+#include "report/scores_csv.h"
+
+namespace gs {
+
+// Before anything slow: throws Error(Usage) for a folder that cannot be used: no name, not a folder, or not
+// empty and not to be moved aside (force). `flag` is how messages call it: "--out".
+void check_folder(const std::filesystem::path& out, bool force, const std::string& flag);
+// Checks again and makes the folder with what is in it. A finished or half-finished run is never written
+// over: force moves it aside. Throws Error(Internal) where the file system refuses.
+void prepare_folder(const std::filesystem::path& out, bool force, bool arrays, const std::string& flag);
+
+std::filesystem::path scores_path(const std::filesystem::path& run, const std::string& set);
+// Of a shard: the SHA-256 of every scored image, a line each.
+std::filesystem::path digests_path(const std::filesystem::path& run, const std::string& set);
+std::filesystem::path arrays_path(const std::filesystem::path& run, const std::string& set);
+
+void write_digests(const std::filesystem::path& path, const std::vector<std::string>& digests);
+// Throws Error(Data) for lines that are no SHA-256.
+std::vector<std::string> read_digests(const std::filesystem::path& path);
+
+void write_results(const std::filesystem::path& out, const Results& results);  // results.json, results.md
+
+// Throws Error(Data), with the first image's reason, for a set none of whose images could be scored.
+void require_usable_images(const SetInfo& info);
+
+// To stdout: results.json, or the table; `out` is named below it unless it is empty.
+void print_results(const Results& results, bool json, const std::string& out);
+// Says how many images could not be used and returns the exit code for it.
+int report_excluded(int64_t excluded, const std::string& out);
+
+// A run as it lies in its folder: results.json, and the scores of every set.
+struct StoredRun {
+    Results results;
+    std::vector<ScoredSet> sets;  // in the order of results.sets
+};
+// Throws Error(Data) for files that are missing, damaged, or do not belong together.
+ScoreTable read_score_table(const std::filesystem::path& path, const std::vector<MethodInfo>& methods);
+StoredRun read_run(const std::filesystem::path& run);
+
+}  // namespace gs
