@@ -20,6 +20,10 @@ double ConvSpec::flops(const Shape& x) const {
     return 2.0 * static_cast<double>(output_shape(x).size()) * fan_in;
 }
 
+Shape weight_shape(const ConvSpec& spec) {
+    return {spec.out_channels, spec.in_channels / spec.groups, spec.kernel_h, spec.kernel_w};
+}
+
 Shape PoolSpec::output_shape(const Shape& x) const {
     GS_REQUIRE(x.h + 2 * pad >= kernel && x.w + 2 * pad >= kernel);
     return {x.n, strided_extent(x.h, kernel, stride, pad), strided_extent(x.w, kernel, stride, pad), x.c};

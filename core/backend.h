@@ -33,6 +33,9 @@ enum class Activation : uint8_t { None, Relu, Relu6 };
 // exactly 0.
 enum class Reduction : uint8_t { Sum, Mean, NonzeroShare };
 
+// What becomes of an output that is there already.
+enum class Grad : uint8_t { Overwrite, Add };
+
 // A reduction that a kernel writes on its way: out is (n,1,1,c), overwritten.
 struct TapSink {
     Reduction reduction = Reduction::Sum;
@@ -49,6 +52,9 @@ struct ConvSpec {
     double flops(const Shape& x) const;  // 2 * multiply-adds of a forward pass, padding included
 };
 
+// Of a convolution's weights in PyTorch's order: (out, in / groups, kernel_h, kernel_w), row-major.
+Shape weight_shape(const ConvSpec& spec);
+
 // A convolution with its weights prepared for the device. 1x1 on (n,1,1,c) is the linear layer.
 class Convolution {
   public:
@@ -58,6 +64,9 @@ class Convolution {
     // dx = the gradient with respect to x of <dy, w * x>; overwrites dx. Exact zeros: a dx whose every
     // contributing dy is 0 is bit-zero (direct convolution, no Winograd, no FFT).
     virtual void backward_data(View dy, View dx) = 0;
+    // dw = the gradient with respect to w of <dy, w * x>, summed over the batch; overwrites dw, of
+    // weight_shape(spec). x and dy have the same n.
+    virtual void backward_weights(View x, View dy, View dw) = 0;
     // The weights as they were given to make_convolution.
     virtual std::vector<float> weights() = 0;
 };
@@ -80,10 +89,42 @@ struct WeightGradientNorm {
     View out{};           // (rows,1,1,1)
 };
 
+// The gradient of a frozen norm's gamma where the norm is folded into the convolution before it. The
+// normalised map is itself a convolution, xhat = (rstd w) * x + rstd (bias - mean), so that sum_s dy xhat
+// follows from the weight gradient G of that convolution, whatever gamma is (0, for one):
+//   out[r,o] = sum_k weights[o,k] G[r,o,k] + shift[o] dbeta[r,o]
+struct FoldedGamma {
+    View weights{};  // rstd[o] * stored weight, ordered as G; absent: nobody asks
+    View shift{};    // (1,1,1,o): rstd[o] * (bias[o] - mean[o])
+    View dbeta{};    // (rows,1,1,o): sum_s dy
+    View out{};      // (rows,1,1,o)
+};
+
+// From the gradient of the weights that run to that of the stored ones, each of out's n rows by itself:
+//   dw[o,k] = scale[o] * (g - mean_k g - w[o,k] * mean_k(g * w))   with standardised weights w (scores.md
+//   section 5)
+//             scale[o] * g                                         without
+struct StoredWeightGradient {
+    View g{};                     // weight_shape(spec)
+    View scale{};                 // (1,1,1,o), or absent: 1
+    View standardised{};          // as g, or absent
+    FoldedGamma gamma{};          // one row
+    View dw{};                    // as g; may alias it; absent: only gamma is wanted
+    Grad mode = Grad::Overwrite;  // of dw and of gamma's gradient
+};
+
 struct PoolSpec {
     int64_t kernel = 3, stride = 2, pad = 1;
     bool zero_padding = false;  // padded zeros take part in the maximum (BiT's root), else they never win
     Shape output_shape(const Shape& x) const;
+};
+
+// The gradient of a frozen norm's gamma: out[r,c] = rstd[c] * sum_s g (x - mean[c]), g the gradient at its
+// output.
+struct NormalisedSum {
+    View x{};             // (samples,h,w,c)
+    View mean{}, rstd{};  // (1,1,1,c)
+    View out{};           // (rows,1,1,c), overwritten; absent: nobody asks
 };
 
 // dx = addend + scale[c] * act'(y) * sum(terms); act' is 1 or 0 by the activation's output y (Relu: y > 0,
@@ -97,6 +138,7 @@ struct PointwiseBackward {
     View addend{};  // (rows,h,w,c) or absent
     View dx{};      // may alias any term or the addend; absent: only the sinks are fed
     std::span<const TapSink> sinks{};
+    NormalisedSum gamma{};
 };
 
 // Group normalisation, y = act(gamma[c] * (x - mean) * rstd + beta[c]) with mean and rstd of each (sample,
@@ -120,6 +162,7 @@ struct GroupNormBackward {
     View addend{};  // (rows,h,w,c) or absent
     View dx{};      // may alias any term or the addend; absent: only the sinks are fed
     std::span<const TapSink> sinks{};
+    View dgamma{};  // (rows,1,1,c), overwritten: sum_s act' * dy * xhat; or absent
 };
 
 // Seeds of backward passes at the logits z (n,1,1,C), one row a sample; p = softmax(z / temperature).
@@ -151,6 +194,10 @@ class Backend {
                                                           std::span<const float> bias) = 0;
 
     virtual void weight_gradient_norm(const WeightGradientNorm& args) = 0;
+    virtual void stored_weight_gradient(const StoredWeightGradient& args) = 0;
+    // out[c] = or += scale[c] * sum over n of x (n,1,1,c), in float64; scale (1,1,1,c) or absent: 1. x must
+    // not alias out.
+    virtual void sum_rows(View x, View scale, Grad mode, View out) = 0;
 
     // y = act(scale[c] * x + shift[c]); scale, shift (1,1,1,c). y may alias x.
     virtual void channel_affine(View x, View scale, View shift, Activation activation, View y) = 0;

@@ -44,6 +44,11 @@ struct View {
         return static_cast<uint8_t*>(data);
     }
     size_t bytes() const { return static_cast<size_t>(shape.size()) * size_of(dtype); }
+    // The same elements, as many as before, in another shape.
+    View reshaped(const Shape& other) const {
+        GS_REQUIRE(other.size() == shape.size());
+        return {data, other, dtype};
+    }
     // Samples [first, first + count).
     View samples(int64_t first, int64_t count) const;
 };

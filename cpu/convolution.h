@@ -10,10 +10,14 @@
 
 namespace gs::cpu {
 
-// im2col and a blocked matrix product of our own; depthwise as a sweep. Needs no library.
+// im2col and a blocked matrix product of our own; depthwise as sweeps. Need no library.
 std::unique_ptr<Convolution> make_gemm_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
                                                    std::span<const float> weights,
                                                    std::span<const float> bias);
+
+std::unique_ptr<Convolution> make_depthwise_convolution(std::shared_ptr<Context> context,
+                                                        const ConvSpec& spec, std::span<const float> weights,
+                                                        std::span<const float> bias);
 
 using MakeConvolution = decltype(&make_gemm_convolution);
 

@@ -25,6 +25,8 @@ class CpuBackend final : public Backend {
                                                   std::span<const float> bias) override;
 
     void weight_gradient_norm(const WeightGradientNorm& args) override;
+    void stored_weight_gradient(const StoredWeightGradient& args) override;
+    void sum_rows(View x, View scale, Grad mode, View out) override;
 
     void channel_affine(View x, View scale, View shift, Activation activation, View y) override;
     void activate(View x, Activation activation, View y) override;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kDepth = 256;        // fan-in of one block: a panel of weights is then 32 KB
 constexpr int64_t kTilesPerBlock = 4;  // row tiles of one unit of work
+constexpr int64_t kPositions = 512;    // of one block of a weight gradient's sum
 
 int64_t div_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -111,6 +112,25 @@ class GemmConvolution final : public Convolution {
         multiply(unfold, dy.f32(), backward_, nullptr, Activation::None, dx);
     }
 
+    // A panel of columns of the unfolded input at a time, for all outputs.
+    void backward_weights(View x, View dy, View dw) override {
+        GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
+        const Unfold unfold{x.shape,        dy.shape.h,   dy.shape.w, spec_.kernel_h,
+                            spec_.kernel_w, spec_.stride, spec_.pad,  false};
+        const int64_t floats = (kPositions + spec_.out_channels) * width();  // of a panel and its sums
+        float* scratch = context_->gradient.get<float>(static_cast<size_t>(context_->threads * floats));
+        parallel_for(context_->threads, div_up(unfold.depth(), width()), [&](int64_t panel) {
+            float* unfolded = scratch + omp_get_thread_num() * floats;
+            float* sums = unfolded + kPositions * width();
+            const int64_t first = panel * width(), columns = std::min(width(), unfold.depth() - first);
+            sum_panel(unfold, x.f32(), dy, first, columns, unfolded, sums);
+            for (int64_t o = 0; o < spec_.out_channels; ++o)
+                for (int64_t j = 0; j < columns; ++j)
+                    dw.f32()[index(o, (first + j) % spec_.in_channels, (first + j) / spec_.in_channels)] =
+                        sums[o * width() + j];
+        });
+    }
+
     std::vector<float> weights() override {
         const int64_t taps = spec_.kernel_h * spec_.kernel_w;
         std::vector<float> plain(static_cast<size_t>(spec_.out_channels * spec_.in_channels * taps));
@@ -125,6 +145,32 @@ class GemmConvolution final : public Convolution {
     int64_t width() const { return context_->kernels.gemm_columns; }
     size_t index(int64_t o, int64_t i, int64_t tap) const {
         return static_cast<size_t>((o * spec_.in_channels + i) * spec_.kernel_h * spec_.kernel_w + tap);
+    }
+
+    // sums[o][columns of the panel] over all positions of the batch.
+    void sum_panel(const Unfold& unfold, const float* x, const View& dy, int64_t first, int64_t columns,
+                   float* unfolded, float* sums) const {
+        const Kernels& kernels = context_->kernels;
+        const int64_t outputs = dy.shape.c, positions = dy.shape.n * dy.shape.pixels();
+        std::fill(unfolded, unfolded + kPositions * width(), 0.0f);  // right of the last column
+        if (positions == 0) std::fill(sums, sums + outputs * width(), 0.0f);
+        GemmTile tile{};
+        tile.lda = 1;
+        tile.k_pitch = outputs;
+        tile.b = unfolded;
+        tile.ldc = tile.columns = width();
+        for (int64_t s = 0; s < positions; s += kPositions) {
+            tile.k = std::min(kPositions, positions - s);
+            tile.accumulate = s > 0;
+            for (int64_t p = 0; p < tile.k; ++p)
+                unfold.gather(x, s + p, first, columns, unfolded + p * width());
+            for (int64_t o = 0; o < outputs; o += kernels.gemm_rows) {
+                tile.a = dy.f32() + s * outputs + o;
+                tile.c = sums + o * width();
+                tile.rows = std::min(kernels.gemm_rows, outputs - o);
+                kernels.gemm_tile(tile);
+            }
+        }
     }
 
     void multiply(const Unfold& unfold, const float* source, const PackedMatrix& weights, const float* bias,
@@ -181,69 +227,12 @@ class GemmConvolution final : public Convolution {
     std::vector<float> bias_;
 };
 
-class DepthwiseConvolution final : public Convolution {
-  public:
-    DepthwiseConvolution(std::shared_ptr<Context> context, const ConvSpec& spec,
-                         std::span<const float> weights, std::span<const float> bias)
-        : context_(std::move(context)),
-          spec_(spec),
-          weights_(weights.size()),
-          bias_(bias.begin(), bias.end()) {
-        const size_t taps = static_cast<size_t>(spec.kernel_h * spec.kernel_w);
-        const size_t channels = static_cast<size_t>(spec.in_channels);
-        for (size_t c = 0; c < channels; ++c) {
-            for (size_t t = 0; t < taps; ++t) weights_[t * channels + c] = weights[c * taps + t];
-        }
-    }
-
-    void forward(View x, View y, Activation activation) override {
-        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
-        const DepthwiseShape shape = shape_of(x.shape, y.shape);
-        parallel_for(context_->threads, x.shape.n * y.shape.h, [&](int64_t unit) {
-            const int64_t n = unit / y.shape.h;
-            context_->kernels.depthwise(x.f32() + n * x.shape.per_sample(), weights_.data(),
-                                        bias_.empty() ? nullptr : bias_.data(), shape, unit % y.shape.h,
-                                        activation, y.f32() + n * y.shape.per_sample());
-        });
-    }
-
-    void backward_data(View dy, View dx) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
-        const DepthwiseShape shape = shape_of(dx.shape, dy.shape);
-        parallel_for(context_->threads, dx.shape.n * dx.shape.h, [&](int64_t unit) {
-            const int64_t n = unit / dx.shape.h;
-            context_->kernels.depthwise_backward(dy.f32() + n * dy.shape.per_sample(), weights_.data(), shape,
-                                                 unit % dx.shape.h, dx.f32() + n * dx.shape.per_sample());
-        });
-    }
-
-    std::vector<float> weights() override {
-        const size_t channels = static_cast<size_t>(spec_.in_channels), taps = weights_.size() / channels;
-        std::vector<float> plain(weights_.size());
-        for (size_t c = 0; c < channels; ++c)
-            for (size_t t = 0; t < taps; ++t) plain[c * taps + t] = weights_[t * channels + c];
-        return plain;
-    }
-
-  private:
-    DepthwiseShape shape_of(const Shape& x, const Shape& y) const {
-        return {x.h, x.w, x.c, y.h, y.w, spec_.kernel_h, spec_.kernel_w, spec_.stride, spec_.pad};
-    }
-
-    std::shared_ptr<Context> context_;
-    ConvSpec spec_;
-    std::vector<float> weights_;  // [kernel_h][kernel_w][c]
-    std::vector<float> bias_;
-};
-
 }  // namespace
 
 std::unique_ptr<Convolution> make_gemm_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
                                                    std::span<const float> weights,
                                                    std::span<const float> bias) {
-    if (spec.groups > 1) {
-        return std::make_unique<DepthwiseConvolution>(std::move(context), spec, weights, bias);
-    }
+    if (spec.groups > 1) return make_depthwise_convolution(std::move(context), spec, weights, bias);
     return std::make_unique<GemmConvolution>(std::move(context), spec, weights, bias);
 }
 

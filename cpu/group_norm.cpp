@@ -132,6 +132,12 @@ struct RowSums {
         for (int64_t s = 0; s < slabs; ++s) total += static_cast<double>(sums[s * c + channel]);
         return total;
     }
+    // out: [c]
+    void gamma_gradient(const float* mean_rstd, float* out) const {
+        for (int64_t i = 0; i < c; ++i)
+            out[i] = static_cast<float>(static_cast<double>(mean_rstd[i / (c / groups) * 2 + 1]) *
+                                        over_slabs(g_x, i));
+    }
     // out: g_scale, x_scale, shift, [c] each
     void factors(const float* gamma, const float* mean_rstd, float* out) const {
         const int64_t width = c / groups;
@@ -194,6 +200,7 @@ void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupN
     GS_REQUIRE(args.x.shape == shape.with_n(samples) &&
                (samples > 0 ? shape.n % samples == 0 : shape.n == 0));
     GS_REQUIRE(!args.addend || args.addend.shape == shape);
+    GS_REQUIRE(!args.dgamma || args.dgamma.shape == (Shape{shape.n, 1, 1, c}));
     const Slabs slabs(shape);
     const Coefficients coefficients(*context_, args.stats, params);
     const SinkSums sinks(context_->sinks, args.sinks, shape, slabs);
@@ -211,8 +218,10 @@ void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupN
     };
     const auto combine = [&](int64_t row) {
         const int64_t partial = row * slabs.count * c;
-        RowSums{g + partial, g_x + partial, slabs.count, slabs.pixels, c, params.groups}.factors(
-            params.gamma.f32(), args.stats.f32() + row % samples * params.groups * 2, factors + row * 3 * c);
+        const RowSums row_sums{g + partial, g_x + partial, slabs.count, slabs.pixels, c, params.groups};
+        const float* stats = args.stats.f32() + row % samples * params.groups * 2;
+        row_sums.factors(params.gamma.f32(), stats, factors + row * 3 * c);
+        if (args.dgamma) row_sums.gamma_gradient(stats, args.dgamma.f32() + row * c);
         sinks.write(row, g + partial);
     };
     const auto second = [&](int64_t row, int64_t slab) {

@@ -61,6 +61,20 @@ inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(const 
 #endif
 }
 
+inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const dnnl::engine& engine,
+                                                                                ConvolutionShape s) {
+    const auto direct = dnnl::algorithm::convolution_direct;
+    const dnnl::primitive_attr attr = attributes(Activation::None);
+    s.bias = {};
+    const auto hint = forward_desc(engine, s, attr);
+    using Desc = dnnl::convolution_backward_weights::primitive_desc;
+#if DNNL_VERSION_MAJOR >= 3
+    return Desc(engine, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, hint, attr);
+#else
+    return Desc({direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads}, attr, engine, hint);
+#endif
+}
+
 inline std::string version() {
     const dnnl_version_t* v = dnnl_version();
     return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);

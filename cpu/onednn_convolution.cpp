@@ -1,133 +1,15 @@
 #if defined(GRADSCORE_HAS_ONEDNN)
 
-#include <array>
 #include <compare>
 #include <map>
-#include <optional>
-#include <vector>
 
 #include "cpu/convolution.h"
-#include "cpu/onednn.h"
+#include "cpu/onednn_primitives.h"
 
 namespace gs::cpu {
 namespace {
 
-using dnnl::memory;
-using Tag = memory::format_tag;
-
-constexpr auto kF32 = memory::data_type::f32;
-
-// One engine and stream for the process: neither has any state of ours.
-struct Library {
-    dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-    dnnl::stream stream{engine};
-};
-const Library& library() {
-    static const Library instance;
-    return instance;
-}
-
-[[noreturn]] void rethrow(const dnnl::error& error) {
-    const bool memory_is_out = error.status == dnnl_out_of_memory;
-    throw Error(memory_is_out ? ErrorKind::Device : ErrorKind::Internal,
-                std::string("cpu: oneDNN: ") + error.what() +
-                    (memory_is_out ? "; use a smaller --batch or a smaller image" : ""));
-}
-
-// The weights in every format that some shape asked for. The copy in PyTorch's order is given up as soon as
-// another exists: formats are turned into each other without loss.
-class WeightFormats {
-  public:
-    WeightFormats(const memory::dims& dims, Tag plain, std::span<const float> weights)
-        : plain_(dims, kF32, plain) {
-        Copy copy{plain_, allocate_aligned(weights.size_bytes())};
-        std::copy(weights.begin(), weights.end(), static_cast<float*>(copy.buffer.data()));
-        copies_.push_back(std::move(copy));
-    }
-    void* get(const memory::desc& wanted) {
-        for (const Copy& copy : copies_) {
-            if (copy.desc == wanted) return copy.buffer.data();
-        }
-        Copy made{wanted, allocate_aligned(wanted.get_size())};
-        const auto& [engine, stream] = library();
-        memory from(copies_.front().desc, engine, copies_.front().buffer.data());
-        memory to(wanted, engine, made.buffer.data());
-        dnnl::stream running = stream;
-        dnnl::reorder(from, to).execute(running, from, to);
-        running.wait();
-        if (copies_.front().desc == plain_) copies_.clear();
-        copies_.push_back(std::move(made));
-        return copies_.back().buffer.data();
-    }
-    // A copy for the caller; none that only this call needed stays behind.
-    std::vector<float> plain() {
-        const size_t before = copies_.size();
-        const auto* data = static_cast<const float*>(get(plain_));
-        std::vector<float> weights(data, data + plain_.get_size() / sizeof(float));
-        if (copies_.size() > before) copies_.pop_back();
-        return weights;
-    }
-
-  private:
-    struct Copy {
-        memory::desc desc;
-        Buffer buffer;
-    };
-    memory::desc plain_;
-    std::vector<Copy> copies_;
-};
-
-// A primitive with its arguments; running it allocates nothing of ours.
-class Prepared {
-  public:
-    template <class Desc>
-    Prepared(const Desc& desc, const dnnl::primitive& primitive)
-        : primitive_(primitive), scratch_bytes_(desc.scratchpad_desc().get_size()) {
-        add(DNNL_ARG_SCRATCHPAD, desc.scratchpad_desc(), nullptr);
-    }
-    void add(int name, const memory::desc& desc, void* data) {
-        memories_.emplace_back(desc, library().engine, data);
-        arguments_.push_back({name, memories_.back().get()});
-    }
-    void run(Scratch& scratch, void* source, void* destination) {
-        set(0, scratch.get<std::byte>(scratch_bytes_));
-        set(1, source);
-        set(2, destination);
-        dnnl::error::wrap_c_api(
-            dnnl_primitive_execute(primitive_.get(), library().stream.get(),
-                                   static_cast<int>(arguments_.size()), arguments_.data()),
-            "could not run a convolution");
-        dnnl::error::wrap_c_api(dnnl_stream_wait(library().stream.get()), "could not wait");
-    }
-
-  private:
-    void set(size_t argument, void* data) { memories_[argument].set_data_handle(data); }
-
-    dnnl::primitive primitive_;
-    size_t scratch_bytes_;
-    std::vector<memory> memories_;  // scratchpad, source, destination, then the constants
-    std::vector<dnnl_exec_arg_t> arguments_;
-};
-
-template <class Desc>
-bool is_reference(const Desc& desc) {
-    return std::string_view(desc.impl_info_str()).starts_with("ref");
-}
-
-// The first implementation that is not oneDNN's reference code, or nothing.
-template <class Make>
-auto best_implementation(const Make& make) -> std::optional<decltype(make())> {
-    try {
-        auto desc = make();
-        while (is_reference(desc)) {
-            if (!desc.next_impl()) return std::nullopt;
-        }
-        return desc;
-    } catch (const dnnl::error& error) {
-        if (error.status == dnnl_unimplemented) return std::nullopt;
-        throw;
-    }
-}
+using namespace onednn;
 
 class OnednnConvolution final : public Convolution {
   public:
@@ -141,22 +23,30 @@ class OnednnConvolution final : public Convolution {
     void forward(View x, View y, Activation activation) override {
         GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
         if (y.shape.size() == 0) return;
-        run({x.shape.n, x.shape.h, x.shape.w, true, activation}, x, y);
+        run({x.shape, Pass::Forward, activation}, x, y);
     }
 
     void backward_data(View dy, View dx) override {
         GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
         if (dx.shape.size() == 0) return;
-        run({dx.shape.n, dx.shape.h, dx.shape.w, false, Activation::None}, dy, dx);
+        run({dx.shape, Pass::Data}, dy, dx);
+    }
+
+    void backward_weights(View x, View dy, View dw) override {
+        GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
+        run({x.shape, Pass::Weights}, x, dy, dw);
     }
 
     std::vector<float> weights() override { return weights_.plain(); }
 
   private:
+    enum class Pass : uint8_t { Forward, Data, Weights };
     struct Key {
         int64_t n, h, w;  // of x
-        bool forward;
+        Pass pass;
         Activation activation;
+        Key(const Shape& x, Pass which, Activation act = Activation::None)
+            : n(x.n), h(x.h), w(x.w), pass(which), activation(act) {}
         auto operator<=>(const Key&) const = default;
     };
 
@@ -178,25 +68,52 @@ class OnednnConvolution final : public Convolution {
         return shape;
     }
 
-    void run(const Key& key, View from, View to) {
+    // Views as the pass's function has them.
+    template <class... Views>
+    void run(const Key& key, const Views&... views) {
         try {
             const ThreadCount threads(context_->threads);
             auto found = prepared_.find(key);
             if (found == prepared_.end()) found = prepared_.emplace(key, prepare(key)).first;
-            if (found->second) {
-                found->second->run(context_->convolution, from.f32(), to.f32());
-            } else if (key.forward) {
-                plain().forward(from, to, key.activation);
+            if (!found->second) return run_plain(key, views...);
+            if constexpr (sizeof...(Views) == 3) {
+                run_weights(*found->second, views...);
             } else {
-                plain().backward_data(from, to);
+                found->second->run(context_->convolution, {views.f32()...});
             }
         } catch (const dnnl::error& error) {
             rethrow(error);
         }
     }
 
+    void run_plain(const Key& key, View from, View to) {
+        if (key.pass == Pass::Forward) {
+            plain().forward(from, to, key.activation);
+        } else {
+            plain().backward_data(from, to);
+        }
+    }
+    void run_plain(const Key&, View x, View dy, View dw) { plain().backward_weights(x, dy, dw); }
+
+    // oneDNN sums in a format of its own.
+    void run_weights(Prepared& product, View x, View dy, View dw) {
+        const memory::desc own = product.desc(2), wanted = weights_.plain_desc();
+        if (own == wanted) return product.run(context_->convolution, {x.f32(), dy.f32(), dw.f32()});
+        auto* sums = context_->gradient.get<std::byte>(own.get_size());
+        product.run(context_->convolution, {x.f32(), dy.f32(), sums});
+        reorder(own, sums, wanted, dw.f32());
+    }
+
     std::optional<Prepared> prepare(const Key& key) {
-        return key.forward ? prepare_forward(key) : prepare_backward(key);
+        switch (key.pass) {
+            case Pass::Forward:
+                return prepare_forward(key);
+            case Pass::Data:
+                return prepare_backward(key);
+            case Pass::Weights:
+                return prepare_weights(key);
+        }
+        return std::nullopt;
     }
 
     std::optional<Prepared> prepare_forward(const Key& key) {
@@ -220,6 +137,18 @@ class OnednnConvolution final : public Convolution {
         made.add(DNNL_ARG_DIFF_DST, desc->diff_dst_desc(), nullptr);
         made.add(DNNL_ARG_DIFF_SRC, desc->diff_src_desc(), nullptr);
         made.add(DNNL_ARG_WEIGHTS, desc->weights_desc(), weights_.get(desc->weights_desc()));
+        return made;
+    }
+
+    std::optional<Prepared> prepare_weights(const Key& key) {
+        if (key.n == 0) return std::nullopt;
+        const auto desc = best_implementation(
+            [&] { return onednn::backward_weights_desc(library().engine, shape_of(key)); });
+        if (!desc) return std::nullopt;
+        Prepared made(*desc, dnnl::convolution_backward_weights(*desc));
+        made.add(DNNL_ARG_SRC, desc->src_desc(), nullptr);
+        made.add(DNNL_ARG_DIFF_DST, desc->diff_dst_desc(), nullptr);
+        made.add(DNNL_ARG_DIFF_WEIGHTS, desc->diff_weights_desc(), nullptr);
         return made;
     }
 

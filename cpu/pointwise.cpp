@@ -21,6 +21,40 @@ void require_per_channel(const View& v, int64_t c) {
     GS_REQUIRE(v && v.shape == (Shape{1, 1, 1, c}));
 }
 
+// Partial sums of a frozen norm's gamma, and their end.
+class GammaSums {
+  public:
+    GammaSums(Context& context, const NormalisedSum& args, const Shape& shape, const Slabs& slabs)
+        : args_(args), shape_(shape), slabs_(slabs) {
+        if (!args.out) return;
+        GS_REQUIRE(args.x && args.x.shape == shape.with_n(args.x.shape.n) && shape.n % args.x.shape.n == 0);
+        GS_REQUIRE(args.out.shape == (Shape{shape.n, 1, 1, shape.c}));
+        require_per_channel(args.mean, shape.c);
+        require_per_channel(args.rstd, shape.c);
+        sums_ = context.partial_sums.get<float>(static_cast<size_t>(shape.n * slabs.count * shape.c));
+    }
+    CenteredSum slab(int64_t row, int64_t slab) const {
+        if (sums_ == nullptr) return {};
+        const float* x = args_.x.f32() + row % args_.x.shape.n * shape_.per_sample();
+        return {x + slabs_.offset(slab), args_.mean.f32(), sums_ + (row * slabs_.count + slab) * shape_.c};
+    }
+    void write(int64_t row) const {
+        for (int64_t c = 0; sums_ != nullptr && c < shape_.c; ++c) {
+            double sum = 0;
+            for (int64_t s = 0; s < slabs_.count; ++s)
+                sum += static_cast<double>(sums_[(row * slabs_.count + s) * shape_.c + c]);
+            args_.out.f32()[row * shape_.c + c] =
+                static_cast<float>(static_cast<double>(args_.rstd.f32()[c]) * sum);
+        }
+    }
+
+  private:
+    const NormalisedSum& args_;
+    const Shape& shape_;
+    const Slabs& slabs_;
+    float* sums_ = nullptr;  // [row][slab][c]
+};
+
 }  // namespace
 
 void CpuBackend::channel_affine(View x, View scale, View shift, Activation activation, View y) {
@@ -72,6 +106,7 @@ void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
     if (args.scale) require_per_channel(args.scale, shape.c);
 
     const Slabs slabs(shape);
+    const GammaSums gamma(*context_, args.gamma, shape, slabs);
     const SinkSums sums(context_->sinks, args.sinks, shape, slabs);
     each(shape.n * slabs.count, [&](int64_t unit) {
         const int64_t row = unit / slabs.count, slab = unit % slabs.count;
@@ -80,9 +115,12 @@ void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
             terms.at(at), slabs.size(slab), shape.c, args.activation,
             masked ? args.y.f32() + row % samples * shape.per_sample() + inside : nullptr,
             args.scale ? args.scale.f32() : nullptr, args.addend ? args.addend.f32() + at : nullptr,
-            args.dx ? args.dx.f32() + at : nullptr, sums.slab(row, slab));
+            args.dx ? args.dx.f32() + at : nullptr, sums.slab(row, slab), gamma.slab(row, slab));
     });
-    each(shape.n, [&](int64_t row) { sums.write(row); });
+    each(shape.n, [&](int64_t row) {
+        sums.write(row);
+        gamma.write(row);
+    });
 }
 
 void CpuBackend::reduce(View x, std::span<const TapSink> sinks) {

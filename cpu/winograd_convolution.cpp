@@ -3,8 +3,8 @@
 //   x
 // The sum over channels is 36 small matrix products, one for each point of the patch, at a quarter of the
 // direct convolution's multiplications. A tile is computed alike whatever stands beside it: results depend
-// neither on the batch nor on the threads. The data gradient stays with the direct convolution, because its
-// exact zeros are counted.
+// neither on the batch nor on the threads. The gradients stay with the direct convolution: the data
+// gradient's exact zeros are counted.
 #include <vector>
 
 #include "cpu/convolution.h"
@@ -116,12 +116,15 @@ class WinogradConvolution final : public Convolution {
         });
     }
 
-    void backward_data(View dy, View dx) override {
-        if (!direct_) direct_ = make_direct_(context_, spec_, weights_, bias_);
-        direct_->backward_data(dy, dx);
-    }
+    void backward_data(View dy, View dx) override { gradients().backward_data(dy, dx); }
+    void backward_weights(View x, View dy, View dw) override { gradients().backward_weights(x, dy, dw); }
 
   private:
+    Convolution& gradients() {
+        if (!direct_) direct_ = make_direct_(context_, spec_, weights_, bias_);
+        return *direct_;
+    }
+
     // What a thread works on at a time: transformed patches [point][tile][channel] and, for one panel of
     // output channels, products [point][tile][width].
     struct Block {

@@ -1,14 +1,22 @@
 #include "layers/convolution.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/sums.h"
 
 namespace gs {
 
-std::vector<double> FrozenStatistics::scale() const {
+std::vector<double> FrozenStatistics::rstd() const {
     GS_REQUIRE(gamma.size() == var.size() && beta.size() == var.size() && mean.size() == var.size());
-    std::vector<double> scale(gamma.size());
+    std::vector<double> rstd(var.size());
+    for (size_t c = 0; c < rstd.size(); ++c) rstd[c] = 1 / std::sqrt(static_cast<double>(var[c]) + eps);
+    return rstd;
+}
+
+std::vector<double> FrozenStatistics::scale() const {
+    std::vector<double> scale = rstd();
     for (size_t c = 0; c < scale.size(); ++c)
         scale[c] = gamma[c] / std::sqrt(static_cast<double>(var[c]) + eps);
     return scale;
@@ -23,7 +31,6 @@ std::vector<float> FrozenStatistics::shift(const std::vector<double>& scale) con
 namespace {
 
 void fold(ConvolutionWeights& conv, const FrozenStatistics& norm, const std::vector<double>& scale) {
-    GS_REQUIRE(scale.size() == static_cast<size_t>(conv.spec.out_channels));
     const size_t fan_in = conv.weights.size() / scale.size();
     std::vector<float> bias = norm.shift(scale);
     for (size_t o = 0; o < scale.size(); ++o) {
@@ -36,19 +43,37 @@ void fold(ConvolutionWeights& conv, const FrozenStatistics& norm, const std::vec
     conv.bias = std::move(bias);
 }
 
+// Whether folded weights have lost what the stored ones were: zeros, or too small for all digits.
+bool loses_digits(std::span<const float> weights, double scale) {
+    return std::any_of(weights.begin(), weights.end(), [scale](float w) {
+        return w != 0 && !(std::abs(w * scale) >= std::numeric_limits<float>::min());
+    });
+}
+
 }  // namespace
 
 Conv2d::Conv2d(Backend& backend, ConvolutionWeights weights)
-    : spec_(weights.spec), convolution_(backend.make_convolution(spec_, weights.weights, weights.bias)) {}
+    : spec_(weights.spec),
+      biased_(!weights.bias.empty()),
+      convolution_(backend.make_convolution(spec_, weights.weights, weights.bias)) {}
 
 Conv2d::Conv2d(Backend& backend, ConvolutionWeights weights, const FrozenStatistics& norm)
-    : spec_(weights.spec), scale_(norm.scale()) {
+    : spec_(weights.spec), biased_(!weights.bias.empty()), scale_(norm.scale()) {
+    GS_REQUIRE(scale_.size() == static_cast<size_t>(spec_.out_channels));
+    folded_ = Folded{.rstd = norm.rstd(), .shift = {}, .lost = {}};
+    const size_t fan_in = weights.weights.size() / scale_.size();
+    for (size_t o = 0; o < scale_.size(); ++o) {
+        const double bias = biased_ ? static_cast<double>(weights.bias[o]) : 0.0;
+        folded_->shift.push_back(static_cast<float>(folded_->rstd[o] * (bias - norm.mean[o])));
+        const auto row = std::span(weights.weights).subspan(o * fan_in, fan_in);
+        if (loses_digits(row, scale_[o])) folded_->lost[o].assign(row.begin(), row.end());
+    }
     fold(weights, norm, scale_);
     convolution_ = backend.make_convolution(spec_, weights.weights, weights.bias);
 }
 
 Conv2d::Conv2d(Backend& backend, ConvolutionWeights weights, Standardised)
-    : spec_(weights.spec), standardised_(true) {
+    : spec_(weights.spec), standardised_(true), biased_(!weights.bias.empty()) {
     const std::vector<float> run = standardise_weights(weights.weights, spec_.out_channels, &scale_);
     convolution_ = backend.make_convolution(spec_, run, weights.bias);
 }
@@ -67,35 +92,6 @@ void Conv2d::forward(Backend&, const LayerForward& args) const {
 void Conv2d::backward(Backend&, const LayerBackward& args) const {
     GS_REQUIRE(args.terms.size() == 1 && args.sinks.empty() && !args.addend);
     convolution_->backward_data(args.terms[0], args.dx);
-}
-
-void Conv2d::upload_for_norms(Backend& backend) const {
-    if (!scale_.empty() && device_scale_.bytes() == 0)
-        device_scale_ = backend.upload(std::vector<float>(scale_.begin(), scale_.end()));
-    if (!standardised_ || device_weights_.bytes() != 0) return;
-    const std::vector<float> weights = convolution_->weights();
-    const int64_t taps = spec_.kernel_h * spec_.kernel_w, in = spec_.in_channels;
-    std::vector<float> by_tap(weights.size());
-    for (int64_t o = 0; o < spec_.out_channels; ++o)
-        for (int64_t c = 0; c < in; ++c)
-            for (int64_t t = 0; t < taps; ++t)
-                by_tap[static_cast<size_t>((o * taps + t) * in + c)] =
-                    weights[static_cast<size_t>((o * in + c) * taps + t)];
-    device_weights_ = backend.upload(by_tap);
-}
-
-void Conv2d::weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const {
-    upload_for_norms(backend);
-    const int64_t taps = spec_.kernel_h * spec_.kernel_w;
-    backend.weight_gradient_norm(
-        {.spec = spec_,
-         .x = x,
-         .dy = dy,
-         .scale = scale_.empty() ? View{} : device_scale_.view({1, 1, 1, spec_.out_channels}),
-         .standardised =
-             standardised_ ? device_weights_.view({1, spec_.out_channels, taps, spec_.in_channels}) : View{},
-         .p = p,
-         .out = out});
 }
 
 std::vector<float> standardise_weights(std::span<const float> weights, int64_t out_channels,

@@ -2,7 +2,9 @@
 // linear layer is a 1x1 convolution on (n,1,1,c).
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,9 +18,13 @@ struct FrozenStatistics {
     std::vector<float> gamma, beta, mean, var;  // one value a channel
     float eps = 1e-5f;
 
+    std::vector<double> rstd() const;                                  // 1 / sqrt(var + eps)
     std::vector<double> scale() const;                                 // gamma / sqrt(var + eps)
     std::vector<float> shift(const std::vector<double>& scale) const;  // beta - mean * scale
 };
+
+// gamma and beta of a norm: PREFIX + "weight", PREFIX + "bias".
+std::vector<Parameter> norm_parameters(int64_t channels, const std::string& prefix = "");
 
 struct ConvolutionWeights {
     ConvSpec spec;
@@ -48,6 +54,11 @@ class Conv2d : public Layer {
     void forward(Backend& backend, const LayerForward& args) const override;
     void backward(Backend& backend, const LayerBackward& args) const override;
 
+    // weight; bias; norm.weight and norm.bias: those there are.
+    std::vector<Parameter> parameters() const override;
+    int64_t backward_weights_workspace(int64_t n) const override;
+    void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
+
     bool has_weight() const override { return true; }
     void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const override;
 
@@ -56,13 +67,35 @@ class Conv2d : public Layer {
     std::span<const double> stored_weight_scale() const { return scale_; }
 
   private:
+    // What is left of a folded norm.
+    struct Folded {
+        std::vector<double> rstd;
+        std::vector<float> shift;  // rstd * (bias - mean)
+        // Stored weights of the outputs whose scale, 0 or nearly, leaves too little of them.
+        std::map<size_t, std::vector<float>> lost;
+    };
+    // On the device, made at the first that asks.
+    struct DeviceWeights {
+        Buffer scale, shift;
+        Buffer unit, unit_by_tap;  // [o][c][tap], [o][tap][c]
+    };
+    struct Scratch;
+
     ConvSpec spec_;
-    bool standardised_ = false;
+    bool standardised_ = false, biased_ = false;
     std::vector<double> scale_;
+    std::optional<Folded> folded_;
     std::unique_ptr<Convolution> convolution_;
-    // What norms read, made at the first that asks: scale_, and the standardised weights as [o][tap][c].
-    mutable Buffer device_scale_, device_weights_;
-    void upload_for_norms(Backend& backend) const;
+    mutable DeviceWeights device_;
+
+    View channels(const Buffer& buffer) const { return buffer.view({1, 1, 1, spec_.out_channels}); }
+    View scale(Backend& backend) const;
+    View shift(Backend& backend) const;
+    // The weights whose convolution is the normalised map: standardised ones, or rstd times the stored ones
+    // of a folded norm.
+    std::vector<float> unit_weights() const;
+    View unit(Backend& backend) const;
+    View unit_by_tap(Backend& backend) const;
 };
 
 // Weight standardisation (BiT's StdConv2d): (w - mean) / sqrt(var + 1e-10) for each output channel, biased

@@ -20,6 +20,20 @@ struct BackwardReads {
     bool state = false;
 };
 
+// A parameter of a layer as the weight files store it. Its gradient is that of the stored values: folded
+// norms and weight standardisation are undone.
+struct Parameter {
+    enum class Kind : uint8_t {
+        Weight,
+        Norm,
+        Bias
+    };                 // of convolutions and linear layers; gamma and beta; the rest
+    std::string name;  // "weight", "bias"; of a norm folded into a convolution "norm.weight", "norm.bias"
+    std::vector<int64_t> shape;  // in PyTorch's order; a linear layer's weight is a 1x1 kernel
+    Kind kind = Kind::Weight;
+};
+int64_t element_count(const Parameter& parameter);
+
 struct LayerForward {
     std::span<const View> x{};
     View y;
@@ -37,6 +51,18 @@ struct LayerBackward {
     View addend{};                     // dx = addend + gradient; only where adds_to_dx()
     View dx{};                         // of the first input (rows, …); absent: only the sinks are fed
     std::span<const TapSink> sinks{};  // reduce the gradient before the activation; only where joins_terms()
+};
+
+// One cotangent: x, dy and state have the same n, over which gradients are summed.
+struct LayerBackwardWeights {
+    View x{};      // the first input
+    View dy{};     // the joined gradient at y, before the activation
+    View state{};  // of state_shape(), where the layer has one
+    // One for each of parameters(), in that order and PyTorch's element order, any shape of that many
+    // elements; absent: nobody asks.
+    std::span<const View> gradients{};
+    Grad mode = Grad::Overwrite;
+    View workspace{};  // backward_weights_workspace(n) floats, contents undefined
 };
 
 class Layer {
@@ -66,12 +92,28 @@ class Layer {
     virtual void forward(Backend& backend, const LayerForward& args) const = 0;
     virtual void backward(Backend& backend, const LayerBackward& args) const = 0;
 
+    // Gradients with respect to the parameters. A layer without any has no backward_weights.
+    virtual std::vector<Parameter> parameters() const { return {}; }
+    virtual int64_t backward_weights_workspace(int64_t /*n*/) const { return 0; }
+    virtual void backward_weights(Backend& backend, const LayerBackwardWeights& args) const;
+
     // sum |d/dw|^p (largest |d/dw| for p = infinity) of each row's gradient with respect to the *stored*
     // weight: folded norms and weight standardisation are undone. x (samples,…), dy (rows,…) before the
     // activation, out (rows,1,1,1).
     virtual bool has_weight() const { return false; }
     virtual void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const;
-    // Weight gradients for training join here.
+};
+
+// Cuts a workspace into views. Without memory it counts: a layer says by the same lines what it will need.
+class Workspace {
+  public:
+    explicit Workspace(View memory = {}) : memory_(memory) {}
+    View take(const Shape& shape);
+    int64_t floats() const { return used_; }
+
+  private:
+    View memory_;
+    int64_t used_ = 0;
 };
 
 using LayerPtr = std::shared_ptr<const Layer>;

@@ -7,13 +7,42 @@ View channels_view(const Buffer& buffer, int64_t channels) {
     return buffer.view({1, 1, 1, channels});
 }
 
+// Sums over positions of each row's gradients of gamma and beta.
+struct AffineSums {
+    View gamma, beta;  // (n,1,1,c)
+
+    AffineSums(Workspace& workspace, int64_t n, int64_t channels)
+        : gamma(workspace.take({n, 1, 1, channels})), beta(workspace.take({n, 1, 1, channels})) {}
+
+    // Over rows, into what was asked for.
+    void finish(Backend& backend, const LayerBackwardWeights& args) const {
+        const View sums[] = {gamma, beta};
+        for (size_t i = 0; i < 2; ++i)
+            if (const View out = args.gradients[i])
+                backend.sum_rows(sums[i], {}, args.mode, out.reshaped(gamma.shape.with_n(1)));
+    }
+    static int64_t floats(int64_t n, int64_t channels) {
+        Workspace counted;
+        AffineSums(counted, n, channels);
+        return counted.floats();
+    }
+};
+
 }  // namespace
+
+std::vector<Parameter> norm_parameters(int64_t channels, const std::string& prefix) {
+    return {{prefix + "weight", {channels}, Parameter::Kind::Norm},
+            {prefix + "bias", {channels}, Parameter::Kind::Norm}};
+}
 
 FrozenNorm::FrozenNorm(Backend& backend, const FrozenStatistics& norm)
     : channels_(static_cast<int64_t>(norm.gamma.size())) {
     const std::vector<double> scale = norm.scale();
+    const std::vector<double> rstd = norm.rstd();
     scale_ = backend.upload(std::vector<float>(scale.begin(), scale.end()));
     shift_ = backend.upload(norm.shift(scale));
+    mean_ = backend.upload(norm.mean);
+    rstd_ = backend.upload(std::vector<float>(rstd.begin(), rstd.end()));
 }
 
 Shape FrozenNorm::output_shape(std::span<const Shape> x) const {
@@ -34,6 +63,24 @@ void FrozenNorm::backward(Backend& backend, const LayerBackward& args) const {
                                 .addend = args.addend,
                                 .dx = args.dx,
                                 .sinks = args.sinks});
+}
+
+int64_t FrozenNorm::backward_weights_workspace(int64_t n) const {
+    return AffineSums::floats(n, channels_);
+}
+
+void FrozenNorm::backward_weights(Backend& backend, const LayerBackwardWeights& args) const {
+    GS_REQUIRE(args.gradients.size() == 2);
+    Workspace workspace(args.workspace);
+    const AffineSums sums(workspace, args.dy.shape.n, channels_);
+    const TapSink beta{Reduction::Sum, sums.beta};
+    backend.pointwise_backward({.terms = {&args.dy, 1},
+                                .sinks = {&beta, 1},
+                                .gamma = {.x = args.x,
+                                          .mean = channels_view(mean_, channels_),
+                                          .rstd = channels_view(rstd_, channels_),
+                                          .out = sums.gamma}});
+    sums.finish(backend, args);
 }
 
 GroupNorm::GroupNorm(Backend& backend, int64_t groups, float eps, std::span<const float> gamma,
@@ -72,6 +119,21 @@ void GroupNorm::backward(Backend& backend, const LayerBackward& args) const {
                                  .dx = args.dx,
                                  .sinks = args.sinks},
                                 params());
+}
+
+int64_t GroupNorm::backward_weights_workspace(int64_t n) const {
+    return AffineSums::floats(n, channels_);
+}
+
+void GroupNorm::backward_weights(Backend& backend, const LayerBackwardWeights& args) const {
+    GS_REQUIRE(args.gradients.size() == 2);
+    Workspace workspace(args.workspace);
+    const AffineSums sums(workspace, args.dy.shape.n, channels_);
+    const TapSink beta{Reduction::Sum, sums.beta};
+    backend.group_norm_backward(
+        {.terms = {&args.dy, 1}, .x = args.x, .stats = args.state, .sinks = {&beta, 1}, .dgamma = sums.gamma},
+        params());
+    sums.finish(backend, args);
 }
 
 }  // namespace gs

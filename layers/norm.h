@@ -27,10 +27,13 @@ class FrozenNorm : public Layer {
     }
     void forward(Backend& backend, const LayerForward& args) const override;
     void backward(Backend& backend, const LayerBackward& args) const override;
+    std::vector<Parameter> parameters() const override { return norm_parameters(channels_); }
+    int64_t backward_weights_workspace(int64_t n) const override;
+    void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
 
   private:
     int64_t channels_;
-    Buffer scale_, shift_;
+    Buffer scale_, shift_, mean_, rstd_;
 };
 
 // Group normalisation; the state is (n,1,groups,2): mean and reciprocal deviation.
@@ -50,6 +53,9 @@ class GroupNorm : public Layer {
     }
     void forward(Backend& backend, const LayerForward& args) const override;
     void backward(Backend& backend, const LayerBackward& args) const override;
+    std::vector<Parameter> parameters() const override { return norm_parameters(channels_); }
+    int64_t backward_weights_workspace(int64_t n) const override;
+    void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
     GroupNormParams params() const;
 
   private:

@@ -21,11 +21,14 @@ NetBuilder::NetBuilder(Backend& backend, WeightReader& weights, const Architectu
 }
 
 ValueId NetBuilder::append(std::string name, LayerPtr layer, std::vector<ValueId> inputs, int64_t channels,
-                           std::string weight) {
+                           std::vector<std::string> parameters) {
+    GS_REQUIRE(parameters.size() == layer->parameters().size());
+    const bool layer_has_weight = layer->has_weight();
     net_.nodes.push_back({.name = std::move(name),
                           .layer = std::move(layer),
                           .inputs = std::move(inputs),
-                          .weight = std::move(weight)});
+                          .weight = layer_has_weight ? parameters[0] : "",
+                          .parameters = std::move(parameters)});
     channels_.push_back(channels);
     const auto value = static_cast<ValueId>(net_.nodes.size());
     if (!net_.nodes.back().name.empty()) tap(net_.nodes.back().name, value);
@@ -61,24 +64,24 @@ ValueId NetBuilder::conv_norm(ValueId x, const std::string& conv, const std::str
                               Geometry geometry) {
     auto layer = std::make_shared<Conv2d>(backend_, take_conv(x, conv, out, geometry), take_norm(norm, out));
     net_.norms.push_back(norm);
-    return append(norm, std::move(layer), {x}, out, conv + ".weight");
+    return append(norm, std::move(layer), {x}, out, {conv + ".weight", norm + ".weight", norm + ".bias"});
 }
 
 ValueId NetBuilder::conv(ValueId x, const std::string& name, int64_t out, Geometry geometry) {
     return append(name, std::make_shared<Conv2d>(backend_, take_conv(x, name, out, geometry)), {x}, out,
-                  name + ".weight");
+                  {name + ".weight"});
 }
 
 ValueId NetBuilder::standardised_conv(ValueId x, const std::string& name, int64_t out, Geometry geometry) {
     auto layer =
         std::make_shared<Conv2d>(backend_, take_conv(x, name, out, geometry), Conv2d::Standardised{});
-    return append(name, std::move(layer), {x}, out, name + ".weight");
+    return append(name, std::move(layer), {x}, out, {name + ".weight"});
 }
 
 ValueId NetBuilder::frozen_norm(ValueId x, const std::string& name) {
     net_.norms.push_back(name);
     return append(name, std::make_shared<FrozenNorm>(backend_, take_norm(name, channels(x))), {x},
-                  channels(x));
+                  channels(x), {name + ".weight", name + ".bias"});
 }
 
 ValueId NetBuilder::group_norm(ValueId x, const std::string& name) {
@@ -91,7 +94,8 @@ ValueId NetBuilder::group_norm(ValueId x, const std::string& name) {
     const auto gamma = weights_.take(name + ".weight", {c});
     const auto beta = weights_.take(name + ".bias", {c});
     net_.norms.push_back(name);
-    return append(name, std::make_shared<GroupNorm>(backend_, kGroups, kEps, gamma, beta), {x}, c);
+    return append(name, std::make_shared<GroupNorm>(backend_, kGroups, kEps, gamma, beta), {x}, c,
+                  {name + ".weight", name + ".bias"});
 }
 
 ValueId NetBuilder::relu(ValueId x, Activation activation) {
@@ -138,7 +142,7 @@ Net NetBuilder::finish(ValueId x, const std::string& pooled, const std::string& 
                               .weights = net_.head.weight,
                               .bias = net_.head.bias};
     append(head, std::make_shared<Conv2d>(backend_, std::move(linear)), {features}, classes,
-           head + ".weight");
+           {head + ".weight", head + ".bias"});
     return std::move(net_);
 }
 

@@ -48,7 +48,7 @@ class NetBuilder {
     std::vector<int64_t> channels_{3};
 
     ValueId append(std::string name, LayerPtr layer, std::vector<ValueId> inputs, int64_t channels,
-                   std::string weight = "");
+                   std::vector<std::string> parameters = {});
     ConvolutionWeights take_conv(ValueId x, const std::string& name, int64_t out, const Geometry& geometry);
     FrozenStatistics take_norm(const std::string& name, int64_t channels);
 };

@@ -24,6 +24,7 @@ struct Node {
     LayerPtr layer;
     std::vector<ValueId> inputs;
     std::string weight{};  // the parameter that the layer's weight is, "layer1.0.conv1.weight", or empty
+    std::vector<std::string> parameters{};     // names of layer->parameters(), in that order
     Activation activation = Activation::None;  // fused behind the layer (passes/fuse.h)
     int stats_of = -1;                         // node whose group statistics this node leaves (passes/fuse.h)
 };

@@ -14,7 +14,7 @@ void add(const float* a, const float* b, int64_t count, Activation activation, f
 void sign_step(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y);
 void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
                         const float* y, const float* scale, const float* addend, float* dx,
-                        const ChannelSums& sums);
+                        const ChannelSums& sums, const CenteredSum& centered);
 void channel_sums(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
 
 void add_and_sum(const float* a, const float* b, int64_t pixels, int64_t c, float* y, float* sum);
@@ -35,6 +35,8 @@ void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow&
 void gemm_tile(const GemmTile& tile);
 void row_sums(const float* g, const float* w, int64_t count, double* sum, double* dot);
 double row_norm(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind);
+void stored_row(const float* g, const float* w, float mean, float slope, float scale, int64_t count,
+                Grad mode, float* out);
 void winograd_filters(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
 void winograd_input(const float* const* pixels, int64_t c, float* to, int64_t pitch);
 void winograd_output(const float* from, int64_t pitch, int64_t c, const float* bias, Activation activation,
@@ -43,5 +45,7 @@ void depthwise(const float* x, const float* weights, const float* bias, const De
                int64_t oh, Activation activation, float* y);
 void depthwise_backward(const float* dy, const float* weights, const DepthwiseShape& shape, int64_t ih,
                         float* dx);
+void depthwise_weights(const float* x, const float* dy, const DepthwiseShape& shape, int64_t oh,
+                       int64_t channels, float* dw);
 
 }  // namespace gs::cpu::GS_ISA

@@ -50,4 +50,26 @@ void depthwise_backward(const float* dy, const float* weights, const DepthwiseSh
     }
 }
 
+void depthwise_weights(const float* x, const float* dy, const DepthwiseShape& shape, int64_t oh,
+                       int64_t channels, float* dw) {
+    clear(dw, shape.kernel_h * shape.kernel_w * channels);
+    for (int64_t kh = 0; kh < shape.kernel_h; ++kh) {
+        const int64_t ih = oh * shape.stride - shape.pad + kh;
+        if (ih < 0 || ih >= shape.h) continue;
+        for (int64_t kw = 0; kw < shape.kernel_w; ++kw) {
+            float* to = dw + (kh * shape.kernel_w + kw) * channels;
+            for_lanes(channels, [&](int64_t i, auto lanes) {
+                Vec sum{};
+                for (int64_t ow = 0; ow < shape.ow; ++ow) {
+                    const int64_t iw = ow * shape.stride - shape.pad + kw;
+                    if (iw < 0 || iw >= shape.w) continue;
+                    sum += lanes.load(dy + (oh * shape.ow + ow) * shape.c + i) *
+                           lanes.load(x + (ih * shape.w + iw) * shape.c + i);
+                }
+                lanes.store(to + i, sum);
+            });
+        }
+    }
+}
+
 }  // namespace gs::cpu::GS_ISA

@@ -31,6 +31,13 @@ struct ChannelSums {
     float* nonzero;  // [c], number of values that are not exactly 0, overwritten, or null
 };
 
+// Sum over pixels of g * (x - mean), g the masked gradient.
+struct CenteredSum {
+    const float* x;     // a slab, as y
+    const float* mean;  // [c]
+    float* g_x;         // [c], overwritten, or null
+};
+
 // Sums over pixels of the gradient behind the activation's mask: g, and g * (x - mean).
 struct NormBackwardSums {
     float* g;
@@ -89,7 +96,7 @@ struct Kernels {
     // y and addend may be null with activation None; dx may be any of the terms, or null.
     void (*pointwise_backward)(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
                                const float* y, const float* scale, const float* addend, float* dx,
-                               const ChannelSums& sums);
+                               const ChannelSums& sums, const CenteredSum& centered);
     // `pitch` is the distance between pixels, in floats.
     void (*channel_sums)(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
 
@@ -118,6 +125,9 @@ struct Kernels {
     // 2, or the largest, by `kind`. w may be null (mean and slope are then 0).
     void (*row_sums)(const float* g, const float* w, int64_t count, double* sum, double* dot);
     double (*row_norm)(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind);
+    // out = (or +=) scale * (g - mean - w * slope); w as above. out may alias g.
+    void (*stored_row)(const float* g, const float* w, float mean, float slope, float scale, int64_t count,
+                       Grad mode, float* out);
     // gemm_columns filters, [tap][filter], to their 36 points, `pitch` apart.
     void (*winograd_filters)(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
     // One 6x6 patch (36 pixels of c channels, anywhere) to its 36 points, `pitch` apart; back from 36 points
@@ -130,6 +140,10 @@ struct Kernels {
                       int64_t oh, Activation activation, float* y);
     void (*depthwise_backward)(const float* dy, const float* weights, const DepthwiseShape& shape, int64_t ih,
                                float* dx);
+    // What one row of outputs (oh) adds to the weight gradient of the first `channels` channels,
+    // [kernel_h][kernel_w][channels], overwritten.
+    void (*depthwise_weights)(const float* x, const float* dy, const DepthwiseShape& shape, int64_t oh,
+                              int64_t channels, float* dw);
 };
 
 // The best the machine offers; GRADSCORE_ISA=baseline|avx2|avx512 asks for less.

@@ -47,13 +47,14 @@ struct PointwiseBackwardSlab {
     const float *y, *scale, *addend;
     float* dx;
     const ChannelSums& sums;
+    const CenteredSum& centered;
 };
 
 // kCount pixels, c floats apart, from `row` on.
 template <Activation kActivation, int kCount, class Lanes>
 GS_INLINE void step_back(const PointwiseBackwardSlab& slab, int64_t row, int64_t c, int64_t i,
                          const Lanes& lanes) {
-    Vec sum{}, count{};
+    Vec sum{}, count{}, g_x{};
     for (int q = 0; q < kCount; ++q) {
         const int64_t at = row + q * c + i;
         Vec g = sum_of_terms(slab.dy, at, lanes);
@@ -61,6 +62,8 @@ GS_INLINE void step_back(const PointwiseBackwardSlab& slab, int64_t row, int64_t
             g = keep(g, open<kActivation>(lanes.load(slab.y + at)));
         sum += g;
         count += ones(g != splat(0.0f));
+        if (slab.centered.g_x)
+            g_x += g * (lanes.load(slab.centered.x + at) - lanes.load(slab.centered.mean + i));
         if (!slab.dx) continue;
         if (slab.scale) g *= lanes.load(slab.scale + i);
         if (slab.addend) g += lanes.load(slab.addend + at);
@@ -69,16 +72,19 @@ GS_INLINE void step_back(const PointwiseBackwardSlab& slab, int64_t row, int64_t
     const ChannelSums& total = slab.sums;
     if (total.sum) lanes.store(total.sum + i, lanes.load(total.sum + i) + sum);
     if (total.nonzero) lanes.store(total.nonzero + i, lanes.load(total.nonzero + i) + count);
+    float* total_g_x = slab.centered.g_x;
+    if (total_g_x) lanes.store(total_g_x + i, lanes.load(total_g_x + i) + g_x);
 }
 
 }  // namespace
 
 void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
                         const float* y, const float* scale, const float* addend, float* dx,
-                        const ChannelSums& sums) {
+                        const ChannelSums& sums, const CenteredSum& centered) {
     if (sums.sum) clear(sums.sum, c);
     if (sums.nonzero) clear(sums.nonzero, c);
-    const PointwiseBackwardSlab slab{dy, y, scale, addend, dx, sums};
+    if (centered.g_x) clear(centered.g_x, c);
+    const PointwiseBackwardSlab slab{dy, y, scale, addend, dx, sums, centered};
     with_activation(activation, [&](auto tag) {
         int64_t p = 0;
         for (; p + 4 <= pixels; p += 4) {

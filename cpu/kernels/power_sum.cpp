@@ -1,5 +1,5 @@
-// Norms of one row of a weight gradient while it is in cache: float32 lanes over short stretches, float64
-// beyond.
+// One row of a weight gradient: its norms while it is in cache (float32 lanes over short stretches, float64
+// beyond), and the gradient of the stored weights.
 #include "cpu/kernels/declarations.h"
 #include "cpu/kernels/vector.h"
 
@@ -74,6 +74,17 @@ double row_norm(const float* g, const float* w, float mean, float slope, int64_t
     if (kind == RowNorm::Absolute) return norm<RowNorm::Absolute>(g, w, mean, slope, count);
     if (kind == RowNorm::Square) return norm<RowNorm::Square>(g, w, mean, slope, count);
     return norm<RowNorm::Largest>(g, w, mean, slope, count);
+}
+
+void stored_row(const float* g, const float* w, float mean, float slope, float scale, int64_t count,
+                Grad mode, float* out) {
+    for_lanes(count, [&](int64_t i, auto lanes) {
+        Vec v = lanes.load(g + i);
+        if (w != nullptr) v = v - splat(mean) - lanes.load(w + i) * splat(slope);
+        v *= splat(scale);
+        if (mode == Grad::Add) v += lanes.load(out + i);
+        lanes.store(out + i, v);
+    });
 }
 
 }  // namespace gs::cpu::GS_ISA

@@ -27,11 +27,13 @@ Kernels table() {
             .gemm_tile = gemm_tile,
             .row_sums = row_sums,
             .row_norm = row_norm,
+            .stored_row = stored_row,
             .winograd_filters = winograd_filters,
             .winograd_input = winograd_input,
             .winograd_output = winograd_output,
             .depthwise = depthwise,
-            .depthwise_backward = depthwise_backward};
+            .depthwise_backward = depthwise_backward,
+            .depthwise_weights = depthwise_weights};
 }
 
 }  // namespace gs::cpu::GS_ISA

@@ -54,6 +54,13 @@ ref::Tensor<float> run_backward(Backend& backend, Convolution& convolution, cons
     return out.download();
 }
 
+std::vector<float> run_weights(Backend& backend, Convolution& convolution, const ConvSpec& spec,
+                               const ref::Tensor<float>& x, const ref::Tensor<float>& dy) {
+    const DeviceTensor in(backend, x), gradient(backend, dy), out(backend, weight_shape(spec));
+    convolution.backward_weights(in, gradient, out);
+    return out.download().values;
+}
+
 double largest(const ref::Tensor<double>& t) {
     double result = 0;
     for (const double value : t.values) result = std::max(result, std::abs(value));
@@ -95,6 +102,21 @@ TEST_P(ConvolutionOnEveryBackend, DataGradientMatchesDouble) {
         on_every_backend([&](Backend& backend) {
             const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
             expect_close("dx", run_backward(backend, *convolution, in.dy, c.input()), want,
+                         fill == Fill::SmallIntegers ? 0 : 2e-6);
+        });
+    }
+}
+
+TEST_P(ConvolutionOnEveryBackend, WeightGradientMatchesDouble) {
+    const ConvCase& c = GetParam();
+    for (const Fill fill : {Fill::SmallIntegers, Fill::Normal}) {
+        SCOPED_TRACE(to_string(fill));
+        const ConvData in = make_data(c, fill);
+        const auto want =
+            ref::convolution_backward_weights(c.spec, ref::cast<double>(in.x), ref::cast<double>(in.dy));
+        on_every_backend([&](Backend& backend) {
+            const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
+            expect_close("dw", run_weights(backend, *convolution, c.spec, in.x, in.dy), want,
                          fill == Fill::SmallIntegers ? 0 : 2e-6);
         });
     }
@@ -161,6 +183,34 @@ INSTANTIATE_TEST_SUITE_P(
                     ConvCase{"depthwise 3x3/2 on one pixel", 2, 1, 1, {5, 5, 3, 3, 2, 1, 5}},
                     ConvCase{"depthwise 5x5, no padding", 1, 6, 7, {3, 3, 5, 5, 1, 0, 3}}));
 
+// 12,000 positions: float32 sums must be cut into blocks. Wide enough for Winograd in the default backend,
+// whose gradients are direct.
+TEST(Convolution, WeightGradientOfALargeBatch) {
+    const ConvSpec spec{16, 40, 3, 3, 1, 1, 1}, depthwise{20, 20, 3, 3, 2, 1, 20};
+    for (const ConvSpec& s : {spec, depthwise}) {
+        const auto x = random_tensor({30, 20, 20, s.in_channels}, Fill::Normal, 1);
+        const auto dy = random_tensor(s.output_shape(x.shape), Fill::Normal, 2);
+        const auto want = ref::convolution_backward_weights(s, ref::cast<double>(x), ref::cast<double>(dy));
+        on_every_backend_and_default([&](Backend& backend) {
+            const auto convolution = backend.make_convolution(
+                s, random_values(static_cast<int64_t>(want.size()), Fill::Normal, 3), {});
+            expect_close("dw", run_weights(backend, *convolution, s, x, dy), want, 3e-6);
+        });
+    }
+}
+
+TEST(Convolution, WeightGradientOfNoImagesIsZero) {
+    const ConvSpec spec{5, 7, 3, 3, 1, 1, 1}, depthwise{5, 5, 3, 3, 1, 1, 5};
+    for (const ConvSpec& s : {spec, depthwise})
+        on_every_backend([&](Backend& backend) {
+            const int64_t count = weight_shape(s).size();
+            const auto convolution = backend.make_convolution(s, random_values(count, Fill::Normal, 3), {});
+            const ref::Tensor<float> x(Shape{0, 4, 4, 5}), dy(s.output_shape(x.shape));
+            EXPECT_EQ(run_weights(backend, *convolution, s, x, dy),
+                      std::vector<float>(static_cast<size_t>(count), 0.0f));
+        });
+}
+
 // One prepared object serves any batch and map size; what it keeps for one must not leak into another.
 TEST(Convolution, ShapesMayAlternate) {
     const ConvSpec spec{12, 20, 3, 3, 1, 1, 1};
@@ -176,6 +226,9 @@ TEST(Convolution, ShapesMayAlternate) {
                          ref::convolution(spec, ref::cast<double>(x), w, {}, Activation::Relu), 0);
             expect_close("dx", run_backward(backend, *convolution, dy, shape),
                          ref::convolution_backward_data(spec, ref::cast<double>(dy), w, shape), 0);
+            expect_close("dw", run_weights(backend, *convolution, spec, x, dy),
+                         ref::convolution_backward_weights(spec, ref::cast<double>(x), ref::cast<double>(dy)),
+                         0);
         }
     });
 }

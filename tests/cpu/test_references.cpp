@@ -52,6 +52,21 @@ TEST(References, ConvolutionBackwardIsTheGradient) {
     }
 }
 
+TEST(References, ConvolutionWeightGradientIsTheGradient) {
+    for (const ConvSpec& spec : {ConvSpec{3, 4, 3, 3, 2, 1, 1}, ConvSpec{4, 4, 3, 3, 1, 1, 4},
+                                 ConvSpec{2, 3, 1, 1, 2, 0, 1}, ConvSpec{2, 2, 7, 7, 2, 3, 1}}) {
+        const Doubles x = doubles({2, 6, 5, spec.in_channels}, Fill::Normal, 1);
+        const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
+        const Doubles w = doubles({1, 1, 1, spec.out_channels * fan_in}, Fill::Normal, 2);
+        const Doubles dy = doubles(spec.output_shape(x.shape), Fill::Normal, 3);
+        Doubles dw(w.shape);
+        dw.values = ref::convolution_backward_weights(spec, x, dy);
+        expect_gradient("dw", dw, w, dy, [&](const Complexes& p) {
+            return ref::convolution(spec, ref::cast<Complex>(x), p.values, {}, Activation::None);
+        });
+    }
+}
+
 TEST(References,
      ConvolutionOfAKnownMapIsRight) {  // by hand: a 2x2 kernel of 1, 10, 100, 1000 on 1 2 3 / 4 5 6
     Doubles x(Shape{1, 2, 3, 1});

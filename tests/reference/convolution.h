@@ -3,6 +3,7 @@
 //   y[n,p,q,o]  = act( b[o] + sum_{i,u,v} w[o,i,u,v] x[n, p*stride + u - pad, q*stride + v - pad, i] )
 //   dx[n,h,w,i] = sum over all (p,q,o,u,v) with p*stride + u - pad = h, q*stride + v - pad = w of
 //                 w[o,i,u,v] dy[n,p,q,o]
+//   dw[o,i,u,v] = sum over n, p, q of dy[n,p,q,o] x[n, p*stride + u - pad, q*stride + v - pad, i]
 // With groups, output channel o reads the in / groups input channels of its own group. A linear layer is the
 // 1x1 convolution on (n,1,1,c).
 #pragma once
@@ -58,6 +59,18 @@ Tensor<T> convolution_backward_data(const ConvSpec& spec, const Tensor<T>& dy, c
                              dx.at(n, h, w, i) += weights[k] * dy.at(n, p, q, o);
                          });
     return dx;
+}
+
+template <class T>
+std::vector<T> convolution_backward_weights(const ConvSpec& spec, const Tensor<T>& x, const Tensor<T>& dy) {
+    const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
+    std::vector<T> dw(static_cast<size_t>(spec.out_channels * fan_in));
+    for (int64_t n = 0; n < x.shape.n; ++n)
+        for_each_product(spec, x.shape,
+                         [&](int64_t p, int64_t q, int64_t o, int64_t h, int64_t w, int64_t i, size_t k) {
+                             dw[k] += dy.at(n, p, q, o) * x.at(n, h, w, i);
+                         });
+    return dw;
 }
 
 }  // namespace gs::ref
