@@ -118,7 +118,8 @@ TEST(Npy, TruncationAndMutationNeverCrash) {
 
 TEST(Npy, FuzzSeedsAreRead) {
     int seeds = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(GS_SOURCE_DIR "/tests/fuzz/corpus/npy")) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(GS_SOURCE_DIR) + "/tests/fuzz/corpus/npy")) {
         const std::vector<std::byte> bytes = read_file(entry.path(), ErrorKind::Internal);
         const Array array = parse(bytes, entry.path().string(), ErrorKind::Data);
         EXPECT_EQ(to_native(array).size(),

@@ -272,7 +272,8 @@ TEST(Pickle, TruncationAndMutationNeverCrash) {
 // The seeds of fuzz_pickle: real pickles of every protocol, cut and changed everywhere.
 TEST(Pickle, FuzzSeedsAreReadAndSurviveMutation) {
     int seeds = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(GS_SOURCE_DIR "/tests/fuzz/corpus/pickle")) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(GS_SOURCE_DIR) + "/tests/fuzz/corpus/pickle")) {
         const std::vector<std::byte> bytes = read_file(entry.path(), ErrorKind::Internal);
         const std::string good(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         const auto parse_all = [](const std::string& text) {

@@ -102,7 +102,9 @@ class GradscoreTest : public testing::Test {
         return nlohmann::json::parse(content(root_ / run / "results.json"));
     }
 
-    static std::string demo_weights() { return GS_SOURCE_DIR "/demo/resnet8_shapes.safetensors"; }
+    static std::string demo_weights() {
+        return std::string(GS_SOURCE_DIR) + "/demo/resnet8_shapes.safetensors";
+    }
 
     fs::path root_;
     RunOptions options_;
