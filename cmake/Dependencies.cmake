@@ -10,6 +10,7 @@ pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(MATIO REQUIRED IMPORTED_TARGET matio)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)  # headers only; float64 linear algebra of fits
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 
 if(GRADSCORE_TESTS OR GRADSCORE_FUZZ)

@@ -18,8 +18,8 @@ namespace gs::test {
 
 // Empty where `got` agrees with `want`, else what is wrong. At least one wanted value in twenty must be
 // non-zero.
-template <class Want>
-std::string difference(const std::vector<float>& got, const std::vector<Want>& want, double tol) {
+template <class Want, class Got = float>
+std::string difference(const std::vector<Got>& got, const std::vector<Want>& want, double tol) {
     std::ostringstream text;
     text.precision(9);
     if (got.size() != want.size()) {
@@ -49,8 +49,8 @@ std::string difference(const std::vector<float>& got, const std::vector<Want>& w
     return {};
 }
 
-template <class Want>
-void expect_close(const std::string& name, const std::vector<float>& got, const std::vector<Want>& want,
+template <class Want, class Got = float>
+void expect_close(const std::string& name, const std::vector<Got>& got, const std::vector<Want>& want,
                   double tol) {
     const std::string wrong = difference(got, want, tol);
     EXPECT_TRUE(wrong.empty()) << name << ": " << wrong;
