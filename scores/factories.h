@@ -16,8 +16,13 @@ std::unique_ptr<Score> make_gradnorm(const MethodSpec& spec, const ScoreContext&
 std::unique_ptr<Score> make_gaia_z(const MethodSpec& spec, const ScoreContext& context);
 std::unique_ptr<Score> make_gaia_a(const MethodSpec& spec, const ScoreContext& context);
 std::unique_ptr<Score> make_nac(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Score> make_mahalanobis(const MethodSpec& spec, const ScoreContext& context);
 
 std::unique_ptr<Fit> make_nac_fit(const MethodSpec& spec, const ScoreContext& context);
 FitState merge_nac(std::span<const FitState> shards);
+
+std::unique_ptr<Fit> make_mahalanobis_fit(const MethodSpec& spec, const ScoreContext& context);
+FitState merge_mahalanobis(std::span<const FitState> shards);
+std::vector<std::string> complete_mahalanobis(FitState& state);
 
 }  // namespace gs

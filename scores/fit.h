@@ -59,5 +59,9 @@ std::unique_ptr<Fit> make_fit(const MethodSpec& spec, const ScoreContext& contex
 // States of consecutive shards of one set, in order, as one: what a fit of the whole set would have left, up
 // to rounding. Throws Error(Usage) where they are of different methods or options.
 FitState merge_states(std::span<const FitState> shards);
+// For the state of a whole set: adds what scores derive from it, so that no run of them need (mahalanobis: an
+// eigenvalue decomposition). Returns what the user should know. Throws Error(Usage) where the images do not
+// determine it.
+std::vector<std::string> complete_state(FitState& state);
 
 }  // namespace gs

@@ -15,6 +15,8 @@ struct Method {
     // Null for methods that are not fitted.
     std::unique_ptr<Fit> (*make_fit)(const MethodSpec&, const ScoreContext&) = nullptr;
     FitState (*merge)(std::span<const FitState>) = nullptr;
+    // Null where the state is complete as it is.
+    std::vector<std::string> (*complete)(FitState&) = nullptr;
 };
 
 const std::vector<Method>& methods() {
@@ -81,6 +83,22 @@ const std::vector<Method>& methods() {
          make_nac,
          make_nac_fit,
          merge_nac},
+        {{"mahalanobis",
+          "distance of the stages' features to the nearest class, in units of the classes' covariance",
+          "Lee et al. 2018; gradnorm_ood utils/mahalanobis_lib.py; form=mds: OpenOOD",
+          "a fit; one forward pass; eta > 0: also one backward pass of a stacked cotangent for each layer, "
+          "and "
+          "a second forward pass to each",
+          {{"form", "lee; lee | mds (pooled features only, no 1/2)"},
+           {"layers",
+            "stages; stages (MobileNet-v2: the last feature of each resolution), or taps joined by +"},
+           {"stats", "that of --stats; the statistics file"},
+           {"eta", "as tuned, else 0; step in normalised units, >= 0"},
+           {"combine", "logistic where tuned, else sum; logistic | sum | last (layer)"}}},
+         make_mahalanobis,
+         make_mahalanobis_fit,
+         merge_mahalanobis,
+         complete_mahalanobis},
     };
     return table;
 }
@@ -154,6 +172,11 @@ FitState merge_states(std::span<const FitState> shards) {
     if (method.merge == nullptr)
         throw Error(ErrorKind::Usage, "'" + first.method + "' needs no fit: nothing to merge");
     return method.merge(shards);
+}
+
+std::vector<std::string> complete_state(FitState& state) {
+    const Method& method = find_method(state.method);
+    return method.complete == nullptr ? std::vector<std::string>{} : method.complete(state);
 }
 
 const std::vector<MethodDescription>& method_descriptions() {

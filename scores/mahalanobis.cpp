@@ -1,0 +1,83 @@
+// Mahalanobis' score (scores.md section 6): at each layer the largest M_c of the image moved by eta against
+// the sign of the nearest class' distance, combined over layers. Source: Lee et al. 2018; gradnorm_ood
+// utils/mahalanobis_lib.py. Its MDS form: OpenOOD postprocessors/mds_postprocessor.py.
+#include <cmath>
+
+#include "core/join.h"
+#include "scores/factories.h"
+#include "scores/mahalanobis_layers.h"
+#include "scores/statistics.h"
+
+namespace gs {
+namespace {
+
+class Mahalanobis : public Score {
+  public:
+    Mahalanobis(const MethodSpec& spec, const ScoreContext& context) {
+        static constexpr std::string_view kCombine[] = {"logistic", "sum", "last"};
+        OptionReader reader(spec);
+        const MahalanobisOptions given = read_mahalanobis_options(reader, context.net);
+        const std::string path = reader.text("stats", "");
+        layers_ = MahalanobisLayers(given.layers);
+        mds_ = given.mds;
+        eta_ = reader.number_from_zero("eta", 0);
+        combine_ = reader.choice("combine", "sum", kCombine);
+        options_ = reader.finish();
+        if (context.statistics != nullptr) read(spec, context.statistics->find(spec, path, wanted(spec)));
+    }
+
+    Request request() const override { return layers_.request(std::span(&eta_, 1)); }
+
+    void compute(const Evidence& evidence, std::span<double> out) const override {
+        const std::vector<std::vector<double>> scores = layers_.scores(evidence, eta_);
+        for (size_t n = 0; n < out.size(); ++n) out[n] = combined(scores, n);
+    }
+
+    std::map<std::string, std::string> options() const override { return options_; }
+
+  private:
+    MahalanobisLayers layers_{std::vector<std::string>{}};
+    bool mds_ = false;
+    double eta_ = 0;
+    std::string combine_;
+    std::map<std::string, std::string> options_;
+    std::optional<MahalanobisTuning> tuning_;
+
+    // What the statistics must have been fitted with: the layers only where they are given.
+    std::map<std::string, std::string> wanted(const MethodSpec& spec) const {
+        std::map<std::string, std::string> wanted{{"form", options_.at("form")}};
+        if (spec.options.contains("layers")) wanted["layers"] = options_.at("layers");
+        return wanted;
+    }
+
+    void read(const MethodSpec& spec, const FitState& state) {
+        layers_ = MahalanobisLayers(state);
+        options_["layers"] = join(layers_.names(), "+");
+        tuning_ = get_tuning(state);
+        if (tuning_ && !spec.options.contains("eta")) eta_ = tuning_->eta;
+        if (tuning_ && !spec.options.contains("combine")) combine_ = "logistic";
+        options_["eta"] = format_number(eta_);
+        options_["combine"] = combine_;
+        if (combine_ == "logistic" && !tuning_)
+            throw Error(
+                ErrorKind::Usage,
+                "method '" + spec.written + "': combine=logistic needs tuned statistics (gradscore search)");
+    }
+
+    double combined(const std::vector<std::vector<double>>& scores, size_t n) const {
+        if (combine_ == "last") return (mds_ ? 2 : 1) * scores.back()[n];
+        double sum = combine_ == "logistic" ? tuning_->bias : 0;
+        for (size_t l = 0; l < scores.size(); ++l)
+            sum += (combine_ == "logistic" ? tuning_->weight[l] : 1) * scores[l][n];
+        if (combine_ == "logistic") return -1 / (1 + std::exp(-sum));
+        return (mds_ ? 2 : 1) * sum;  // MDS has no 1/2
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Score> make_mahalanobis(const MethodSpec& spec, const ScoreContext& context) {
+    return std::make_unique<Mahalanobis>(spec, context);
+}
+
+}  // namespace gs
