@@ -21,4 +21,17 @@ double lane_sum(std::span<const float> values, const F& f) {
     return sum;
 }
 
+// Sum of the products of two rows of equal length.
+inline double lane_dot(std::span<const double> a, std::span<const double> b) {
+    constexpr size_t kLanes = 8;
+    std::array<double, kLanes> lanes{};
+    size_t i = 0;
+    for (; i + kLanes <= a.size(); i += kLanes)
+        for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
+    double sum = 0;
+    for (; i < a.size(); ++i) sum += a[i] * b[i];
+    for (const double lane : lanes) sum += lane;
+    return sum;
+}
+
 }  // namespace gs

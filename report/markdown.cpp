@@ -79,6 +79,8 @@ std::vector<std::string> excluded_images(const Results& results) {
 std::string results_markdown(const Results& results) {
     std::string text = "# " + escaped(title(results)) + "\n\n" + std::string(kConventions) + "\n\n";
     if (!results.comparable()) text += "**Not comparable:** " + escaped(not_comparable(results)) + ".\n\n";
+    for (const std::string& reason : results.run.invalid_protocol)
+        text += "**Invalid protocol:** " + escaped(reason) + ".\n\n";
     text += set_table(results);
     const auto groups = column_groups(results);
     if (groups.empty()) text += "No out-of-distribution set was given: scores, but no metrics.\n\n";

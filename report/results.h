@@ -32,6 +32,8 @@ struct RunInfo {
     double wall_seconds = 0, images_per_second = 0;
     std::map<std::string, std::string> libraries;  // name -> version
     std::vector<std::string> notices;
+    // Why the figures break the protocol of OOD detection (fitted on test images), one line each; else empty.
+    std::vector<std::string> invalid_protocol;
 };
 
 enum class SetRole { Id, Ood };

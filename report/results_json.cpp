@@ -44,7 +44,8 @@ Json to_json(const RunInfo& r) {
         {"wall_seconds", number(r.wall_seconds)},
         {"images_per_second", number(r.images_per_second)},
         {"libraries", r.libraries},
-        {"notices", r.notices}};
+        {"notices", r.notices},
+        {"invalid_protocol", r.invalid_protocol}};
 }
 
 Json to_json(const SetInfo& s) {

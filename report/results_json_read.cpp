@@ -44,6 +44,9 @@ RunInfo read_run(const JsonNode& n) {
     r.images_per_second = n["images_per_second"].number();
     r.libraries = n["libraries"].texts();
     for (const JsonNode& notice : n["notices"].items()) r.notices.push_back(notice.text());
+    if (n.has("invalid_protocol"))  // results of earlier versions have none
+        for (const JsonNode& reason : n["invalid_protocol"].items())
+            r.invalid_protocol.push_back(reason.text());
     return r;
 }
 

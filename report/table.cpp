@@ -123,8 +123,11 @@ class Terminal {
     }
 
     void tail() {
-        if (results_.comparable() && results_.warnings.empty()) return;
+        const auto& invalid = results_.run.invalid_protocol;
+        if (results_.comparable() && results_.warnings.empty() && invalid.empty()) return;
         out_ += "\n";
+        for (const std::string& reason : invalid)
+            line(wrapped(strong("INVALID PROTOCOL: ") + printable(reason, 1000), style_.width));
         if (!results_.comparable()) line(strong("NOT COMPARABLE: ") + not_comparable(results_));
         for (const Warning& w : results_.warnings)
             line(wrapped("warning: " + printable(w.message, 1000), style_.width));

@@ -20,6 +20,10 @@ std::unique_ptr<Score> make_mahalanobis(const MethodSpec& spec, const ScoreConte
 
 std::unique_ptr<Fit> make_nac_fit(const MethodSpec& spec, const ScoreContext& context);
 FitState merge_nac(std::span<const FitState> shards);
+std::unique_ptr<Score> make_klm(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Fit> make_klm_fit(const MethodSpec& spec, const ScoreContext& context);
+FitState merge_klm(std::span<const FitState> shards);
+std::unique_ptr<Score> make_mos(const MethodSpec& spec, const ScoreContext& context);
 
 std::unique_ptr<Fit> make_mahalanobis_fit(const MethodSpec& spec, const ScoreContext& context);
 FitState merge_mahalanobis(std::span<const FitState> shards);

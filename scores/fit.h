@@ -54,6 +54,8 @@ class Fit {
     virtual FitState state() const = 0;
 };
 
+// Throws Error(Usage) for unknown methods.
+bool needs_fit(const MethodSpec& spec);
 // Throws Error(Usage) for methods that need no fit, unknown options and values out of range.
 std::unique_ptr<Fit> make_fit(const MethodSpec& spec, const ScoreContext& context);
 // States of consecutive shards of one set, in order, as one: what a fit of the whole set would have left, up

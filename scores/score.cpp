@@ -99,6 +99,24 @@ const std::vector<Method>& methods() {
          make_mahalanobis_fit,
          merge_mahalanobis,
          complete_mahalanobis},
+        {{"klm",
+          "divergence of the softmax from the nearest class's mean softmax, negated",
+          "Hendrycks et al. 2022; large_scale_ood test_baselines.py",
+          "one forward pass; a fit (templates=fit)",
+          {{"templates",
+            "fit; fit | id-test (of the labelled ID set that is scored, as published; marked as invalid)"},
+           {"by", "label; label | predicted (groups of the fit; OpenOOD: predicted)"},
+           {"stats", "statistics file; that of --stats"}}},
+         make_klm,
+         make_klm_fit,
+         merge_klm},
+        {{"mos",
+          "largest over the groups of minus the softmax of \"others\"",
+          "Huang & Li 2021; large_scale_ood test_mos.py",
+          "one forward pass of a net with a grouped head",
+          {{"groups", "classes of each group: FILE.npy, FILE.txt or 398+521+…; needed"},
+           {"form", "prob; prob | log (minus log of the probability: no saturation, no ties)"}}},
+         make_mos},
     };
     return table;
 }
@@ -152,6 +170,10 @@ const Method& find_method(const std::string& name) {
 
 std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context) {
     return find_method(spec.name).make(spec, context);
+}
+
+bool needs_fit(const MethodSpec& spec) {
+    return find_method(spec.name).make_fit != nullptr;
 }
 
 std::unique_ptr<Fit> make_fit(const MethodSpec& spec, const ScoreContext& context) {

@@ -17,6 +17,8 @@
 
 namespace gs {
 
+struct GroupHead;
+
 // A method as written on the command line: "odin:temperature=1000:epsilon=0.0014".
 struct MethodSpec {
     std::string written;
@@ -35,6 +37,11 @@ class Score {
     virtual void compute(const Evidence& evidence, std::span<double> out) const = 0;
     // Every option with the value that is used, defaults included: what results.json keeps.
     virtual std::map<std::string, std::string> options() const = 0;
+    // Whether it wants to be fitted on the ID set itself, just before that is scored: a published protocol
+    // that is no valid one. Known without statistics.
+    virtual bool fitted_on_id_set() const { return false; }
+    // The grouping of the net's logits that it reads, or null: then predictions are made by groups.
+    virtual const GroupHead* group_head() const { return nullptr; }
 };
 
 class StatisticsStore;

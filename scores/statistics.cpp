@@ -143,23 +143,24 @@ const FitState& StatisticsStore::find(const MethodSpec& spec, const std::string&
     };
     for (const auto& state : made_)
         if (answers(*state)) return *state;
-    const std::filesystem::path from = path.empty() ? fallback_ : std::filesystem::path(path);
+    const std::filesystem::path from = file(path);
     if (from.empty())
         throw Error(ErrorKind::Usage, "method '" + spec.written + "' needs a fit: gradscore fit makes a " +
                                           "statistics file, --stats FILE gives it");
-    File& file = open(from);
+    File& opened = open(from);
     const FitState* found = nullptr;
-    for (const FitState& state : file.statistics.states) {
+    for (const FitState& state : opened.statistics.states) {
         if (!answers(state)) continue;
         if (found != nullptr)
-            throw Error(ErrorKind::Usage, from.string() + ": several fits answer '" + spec.written +
-                                              "'; name the options of one: " + states_text(file.statistics));
+            throw Error(ErrorKind::Usage,
+                        from.string() + ": several fits answer '" + spec.written +
+                            "'; name the options of one: " + states_text(opened.statistics));
         found = &state;
     }
     if (found == nullptr)
         throw Error(ErrorKind::Usage, from.string() + ": no fit of " + described(spec.name, wanted) +
-                                          "; it holds " + states_text(file.statistics));
-    file.used = true;
+                                          "; it holds " + states_text(opened.statistics));
+    opened.used = true;
     return *found;
 }
 

@@ -53,6 +53,10 @@ class StatisticsStore {
     // for bad files.
     const FitState& find(const MethodSpec& spec, const std::string& path,
                          const std::map<std::string, std::string>& wanted = {});
+    // The file that find() reads for a method that names `path`; empty where there is none.
+    std::filesystem::path file(const std::string& path) const {
+        return path.empty() ? fallback_ : std::filesystem::path(path);
+    }
     // A state that was made in this process (bench, klm:templates=id-test); found before those of files.
     void add(FitState state);
     // The file of a state found so far that was fitted on this image, or null.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/files.h"
+#include "tools/fitter.h"
 #include "tools/run_folder.h"
 #include "tools/score_run.h"
 #include "tools/scorer.h"
@@ -78,12 +79,27 @@ RunInfo describe_run(const ScoreFlags& flags, const Backend& backend, const Load
     return info;
 }
 
-void introduce(const RunInfo& info, const Backend& backend, bool quiet) {
-    if (!quiet) {
-        say(info.net + " (" + std::to_string(*info.classes) + " classes) on " + backend.description());
-        say("preprocessing: " + info.preprocess);
+// Of methods that want the ID set itself for their fit.
+std::vector<std::unique_ptr<Fit>> fits_on_id_set(const std::vector<MethodSpec>& methods, const ImageSet& id,
+                                                 const ScoreContext& context, RunInfo& info) {
+    std::vector<std::unique_ptr<Fit>> fits;
+    for (const MethodSpec& spec : methods) {
+        if (!make_score(spec, {context.net, context.preprocess})->fitted_on_id_set()) continue;
+        fits.push_back(make_fit(spec, context));
+        info.invalid_protocol.push_back(spec.written + " is fitted on " + id.name() +
+                                        ", whose images it scores");
     }
-    for (const std::string& notice : info.notices) say("notice: " + notice);
+    return fits;
+}
+
+// Before anything is scored.
+void fit_on_id_set(std::span<const std::unique_ptr<Fit>> fits, const ImageSet& id, Backend& backend,
+                   const ScoreContext& context, const FitterOptions& options, RunInfo& info) {
+    if (fits.empty()) return;
+    FitOutcome outcome = fit_methods(backend, context.net, context.preprocess, id, fits, options);
+    if (!outcome.complete) throw Error(ErrorKind::Interrupted, "interrupted: nothing was scored");
+    info.notices.insert(info.notices.end(), outcome.notices.begin(), outcome.notices.end());
+    for (FitState& state : outcome.states) context.statistics->add(std::move(state));
 }
 
 // Results of the sets that were scored.
@@ -92,6 +108,8 @@ Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
     if (scorer.seconds() > 0)
         info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
     info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
+    info.invalid_protocol.insert(info.invalid_protocol.end(), scorer.invalid_protocol().begin(),
+                                 scorer.invalid_protocol().end());
     Results results = summarise(std::move(info), scorer.method_infos(), scored);
     write_results(out, results);
     return results;
@@ -128,7 +146,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const auto seconds = [&] {
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
-    if (flags.limit && *flags.limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
+    check_limit(flags.limit);
     const std::optional<Shard> shard = shard_of(flags);
     const fs::path out(flags.out);
     check_folder(out, flags.force, "--out");
@@ -142,6 +160,13 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     for (const auto& set : sets)
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
+    RunInfo info = describe_run(flags, *backend, loaded, preprocess);
+    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe());
+    const ScoreContext context{loaded.net, preprocess, &statistics};
+    const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
+    catch_interrupts();
+    if (!fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);
+    fit_on_id_set(fits, *sets.front(), *backend, context, fitter_options(flags), info);
     Scorer scorer(*backend, loaded.net, preprocess, methods,
                   {.batch = flags.net.batch,
                    .loader_threads = resolve_threads(flags.net.threads),
@@ -151,11 +176,10 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
                    .shard = shard,
                    .limits = {.max_pixels = flags.max_pixels},
                    .save = save,
+                   .statistics = &statistics,
+                   .allow_fit_on_test = flags.allow_fit_on_test,
                    .progress = stderr_style(flags.quiet)});
-    RunInfo info = describe_run(flags, *backend, loaded, preprocess);
-    introduce(info, *backend, flags.quiet);
-
-    catch_interrupts();
+    if (fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);
     prepare_folder(out, flags.force, save.any(), "--out");
     write_file_atomically(out / "config.toml", flags.config);
     std::vector<ScoredSet> scored;

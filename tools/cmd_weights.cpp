@@ -114,11 +114,7 @@ int run_inspect(const InspectFlags& flags) {
 }
 
 int run_convert(const ConvertFlags& flags) {
-    const std::filesystem::path out(flags.out);
-    if (out.extension() != ".safetensors")
-        throw Error(ErrorKind::Usage, flags.out + ": the output's name must end in .safetensors");
-    if (std::filesystem::exists(out) && !flags.force)
-        throw Error(ErrorKind::Usage, flags.out + ": exists; --force replaces it");
+    check_output_file(flags.out, flags.force);
     const WeightFile file = read_weights(flags.in);
     WeightReader reader(file);
     const auto [architecture, name] = guess(file);
@@ -145,7 +141,7 @@ int run_convert(const ConvertFlags& flags) {
     std::map<std::string, std::string> metadata = file.metadata;
     metadata["source_sha256"] = file.sha256();
     if (architecture) metadata["net"] = name;
-    write_safetensors(out, tensors, metadata);
+    write_safetensors(flags.out, tensors, metadata);
     for (const std::string& notice : file.notices) say("notice: " + notice);
     if (!flags.quiet)
         std::cout << flags.out << ": " << tensors.size() << " tensors of "

@@ -25,21 +25,39 @@ struct PreprocessFlags {
     bool pillow13 = false;
 };
 
-struct ScoreFlags {
+// What commands share that run a net over sets of images.
+struct ImageRunFlags {
     NetFlags net;
     PreprocessFlags preprocess;
     std::string id;
+    std::optional<int64_t> limit;
+    std::string shard;  // "I/N"; empty: all
+    uint64_t seed = 0;
+    int64_t max_pixels = 178'956'970;
+    bool strict = false, deterministic = false, quiet = false;
+};
+
+struct ScoreFlags : ImageRunFlags {
     std::vector<std::string> ood;
     std::string methods = "msp,maxlogit,energy,gradnorm";
     std::string out;
     std::vector<std::string> save;   // logits, features, taps
     std::vector<std::string> reuse;  // run folders whose arrays may be read
-    std::optional<int64_t> limit;
-    std::string shard;  // "I/N"; empty: all
-    uint64_t seed = 0;
-    int64_t max_pixels = 178'956'970;
-    bool strict = false, force = false, json = false, quiet = false, deterministic = false;
+    std::string stats;               // statistics file of gradscore fit
+    bool allow_fit_on_test = false;  // score images that the statistics were fitted on
+    bool force = false, json = false;
     std::string command_line, config;  // as typed; as TOML
+};
+
+struct FitFlags : ImageRunFlags {
+    std::string methods, out;
+    bool force = false;
+};
+
+struct MergeFlags {
+    std::string out;
+    std::vector<std::string> in;
+    bool force = false, quiet = false;
 };
 
 struct BenchFlags {
@@ -89,6 +107,8 @@ struct ReproduceFlags {
 };
 
 int run_score(const ScoreFlags& flags);
+int run_fit(const FitFlags& flags);
+int run_merge(const MergeFlags& flags);
 int run_bench(const BenchFlags& flags);
 int run_plan(const PlanFlags& flags);
 int run_convert(const ConvertFlags& flags);

@@ -37,19 +37,12 @@ void add_net_flags(CLI::App& app, NetFlags& flags, bool weights_required) {
     app.add_flag("--no-fuse", flags.no_fuse, "run every layer by itself (to compare)");
 }
 
-void add_score(CLI::App& app, ScoreFlags& f) {
+void add_image_run(CLI::App& app, ImageRunFlags& f) {
     add_net_flags(app, f.net, true);
     app.add_option("--id", f.id,
                    "in-distribution set, NAME=KIND:PATH; kinds: folder, list, cifar10, cifar100, svhn, "
                    "tiny-images, npy, synthetic")
         ->required();
-    app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
-    app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
-        ->capture_default_str();
-    app.add_option("--out", f.out, "the run's folder")->required();
-    app.add_option("--save", f.save, "keep arrays: logits,features,taps")->delimiter(',');
-    app.add_option("--reuse", f.reuse,
-                   "run folder whose saved arrays may be read instead of running the net");
     app.add_option("--resize", f.preprocess.resize, "256 (short side), 480x480 (width x height) or none");
     app.add_option("--crop", f.preprocess.crop, "centre crop: 224, 224x192 or none");
     app.add_option("--mean", f.preprocess.mean, "a,b,c in [0, 1]");
@@ -63,10 +56,38 @@ void add_score(CLI::App& app, ScoreFlags& f) {
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--deterministic", f.deterministic, "same bits on every run (on the CPU always so)");
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
+    app.add_flag("--quiet", f.quiet, "no progress")->configurable(false);
+}
+
+void add_score(CLI::App& app, ScoreFlags& f) {
+    add_image_run(app, f);
+    app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
+    app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
+        ->capture_default_str();
+    app.add_option("--out", f.out, "the run's folder")->required();
+    app.add_option("--stats", f.stats, "statistics file of gradscore fit, for methods that need a fit");
+    app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
+                 "score images that the statistics were fitted on; results are marked");
+    app.add_option("--save", f.save, "keep arrays: logits,features,taps")->delimiter(',');
+    app.add_option("--reuse", f.reuse,
+                   "run folder whose saved arrays may be read instead of running the net");
     app.add_flag("--force", f.force, "move an old run in --out aside")->configurable(false);
     app.add_flag("--json", f.json, "results as JSON on stdout")->configurable(false);
-    app.add_flag("--quiet", f.quiet, "no progress")->configurable(false);
     app.fallthrough();  // --config stands with the main program
+}
+
+void add_fit(CLI::App& app, FitFlags& f) {
+    add_image_run(app, f);
+    app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… that need a fit")->required();
+    app.add_option("--out", f.out, "the statistics file, OUT.safetensors")->required();
+    app.add_flag("--force", f.force, "replace OUT");
+}
+
+void add_merge(CLI::App& app, MergeFlags& f) {
+    app.add_option("out", f.out, "what they become")->required();
+    app.add_option("in", f.in, "statistics files, the shards of one fit")->required();
+    app.add_flag("--force", f.force, "replace OUT");
+    app.add_flag("--quiet", f.quiet, "say nothing");
 }
 
 void add_bench(CLI::App& app, BenchFlags& f) {
@@ -136,6 +157,8 @@ int run(int argc, char** argv) {
             ->configurable(false);
     app.add_flag("--json", list_json, "methods as JSON")->needs(list)->configurable(false);
     ScoreFlags score;
+    FitFlags fit;
+    MergeFlags merge;
     BenchFlags bench;
     PlanFlags plan;
     ConvertFlags convert;
@@ -145,6 +168,11 @@ int run(int argc, char** argv) {
     CLI::App* score_app = app.add_subcommand("score", "score sets of images; writes a run folder");
     add_score(*score_app, score);
     app.config_formatter(std::make_shared<TomlConfig>(*score_app));
+    CLI::App* fit_app =
+        app.add_subcommand("fit", "what methods learn from a set of images; writes a statistics file");
+    add_fit(*fit_app, fit);
+    CLI::App* merge_app = app.add_subcommand("merge", "shards of a fit as one");
+    add_merge(*merge_app, merge);
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
     metrics_app->add_option("run", metrics.run, "run folder")->required();
     metrics_app->add_flag("--json", metrics.json, "results as JSON on stdout");
@@ -165,8 +193,8 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub :
-         {metrics_app, reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
+    for (CLI::App* sub : {fit_app, merge_app, metrics_app, reproduce_app, inspect_app, convert_app, plan_app,
+                          bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 
@@ -182,6 +210,8 @@ int run(int argc, char** argv) {
         score.config = "[score]\n" + TomlConfig(*score_app).to_config(score_app, true, false, "");
         return run_score(score);
     }
+    if (fit_app->parsed()) return run_fit(fit);
+    if (merge_app->parsed()) return run_merge(merge);
     if (metrics_app->parsed()) return run_metrics(metrics);
     if (reproduce_app->parsed()) {
         reproduce.command_line = joined(argc, argv);

@@ -98,10 +98,7 @@ void print_results(const Results& results, bool json, const std::string& out) {
 }
 
 int report_excluded(int64_t excluded, const std::string& out) {
-    if (excluded == 0) return 0;
-    say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") + " could not be used: listed in " +
-        out + "/results.json");
-    return kSomeExcluded;
+    return say_excluded(excluded, "listed in " + out + "/results.json");
 }
 
 void require_usable_images(const SetInfo& info) {

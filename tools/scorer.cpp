@@ -4,10 +4,10 @@
 #include <chrono>
 #include <numeric>
 
-#include "data/loader.h"
+#include "scores/group_head.h"
 #include "scores/softmax.h"
+#include "tools/batches.h"
 #include "tools/run_folder.h"
-#include "tools/setup.h"
 
 namespace gs {
 namespace {
@@ -27,6 +27,19 @@ void append_arrays(Evidence& to, const Evidence& from) {
     to.samples += from.samples;
 }
 
+// The grouping of the logits that the scores agree on, or null.
+const GroupHead* common_group_head(const std::vector<std::unique_ptr<Score>>& scores) {
+    const GroupHead* head = nullptr;
+    for (const auto& score : scores) {
+        const GroupHead* own = score->group_head();
+        if (own == nullptr) continue;
+        if (head != nullptr && *own != *head)
+            throw Error(ErrorKind::Usage, "--methods: the net has one head, mos is given different groups");
+        head = own;
+    }
+    return head;
+}
+
 }  // namespace
 
 // One set's state while it is scored.
@@ -37,8 +50,10 @@ struct Scorer::SetRun {
     ScoreCsvWriter csv;
     Progress progress;
     std::vector<std::string> digests;
-    Evidence kept;  // for arrays/
+    std::map<std::filesystem::path, int64_t> fitted_on;  // images that a statistics file was fitted on
+    Evidence kept;                                       // for arrays/
     int64_t correct = 0, labelled = 0, done = 0;
+    int64_t classes = 0;  // labels below count for the accuracy
 
     SetRun(const ImageSet& images, int64_t count, const std::optional<Shard>& shard, SetRole role,
            const std::filesystem::path& csv_path, const std::vector<std::string>& methods,
@@ -65,12 +80,13 @@ Scorer::Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
       executor_([&]() -> Executor {
           for (const MethodSpec& spec : methods) {
               names_.push_back(spec.written);
-              scores_.push_back(make_score(spec, {net, preprocess}));
+              scores_.push_back(make_score(spec, {net, preprocess, options.statistics}));
               request_.merge(scores_.back()->request());
           }
           request_.merge(save_request(options.save, net));
           return Executor(backend, net, request_, {.fuse = options.fuse, .micro_batch = options.batch});
-      }()) {}
+      }()),
+      group_head_(common_group_head(scores_)) {}
 
 std::vector<MethodInfo> Scorer::method_infos() const {
     std::vector<MethodInfo> infos;
@@ -78,13 +94,43 @@ std::vector<MethodInfo> Scorer::method_infos() const {
     return infos;
 }
 
-// What one loader batch holds: a few runs of the plan, so that the loader is ahead without holding much.
-int64_t Scorer::batch_size() {
-    constexpr int64_t kAtLeast = 8;
-    const auto size = preprocess_.output_size();
-    if (!size) return options_.batch > 0 ? options_.batch : kAtLeast;
-    const int64_t micro = executor_.plan(size->height, size->width).max_batch;
-    return std::max(micro, kAtLeast / micro * micro);
+// Images that statistics in use were fitted on are refused, or counted.
+void Scorer::check_unseen(SetRun& run, std::span<const int64_t> indices,
+                          std::span<const std::string> digests) const {
+    if (options_.statistics == nullptr || !options_.statistics->any_used()) return;
+    for (size_t i = 0; i < indices.size(); ++i) {
+        const std::filesystem::path* file = options_.statistics->seen_in(image_digest(digests[i]));
+        if (file == nullptr) continue;
+        if (!options_.allow_fit_on_test)
+            throw Error(ErrorKind::Data,
+                        run.set.name() + ": " + run.set.item(indices[i]).path + ": " + file->string() +
+                            " was fitted on this very image; score other images, or --allow-fit-on-test");
+        ++run.fitted_on[*file];
+    }
+}
+
+void Scorer::note_fit_on_test(const SetRun& run) {
+    for (const auto& [file, count] : run.fitted_on)
+        invalid_protocol_.push_back(file.string() + " was fitted on " + std::to_string(count) + " of the " +
+                                    std::to_string(run.done) + " images of " + run.set.name() +
+                                    " (--allow-fit-on-test)");
+}
+
+int64_t Scorer::predict(std::span<const float> logits) const {
+    return group_head_ != nullptr ? group_head_->predict(logits) : argmax(logits);
+}
+
+// Classes whose labels count for the accuracy. Labels of folders are numbered by name, those of a grouped
+// head through the groups: an accuracy of the two together would be wrong.
+int64_t Scorer::labelled_classes(SetRun& run, SetRole role) {
+    if (group_head_ == nullptr) return net_.head.classes;
+    if (role == SetRole::Id && run.set.description().starts_with("folder:") && run.set.item(0).label) {
+        note(run,
+             "no accuracy: folders number their labels by name, mos numbers classes through its groups; "
+             "list:FILE gives such labels");
+        return 0;
+    }
+    return group_head_->classes();
 }
 
 void Scorer::add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
@@ -111,9 +157,9 @@ void Scorer::add_rows(SetRun& run, const Evidence& evidence, std::span<const int
                 throw Error(ErrorKind::Data,
                             run.set.name() + ": " + row.path + ": " + row.reason + " (--strict)");
         } else {
-            row.prediction = argmax(evidence.logits.row(static_cast<int64_t>(i)));
+            row.prediction = predict(evidence.logits.row(static_cast<int64_t>(i)));
             for (const auto& column : columns) row.scores.push_back(column[i]);
-            if (row.label && *row.label < net_.head.classes) {
+            if (row.label && *row.label < run.classes) {
                 ++run.labelled;
                 run.correct += row.prediction == row.label ? 1 : 0;
             }
@@ -127,30 +173,20 @@ void Scorer::add_rows(SetRun& run, const Evidence& evidence, std::span<const int
 }
 
 void Scorer::run_net(SetRun& run) {
-    Loader loader(run.set, preprocess_,
-                  {.batch = batch_size(),
-                   .threads = options_.loader_threads,
-                   .first = run.range.first,
-                   .last = run.range.last,
-                   .digests = true,
-                   .limits = options_.limits});
-    while (auto batch = loader.next()) {
-        Evidence evidence;
-        if (batch->count > 0)
-            evidence = executor_.run(
-                std::span(batch->pixels)
-                    .first(static_cast<size_t>(batch->count * batch->height * batch->width * 3)),
-                batch->count, batch->height, batch->width);
-        add_rows(run, evidence, batch->indices, batch->failures);
-        run.digests.insert(run.digests.end(), batch->digests.begin(), batch->digests.end());
+    const auto each = [&](const Batch& batch, const Evidence& evidence) {
+        add_rows(run, evidence, batch.indices, batch.failures);
+        check_unseen(run, batch.indices, batch.digests);
+        run.digests.insert(run.digests.end(), batch.digests.begin(), batch.digests.end());
         if (options_.save.any()) append_arrays(run.kept, evidence);
-        images_run_ += batch->count;
-        loader.recycle(std::move(*batch));
-        if (interrupted()) {
-            complete_ = false;
-            return;
-        }
-    }
+        images_run_ += batch.count;
+    };
+    complete_ = run_batches(executor_, run.set, preprocess_,
+                            {.batch = options_.batch,
+                             .loader_threads = options_.loader_threads,
+                             .first = run.range.first,
+                             .last = run.range.last,
+                             .limits = options_.limits},
+                            each);
 }
 
 void Scorer::note(SetRun& run, const std::string& line) {
@@ -163,6 +199,7 @@ void Scorer::run_arrays(SetRun& run, const Evidence& stored) {
     std::vector<int64_t> indices(static_cast<size_t>(run.range.size()));
     std::iota(indices.begin(), indices.end(), run.range.first);
     add_rows(run, stored, indices, {});
+    check_unseen(run, indices, run.digests);
     if (options_.save.any()) run.kept = stored;
 }
 
@@ -171,6 +208,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     const auto start = std::chrono::steady_clock::now();
     const int64_t total = options_.limit ? std::min(*options_.limit, set.size()) : set.size();
     SetRun run(set, total, options_.shard, role, csv_path, names_, options_.progress);
+    run.classes = labelled_classes(run, role);
     std::optional<Evidence> stored;
     ArrayKey key{net_.weights_sha256, preprocess_.describe(), ""};
     if (!reuse.empty() && run.range.size() > 0) {
@@ -189,6 +227,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     }
     run.progress.finish();
     run.csv.commit();
+    note_fit_on_test(run);
 
     SetInfo& info = run.scored.info;
     info.scored = run.done;

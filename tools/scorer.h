@@ -13,7 +13,7 @@
 #include "report/progress.h"
 #include "report/results.h"
 #include "report/scores_csv.h"
-#include "scores/score.h"
+#include "scores/statistics.h"
 #include "tools/arrays.h"
 
 namespace gs {
@@ -26,6 +26,8 @@ struct ScorerOptions {
     std::optional<Shard> shard;  // only this part of every set
     DecodeLimits limits;
     SaveOptions save;
+    StatisticsStore* statistics = nullptr;  // of methods that need a fit
+    bool allow_fit_on_test = false;
     ProgressStyle progress;
 };
 
@@ -37,7 +39,8 @@ class Scorer {
     // Scores one set, writing its CSV to csv_path, and its arrays to arrays_path where any are saved. Where
     // `reuse` has arrays of the same weights, preprocessing and images, the net is not run. Between batches
     // it looks at interrupted(): then what is done is written and complete() is false. Throws Error(Data)
-    // where no image of a whole set could be used, and under strict for the first that could not.
+    // where no image of a whole set could be used, under strict for the first that could not, and for images
+    // that the statistics in use were fitted on, unless that is allowed.
     ScoredSet score(const ImageSet& set, SetRole role, const std::filesystem::path& csv_path,
                     const std::filesystem::path& arrays_path, const ArrayStore& reuse);
 
@@ -47,6 +50,8 @@ class Scorer {
     const std::vector<std::string>& notices() const { return notices_; }
     // Of the last set: the SHA-256 of every image that could be used, in order.
     const std::vector<std::string>& digests() const { return digests_; }
+    // Of the sets scored: images that the statistics in use were fitted on.
+    const std::vector<std::string>& invalid_protocol() const { return invalid_protocol_; }
     int64_t images_run() const { return images_run_; }  // through the net
     double seconds() const { return seconds_; }         // of scoring, reading included
 
@@ -60,15 +65,20 @@ class Scorer {
     std::vector<std::unique_ptr<Score>> scores_;
     Request request_;
     Executor executor_;
+    const GroupHead* group_head_;  // of a score's, or null
     bool complete_ = true;
     int64_t images_run_ = 0;
     double seconds_ = 0;
-    std::vector<std::string> notices_, digests_;
+    std::vector<std::string> notices_, invalid_protocol_, digests_;
 
-    int64_t batch_size();
+    int64_t predict(std::span<const float> logits) const;
+    int64_t labelled_classes(SetRun& run, SetRole role);
     void run_net(SetRun& run);
     void note(SetRun& run, const std::string& line);
     void run_arrays(SetRun& run, const Evidence& stored);
+    void check_unseen(SetRun& run, std::span<const int64_t> indices,
+                      std::span<const std::string> digests) const;
+    void note_fit_on_test(const SetRun& run);
     void add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
                   std::span<const LoadFailure> failures);
 };

@@ -6,10 +6,12 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 #include <thread>
 
 #include "core/files.h"
+#include "tools/score_run.h"
 
 namespace gs {
 namespace {
@@ -109,6 +111,33 @@ Preprocess resolve_preprocess(const Preprocess& fallback, const PreprocessFlags&
         if (!(s > 0)) throw Error(ErrorKind::Usage, "--std: each value must be above 0");
     if (flags.pillow13) p.order = ResizeOrder::Pillow13;
     return p;
+}
+
+void introduce(const LoadedNet& loaded, const Preprocess& preprocess, const Backend& backend, bool quiet) {
+    if (!quiet) {
+        say(loaded.net.name + " (" + std::to_string(loaded.net.head.classes) + " classes) on " +
+            backend.description());
+        say("preprocessing: " + preprocess.describe());
+    }
+    for (const std::string& notice : loaded.notices) say("notice: " + notice);
+}
+
+void check_limit(const std::optional<int64_t>& limit) {
+    if (limit && *limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
+}
+
+void check_output_file(const std::string& path, bool force) {
+    if (std::filesystem::path(path).extension() != ".safetensors")
+        throw Error(ErrorKind::Usage, path + ": the output's name must end in .safetensors");
+    std::error_code error;
+    if (std::filesystem::exists(path, error) && !force)
+        throw Error(ErrorKind::Usage, path + ": exists; --force replaces it");
+}
+
+int say_excluded(int64_t images, const std::string& listed) {
+    if (images == 0) return 0;
+    say(std::to_string(images) + (images == 1 ? " image" : " images") + " could not be used: " + listed);
+    return kSomeExcluded;
 }
 
 int resolve_threads(int flag) {

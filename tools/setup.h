@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/backend.h"
@@ -26,6 +27,19 @@ LoadedNet load_net(Backend& backend, const NetFlags& flags);
 
 // The net's default with the flags laid over it. Throws Error(Usage).
 Preprocess resolve_preprocess(const Preprocess& fallback, const PreprocessFlags& flags);
+
+// "NET (10 classes) on DEVICE" and the preprocessing, unless quiet; then the notices.
+void introduce(const LoadedNet& loaded, const Preprocess& preprocess, const Backend& backend, bool quiet);
+
+// Throws Error(Usage) below 1.
+void check_limit(const std::optional<int64_t>& limit);
+// A file that a command writes must end in .safetensors, and is replaced under --force only: throws
+// Error(Usage).
+void check_output_file(const std::string& path, bool force);
+
+// The exit code of a finished run that left images out, said with where they are listed; 0 where there are
+// none.
+int say_excluded(int64_t images, const std::string& listed);
 
 // Threads the process uses: the flag, or the cores it may run on.
 int resolve_threads(int flag);

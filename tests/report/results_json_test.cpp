@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "report/table.h"
 #include "tests/report/sample.h"
 
 namespace gs {
@@ -50,6 +51,20 @@ TEST(ResultsJson, HasTheNamesOfTheSchema) {
     EXPECT_EQ(dtd.at("fpr95_first").get<double>(), r.metrics[0].metrics.fpr95_first);
     EXPECT_EQ(j.at("metrics").at("msp").at("sun").at("aupr_in").get<double>(), 1.0 / 3);
     EXPECT_EQ(j.at("averages").at("msp").at("aupr_out").get<double>(), r.averages[0].metrics.aupr_out);
+}
+
+TEST(ResultsJson, InvalidProtocolsAreMarked) {
+    Results r = full_results();
+    EXPECT_EQ(Json::parse(results_to_json(r))["run"]["invalid_protocol"], Json::array());
+    r.run.invalid_protocol = {"s.safetensors was fitted on 2 of the 9 images of dtd", "b"};
+    EXPECT_EQ(results_from_json(results_to_json(r), "r").run.invalid_protocol, r.run.invalid_protocol);
+    EXPECT_THAT(results_markdown(r), HasSubstr("\n**Invalid protocol:** s.safetensors was fitted on 2"));
+    EXPECT_THAT(results_table(r), HasSubstr("\nINVALID PROTOCOL: s.safetensors was fitted on 2"));
+    EXPECT_THAT(results_table(r), HasSubstr("\nINVALID PROTOCOL: b\n"));
+
+    Json old = Json::parse(results_to_json(r));  // of before there were fits
+    old["run"].erase("invalid_protocol");
+    EXPECT_TRUE(results_from_json(old.dump(), "r").run.invalid_protocol.empty());
 }
 
 TEST(ResultsJson, ReadsBackWhatWasWritten) {
@@ -175,6 +190,8 @@ TEST(ResultsJson, ErrorsNameThePlace) {
                 HasSubstr("run.shard is not below shards"));
     EXPECT_THAT(error_after([](Json& j) { j["run"]["shard"] = 0; }),
                 HasSubstr("run.shards is not a whole number"));
+    EXPECT_THAT(error_after([](Json& j) { j["run"]["invalid_protocol"] = Json::array({1}); }),
+                HasSubstr("run.invalid_protocol[0] is not a text"));
     EXPECT_THAT(error_after([](Json& j) { j["run"]["notices"] = "none"; }),
                 HasSubstr("run.notices is not a list"));
 }

@@ -31,7 +31,8 @@ TEST_F(Commands, Version) {
 
 TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
     const std::string help = ok({"--help"}).out;
-    for (const char* command : {"score", "metrics", "inspect", "convert", "plan", "bench", "devices"}) {
+    for (const char* command :
+         {"score", "fit", "merge", "metrics", "inspect", "convert", "plan", "bench", "devices"}) {
         EXPECT_THAT(help, HasSubstr(command));
         EXPECT_THAT(ok({command, "--help"}).out, HasSubstr(std::string("gradscore ") + command));
     }
@@ -114,6 +115,10 @@ TEST_F(Commands, PlanShowsThePassesThatMethodsNeed) {
 }
 
 TEST_F(Commands, BenchPrintsOneObject) {
+    EXPECT_EQ(object({"bench", "--net", "resnet20-cifar", "--images", "8", "--methods",
+                      "klm,klm:templates=id-test,klm:by=predicted,mos:groups=4+4", "--json"})["methods"],
+              "klm,klm:templates=id-test,klm:by=predicted,mos:groups=4+4")
+        << "fitted on random images";
     const json bench = object({"bench", "--net", "resnet20-cifar", "--batch", "4", "--images", "8",
                                "--methods", "gradnorm", "--json"});
     EXPECT_EQ(bench["net"], "resnet20-cifar");

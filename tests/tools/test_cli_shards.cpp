@@ -72,7 +72,7 @@ TEST_F(Shards, MayHoldNothing) {
 
 // An image that cannot be used is the whole's matter: there may be others.
 TEST_F(Shards, MayHoldNothingUsable) {
-    fs::resize_file(root_ / "images/id/cross/0000.png", 100);
+    fs::resize_file(root_ / "images/id/checks/0000.png", 100);
     part("0/30", "bad", {"--quiet"}, 6);
     EXPECT_EQ(results("bad")["sets"][0]["excluded"], 1);
     EXPECT_EQ(content(root_ / "bad/scores/figures.sha256"), "");

@@ -1,0 +1,44 @@
+#include "tools/batches.h"
+
+#include <algorithm>
+
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+// What one loader batch holds: a few runs of the plan, so that the loader is ahead without holding much.
+int64_t loader_batch(Executor& executor, const Preprocess& preprocess, int64_t batch) {
+    constexpr int64_t kAtLeast = 8;
+    const auto size = preprocess.output_size();
+    if (!size) return batch > 0 ? batch : kAtLeast;
+    const int64_t micro = executor.plan(size->height, size->width).max_batch;
+    return std::max(micro, kAtLeast / micro * micro);
+}
+
+}  // namespace
+
+bool run_batches(Executor& executor, const ImageSet& set, const Preprocess& preprocess,
+                 const BatchOptions& options, const std::function<void(const Batch&, Evidence)>& each) {
+    Loader loader(set, preprocess,
+                  {.batch = loader_batch(executor, preprocess, options.batch),
+                   .threads = options.loader_threads,
+                   .first = options.first,
+                   .last = options.last,
+                   .digests = true,
+                   .limits = options.limits});
+    while (auto batch = loader.next()) {
+        Evidence evidence;
+        if (batch->count > 0)
+            evidence =
+                executor.run(std::span(batch->pixels)
+                                 .first(static_cast<size_t>(batch->count * batch->height * batch->width * 3)),
+                             batch->count, batch->height, batch->width);
+        each(*batch, std::move(evidence));
+        loader.recycle(std::move(*batch));
+        if (interrupted()) return false;
+    }
+    return true;
+}
+
+}  // namespace gs
