@@ -21,8 +21,8 @@ double seconds(std::chrono::steady_clock::duration time) {
     return std::chrono::duration<double>(time).count();
 }
 
-std::string rate_text(double rate) {
-    return fixed(rate, rate < 100 ? 1 : 0) + " images/s";
+std::string rate_text(double rate, const std::string& unit) {
+    return fixed(rate, rate < 100 ? 1 : 0) + ' ' + unit + "s/s";
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ std::string Progress::status(std::chrono::steady_clock::time_point now) const {
                 " %";
     const double per_second = rate(now);
     if (per_second > 0) {
-        text += "  " + rate_text(per_second);
+        text += "  " + rate_text(per_second, style_.unit);
         if (total_ > done_) text += "  " + clock_time(double(total_ - done_) / per_second) + " left";
     }
     if (skipped_ > 0) text += "  " + grouped(skipped_) + " skipped";
@@ -124,9 +124,9 @@ void Progress::finish() {
     if (style_.quiet) return;
     const double time = seconds(clock_() - start_);
     const int64_t count = done_ - first_;
-    out_ << label_ << "  " << grouped(count) << (count == 1 ? " image" : " images") << " in "
+    out_ << label_ << "  " << grouped(count) << ' ' << style_.unit << (count == 1 ? "" : "s") << " in "
          << clock_time(time);
-    if (time > 0 && count > 0) out_ << ", " << rate_text(double(count) / time);
+    if (time > 0 && count > 0) out_ << ", " << rate_text(double(count) / time, style_.unit);
     if (skipped_ > 0) out_ << ", " << grouped(skipped_) << " skipped";
     out_ << std::endl;
 }

@@ -16,12 +16,13 @@ struct ProgressStyle {
     bool terminal = false;  // redraw one line, at most ten times a second; otherwise a line every ten seconds
     bool colour = false;
     size_t width = 80;  // of the terminal, in columns
+    std::string unit = "image";  // of what is counted
 };
 
 // What stderr is: a terminal or not, its width; colour unless NO_COLOR is set or TERM is "dumb".
 ProgressStyle stderr_style(bool quiet);
 
-// Counts of images. For one thread.
+// Counts of images, or of other things (ProgressStyle::unit). For one thread.
 class Progress {
   public:
     using Clock = std::function<std::chrono::steady_clock::time_point()>;
@@ -43,7 +44,7 @@ class Progress {
         std::chrono::steady_clock::time_point time;
         int64_t done;
     };
-    double rate(std::chrono::steady_clock::time_point now) const;  // images/s of the last ten seconds or so
+    double rate(std::chrono::steady_clock::time_point now) const;  // a second, of the last ten seconds or so
     std::string status(std::chrono::steady_clock::time_point now) const;
     void redraw(const std::string& text);
     void erase();

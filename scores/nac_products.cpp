@@ -1,6 +1,7 @@
 #include "scores/nac_products.h"
 
 #include <algorithm>
+#include <array>
 
 #include "scores/softmax.h"
 
@@ -24,30 +25,46 @@ std::vector<double> logit_gradients(const Matrix& logits) {
     return gradients;
 }
 
-// columns [begin, end) of samples [first, last) of gradients · W, times features: blocks that stay in the
-// first-level cache, so that W is read once for several samples.
-struct Block {
-    int64_t first, last, begin, end;
-};
+constexpr int64_t kSamples = 4, kColumns = 256;  // a block of sums that stays in the first-level cache
 
-void multiply(const Block& b, std::span<const double> gradients, const Head& head, const Matrix& features,
-              std::vector<float>& products) {
-    const int64_t width = b.end - b.begin;
-    std::vector<double> sums(static_cast<size_t>((b.last - b.first) * width), 0.0);
-    for (int64_t c = 0; c < head.classes; ++c) {
-        const float* w = head.weight.data() + c * head.features + b.begin;
-        for (int64_t n = b.first; n < b.last; ++n) {
-            const double a = gradients[static_cast<size_t>(n * head.classes + c)];
-            double* sum = sums.data() + (n - b.first) * width;
-            for (int64_t d = 0; d < width; ++d) sum[d] += a * static_cast<double>(w[d]);
+// sums[s][d] += a[s][c] w[c][d] over all classes, for kSamples samples and `width` columns of W: every weight
+// is read once for all samples.
+[[gnu::always_inline]] inline void add_products(const std::array<const double*, kSamples>& a, const float* w,
+                                                int64_t classes, int64_t stride, int64_t width,
+                                                double* sums) {
+    for (int64_t c = 0; c < classes; ++c, w += stride) {
+        const double a0 = a[0][c], a1 = a[1][c], a2 = a[2][c], a3 = a[3][c];
+        for (int64_t d = 0; d < width; ++d) {
+            const auto weight = static_cast<double>(w[d]);
+            sums[d] += a0 * weight;
+            sums[kColumns + d] += a1 * weight;
+            sums[2 * kColumns + d] += a2 * weight;
+            sums[3 * kColumns + d] += a3 * weight;
         }
     }
-    for (int64_t n = b.first; n < b.last; ++n)
-        for (int64_t d = 0; d < width; ++d) {
-            const auto at = static_cast<size_t>(n * head.features + b.begin + d);
-            products[at] = static_cast<float>(static_cast<double>(features.values[at]) *
-                                              sums[static_cast<size_t>((n - b.first) * width + d)]);
-        }
+}
+
+using AddProducts = void (*)(const std::array<const double*, kSamples>&, const float*, int64_t, int64_t,
+                             int64_t, double*);
+
+void add_products_portable(const std::array<const double*, kSamples>& a, const float* w, int64_t classes,
+                           int64_t stride, int64_t width, double* sums) {
+    add_products(a, w, classes, stride, width, sums);
+}
+
+#if defined(__x86_64__)
+// Without fused multiply-add: the same bits.
+[[gnu::target("avx2")]] void add_products_avx2(const std::array<const double*, kSamples>& a, const float* w,
+                                               int64_t classes, int64_t stride, int64_t width, double* sums) {
+    add_products(a, w, classes, stride, width, sums);
+}
+#endif
+
+AddProducts best_add_products() {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) return add_products_avx2;
+#endif
+    return add_products_portable;
 }
 
 }  // namespace
@@ -72,15 +89,31 @@ Request NacProducts::request() const {
 }
 
 Matrix NacProducts::at_pooled(const Evidence& evidence) const {
-    constexpr int64_t kSamples = 8, kColumns = 256;
+    static const AddProducts add = best_add_products();
     const Matrix& f = evidence.features;
-    GS_REQUIRE(f.cols == net_.head.features && evidence.logits.cols == net_.head.classes);
+    const Head& head = net_.head;
+    GS_REQUIRE(f.cols == head.features && evidence.logits.cols == head.classes);
     const std::vector<double> gradients = logit_gradients(evidence.logits);
+    const std::vector<double> none(static_cast<size_t>(head.classes), 0);  // of samples beyond the last
     Matrix products{f.rows, f.cols, std::vector<float>(f.values.size())};
-    for (int64_t n = 0; n < f.rows; n += kSamples)
-        for (int64_t d = 0; d < f.cols; d += kColumns)
-            multiply({n, std::min(n + kSamples, f.rows), d, std::min(d + kColumns, f.cols)}, gradients,
-                     net_.head, f, products.values);
+    for (int64_t first = 0; first < f.rows; first += kSamples) {
+        const int64_t count = std::min(kSamples, f.rows - first);
+        std::array<const double*, kSamples> a{};
+        for (int64_t s = 0; s < kSamples; ++s)
+            a[static_cast<size_t>(s)] =
+                s < count ? gradients.data() + (first + s) * head.classes : none.data();
+        for (int64_t begin = 0; begin < f.cols; begin += kColumns) {
+            const int64_t width = std::min(kColumns, f.cols - begin);
+            std::array<double, kSamples * kColumns> sums{};
+            add(a, head.weight.data() + begin, head.classes, f.cols, width, sums.data());
+            for (int64_t s = 0; s < count; ++s)
+                for (int64_t d = 0; d < width; ++d) {
+                    const auto at = static_cast<size_t>((first + s) * f.cols + begin + d);
+                    products.values[at] = static_cast<float>(static_cast<double>(f.values[at]) *
+                                                             sums[static_cast<size_t>(s * kColumns + d)]);
+                }
+        }
+    }
     return products;
 }
 

@@ -168,6 +168,12 @@ void StatisticsStore::add(FitState state) {
     made_.push_back(std::make_unique<FitState>(std::move(state)));
 }
 
+void StatisticsStore::also_seen(const std::filesystem::path& path, std::vector<ImageDigest> ascending) {
+    Statistics searched;
+    searched.seen = std::move(ascending);
+    files_.insert_or_assign(path, std::make_unique<File>(File{std::move(searched), true}));
+}
+
 const std::filesystem::path* StatisticsStore::seen_in(const ImageDigest& digest) const {
     for (const auto& [path, file] : files_)
         if (file->used && file->statistics.saw(digest)) return &path;

@@ -59,6 +59,8 @@ class StatisticsStore {
     }
     // A state that was made in this process (bench, klm:templates=id-test); found before those of files.
     void add(FitState state);
+    // Images that options were chosen on (tools/search_file.h): seen_in() names `path` for them.
+    void also_seen(const std::filesystem::path& path, std::vector<ImageDigest> ascending);
     // The file of a state found so far that was fitted on this image, or null.
     const std::filesystem::path* seen_in(const ImageDigest& digest) const;
     // Whether a state of a file was found so far: then images are to be looked up.

@@ -2,13 +2,14 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
-#include <set>
 
 #include "core/files.h"
 #include "tools/fitter.h"
+#include "tools/image_sets.h"
 #include "tools/run_folder.h"
 #include "tools/score_run.h"
 #include "tools/scorer.h"
+#include "tools/search_file.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -23,30 +24,6 @@ std::string utc_now() {
     char text[32];
     std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
     return text;
-}
-
-// Set names become file names and column heads.
-void check_names(const std::vector<std::unique_ptr<ImageSet>>& sets) {
-    std::set<std::string> seen;
-    for (const auto& set : sets) {
-        const std::string& name = set->name();
-        const bool plain = !name.empty() && name != "." && name != ".." && name.size() <= 100 &&
-                           name.find_first_of("/\\\n\r\t") == std::string::npos;
-        if (!plain)
-            throw Error(ErrorKind::Usage,
-                        "set name '" + name + "': cannot be a file name; use NAME=KIND:PATH");
-        if (!seen.insert(name).second)
-            throw Error(ErrorKind::Usage,
-                        "two sets are called '" + name + "'; use NAME=KIND:PATH to tell them apart");
-    }
-}
-
-std::vector<std::unique_ptr<ImageSet>> open_sets(const ScoreFlags& flags) {
-    std::vector<std::unique_ptr<ImageSet>> sets;
-    sets.push_back(open_image_set(flags.id, flags.seed));
-    for (const std::string& spec : flags.ood) sets.push_back(open_image_set(spec, flags.seed));
-    check_names(sets);
-    return sets;
 }
 
 std::optional<Shard> shard_of(const ScoreFlags& flags) {
@@ -150,19 +127,20 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const std::optional<Shard> shard = shard_of(flags);
     const fs::path out(flags.out);
     check_folder(out, flags.force, "--out");
-    const std::vector<MethodSpec> methods = parse_methods(flags.methods);
+    std::vector<MethodSpec> methods = parse_methods(flags.methods);
     const SaveOptions save = parse_save(flags.save);
     const ArrayStore reuse(flags.reuse);
     const auto backend = make_backend(flags.net);
     LoadedNet loaded = load_net(*backend, flags.net);
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
-    const auto sets = open_sets(flags);
+    const auto sets = open_sets(flags.id, flags.ood, flags.seed);
     for (const auto& set : sets)
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
     RunInfo info = describe_run(flags, *backend, loaded, preprocess);
     StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe());
     const ScoreContext context{loaded.net, preprocess, &statistics};
+    use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(), &statistics);
     const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
     catch_interrupts();
     if (!fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);

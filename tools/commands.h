@@ -54,6 +54,14 @@ struct FitFlags : ImageRunFlags {
     bool force = false;
 };
 
+struct SearchFlags : ImageRunFlags {
+    std::vector<std::string> ood;
+    std::string methods = "nac";
+    std::string stats, out;          // out: JSON, may stay empty
+    bool allow_fit_on_test = false;  // search on images that the statistics were fitted on
+    bool force = false, json = false;
+};
+
 struct MergeFlags {
     std::string out;
     std::vector<std::string> in;
@@ -108,6 +116,7 @@ struct ReproduceFlags {
 
 int run_score(const ScoreFlags& flags);
 int run_fit(const FitFlags& flags);
+int run_search(const SearchFlags& flags);
 int run_merge(const MergeFlags& flags);
 int run_bench(const BenchFlags& flags);
 int run_plan(const PlanFlags& flags);

@@ -50,8 +50,6 @@ void add_image_run(CLI::App& app, ImageRunFlags& f) {
     app.add_flag("--pillow13", f.preprocess.pillow13,
                  "resize as Pillow 13 (vertical pass first on some portraits)");
     app.add_option("--limit", f.limit, "only the first N images of each set; results are not comparable");
-    app.add_option("--shard", f.shard,
-                   "I/N, I from 0: only this part of each set, for several processes (gradscore merge)");
     app.add_option("--seed", f.seed, "of synthetic images")->capture_default_str();
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--deterministic", f.deterministic, "same bits on every run (on the CPU always so)");
@@ -59,8 +57,14 @@ void add_image_run(CLI::App& app, ImageRunFlags& f) {
     app.add_flag("--quiet", f.quiet, "no progress")->configurable(false);
 }
 
+void add_shard(CLI::App& app, ImageRunFlags& f) {
+    app.add_option("--shard", f.shard,
+                   "I/N, I from 0: only this part of each set, for several processes (gradscore merge)");
+}
+
 void add_score(CLI::App& app, ScoreFlags& f) {
     add_image_run(app, f);
+    add_shard(app, f);
     app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
         ->capture_default_str();
@@ -78,9 +82,23 @@ void add_score(CLI::App& app, ScoreFlags& f) {
 
 void add_fit(CLI::App& app, FitFlags& f) {
     add_image_run(app, f);
+    add_shard(app, f);
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… that need a fit")->required();
     app.add_option("--out", f.out, "the statistics file, OUT.safetensors")->required();
     app.add_flag("--force", f.force, "replace OUT");
+}
+
+void add_search(CLI::App& app, SearchFlags& f) {
+    add_image_run(app, f);
+    app.add_option("--stats", f.stats, "statistics file of gradscore fit")->required();
+    app.add_option("--ood", f.ood, "out-of-distribution validation set; may be given many times");
+    app.add_option("--methods", f.methods, "METHOD[:OPTION=A/B…],…: values to try, or the method's own grid")
+        ->capture_default_str();
+    app.add_option("--out", f.out, "JSON file, for --methods METHOD:search=FILE");
+    app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
+                 "search on images that the statistics were fitted on");
+    app.add_flag("--force", f.force, "replace --out");
+    app.add_flag("--json", f.json, "what was found as JSON on stdout");
 }
 
 void add_merge(CLI::App& app, MergeFlags& f) {
@@ -158,6 +176,7 @@ int run(int argc, char** argv) {
     app.add_flag("--json", list_json, "methods as JSON")->needs(list)->configurable(false);
     ScoreFlags score;
     FitFlags fit;
+    SearchFlags search;
     MergeFlags merge;
     BenchFlags bench;
     PlanFlags plan;
@@ -171,6 +190,9 @@ int run(int argc, char** argv) {
     CLI::App* fit_app =
         app.add_subcommand("fit", "what methods learn from a set of images; writes a statistics file");
     add_fit(*fit_app, fit);
+    CLI::App* search_app =
+        app.add_subcommand("search", "options of fitted methods, by trial on validation sets");
+    add_search(*search_app, search);
     CLI::App* merge_app = app.add_subcommand("merge", "shards of a fit as one");
     add_merge(*merge_app, merge);
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
@@ -193,8 +215,8 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub : {fit_app, merge_app, metrics_app, reproduce_app, inspect_app, convert_app, plan_app,
-                          bench_app, devices_app})
+    for (CLI::App* sub : {fit_app, search_app, merge_app, metrics_app, reproduce_app, inspect_app,
+                          convert_app, plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 
@@ -211,6 +233,7 @@ int run(int argc, char** argv) {
         return run_score(score);
     }
     if (fit_app->parsed()) return run_fit(fit);
+    if (search_app->parsed()) return run_search(search);
     if (merge_app->parsed()) return run_merge(merge);
     if (metrics_app->parsed()) return run_metrics(metrics);
     if (reproduce_app->parsed()) {

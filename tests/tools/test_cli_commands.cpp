@@ -32,7 +32,7 @@ TEST_F(Commands, Version) {
 TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
     const std::string help = ok({"--help"}).out;
     for (const char* command :
-         {"score", "fit", "merge", "metrics", "inspect", "convert", "plan", "bench", "devices"}) {
+         {"score", "fit", "search", "merge", "metrics", "inspect", "convert", "plan", "bench", "devices"}) {
         EXPECT_THAT(help, HasSubstr(command));
         EXPECT_THAT(ok({command, "--help"}).out, HasSubstr(std::string("gradscore ") + command));
     }

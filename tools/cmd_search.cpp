@@ -1,0 +1,119 @@
+// gradscore search: options of fitted methods by trial on validation sets, kept as JSON for
+// METHOD:search=FILE.
+#include <filesystem>
+#include <iostream>
+
+#include "core/files.h"
+#include "core/join.h"
+#include "scores/score.h"
+#include "tools/commands.h"
+#include "tools/image_sets.h"
+#include "tools/score_run.h"
+#include "tools/search.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+struct Searchable {
+    const char* method;
+    SearchMethod search;
+};
+constexpr Searchable kSearchable[] = {{"nac", search_nac}};
+
+SearchMethod find_search(const std::string& method) {
+    for (const Searchable& known : kSearchable)
+        if (method == known.method) return known.search;
+    throw Error(ErrorKind::Usage, "--methods: '" + method +
+                                      "' has nothing to search for; methods that have: " +
+                                      join(kSearchable, ", ", &Searchable::method));
+}
+
+void check_out(const SearchFlags& flags) {
+    std::error_code error;
+    if (flags.out.empty() || flags.force || !std::filesystem::exists(flags.out, error)) return;
+    throw Error(ErrorKind::Usage,
+                "--out " + flags.out + ": exists; choose another name, or --force replaces it");
+}
+
+std::string hex(const ImageDigest& digest) {
+    static constexpr const char* kDigits = "0123456789abcdef";
+    std::string text;
+    for (const std::byte byte : digest) {
+        text += kDigits[std::to_integer<size_t>(byte) >> 4];
+        text += kDigits[std::to_integer<size_t>(byte) & 15];
+    }
+    return text;
+}
+
+nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run,
+                               const std::vector<Found>& found) {
+    nlohmann::ordered_json results = nlohmann::ordered_json::array(), sets = results, seen = results;
+    for (const Found& f : found) {
+        results.push_back({{"method", f.method}});
+        for (const auto& [key, value] : f.figures.items()) results.back()[key] = value;
+    }
+    for (const SearchedSet& set : run.searched()) {
+        sets.push_back({{"name", set.name},
+                        {"set", set.description},
+                        {"role", set.name == run.id().name() ? "id" : "ood"},
+                        {"images", set.images},
+                        {"excluded", set.excluded},
+                        {"digest", set.digest}});
+        for (const ImageDigest& digest : set.seen) seen.push_back(hex(digest));
+    }
+    return {{"schema", "gradscore/search/1"},
+            {"gradscore", version()},
+            {"net", loaded.net.name},
+            {"weights_sha256", loaded.net.weights_sha256},
+            {"preprocess", run.preprocess().describe()},
+            {"results", results},
+            {"sets", sets},
+            {"seen", seen}};
+}
+
+void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const std::vector<Found>& found) {
+    if (flags.json) {
+        nlohmann::ordered_json shown = file;
+        shown.erase("seen");
+        std::cout << shown.dump(1) << '\n';
+        return;
+    }
+    for (const Found& f : found) std::cout << "--methods " << f.method << '\n' << "    " << f.summary << '\n';
+    if (flags.out.empty()) return;
+    std::cout << "Kept with the images searched on: " << flags.out << " (METHOD:search=" << flags.out
+              << ")\n";
+}
+
+}  // namespace
+
+int run_search(const SearchFlags& flags) {
+    check_out(flags);
+    check_limit(flags.limit);
+    const std::vector<MethodSpec> methods = parse_methods(flags.methods);
+    for (const MethodSpec& method : methods) find_search(method.name);
+    const auto backend = make_backend(flags.net);
+    LoadedNet loaded = load_net(*backend, flags.net);
+    const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
+    const auto sets = open_sets(flags.id, flags.ood, flags.seed);
+    for (const auto& set : sets)
+        for (const std::string& notice : set->notices())
+            loaded.notices.push_back(set->name() + ": " + notice);
+    introduce(loaded, preprocess, *backend, flags.quiet);
+    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe());
+    std::vector<const ImageSet*> views;
+    for (const auto& set : sets) views.push_back(set.get());
+    SearchRun run(*backend, loaded.net, preprocess, statistics, views,
+                  {.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test});
+    catch_interrupts();
+    std::vector<Found> found;
+    for (const MethodSpec& method : methods) found.push_back(find_search(method.name)(method, run));
+    const nlohmann::ordered_json file = file_of(loaded, run, found);
+    if (!flags.out.empty()) write_file_atomically(flags.out, file.dump(1) + "\n");
+    print(flags, file, found);
+    int64_t excluded = 0;
+    for (const SearchedSet& set : run.searched()) excluded += set.excluded;
+    return say_excluded(excluded, "named above");
+}
+
+}  // namespace gs

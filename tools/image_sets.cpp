@@ -1,0 +1,37 @@
+#include "tools/image_sets.h"
+
+#include <set>
+
+#include "core/error.h"
+
+namespace gs {
+namespace {
+
+// Set names become file names and column heads.
+void check_names(const std::vector<std::unique_ptr<ImageSet>>& sets) {
+    std::set<std::string> seen;
+    for (const auto& set : sets) {
+        const std::string& name = set->name();
+        const bool plain = !name.empty() && name != "." && name != ".." && name.size() <= 100 &&
+                           name.find_first_of("/\\\n\r\t") == std::string::npos;
+        if (!plain)
+            throw Error(ErrorKind::Usage,
+                        "set name '" + name + "': cannot be a file name; use NAME=KIND:PATH");
+        if (!seen.insert(name).second)
+            throw Error(ErrorKind::Usage,
+                        "two sets are called '" + name + "'; use NAME=KIND:PATH to tell them apart");
+    }
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<ImageSet>> open_sets(const std::string& id, const std::vector<std::string>& ood,
+                                                 uint64_t seed) {
+    std::vector<std::unique_ptr<ImageSet>> sets;
+    sets.push_back(open_image_set(id, seed));
+    for (const std::string& spec : ood) sets.push_back(open_image_set(spec, seed));
+    check_names(sets);
+    return sets;
+}
+
+}  // namespace gs

@@ -1,0 +1,80 @@
+#include "tools/search_file.h"
+
+#include <algorithm>
+
+#include "core/files.h"
+#include "report/json_node.h"
+
+namespace gs {
+namespace {
+
+constexpr const char* kSchema = "gradscore/search/1";
+
+ImageDigest digest_of(const JsonNode& node) {
+    const std::string hex = node.text();
+    if (hex.size() != 32 || hex.find_first_not_of("0123456789abcdef") != std::string::npos)
+        node.fail("is not a hash of 32 digits");
+    return image_digest(hex + std::string(32, '0'));
+}
+
+MethodSpec method_of(const JsonNode& node) {
+    try {
+        std::vector<MethodSpec> methods = parse_methods(node.text());
+        if (methods.size() == 1) return methods.front();
+    } catch (const Error&) {  // the file's place says more
+    }
+    node.fail("is not one method");
+}
+
+MethodSpec with_options_of(const MethodSpec& spec, const SearchFile& file, const std::string& path,
+                           const std::string& weights_sha256, const std::string& preprocess) {
+    const auto refuse = [&](const std::string& what) {
+        throw Error(ErrorKind::Usage, "method '" + spec.written + "': " + path + " " + what);
+    };
+    if (file.weights_sha256 != weights_sha256) refuse("was searched with other weights");
+    if (file.preprocess != preprocess) refuse("was searched with another preprocessing");
+    const auto found = std::find_if(file.methods.begin(), file.methods.end(),
+                                    [&](const MethodSpec& method) { return method.name == spec.name; });
+    if (found == file.methods.end()) refuse("holds nothing for " + spec.name);
+    MethodSpec searched = spec;
+    searched.options.erase("search");
+    for (const auto& [key, value] : found->options)
+        if (!searched.options.emplace(key, value).second) refuse("gives " + key + " already");
+    return searched;
+}
+
+}  // namespace
+
+SearchFile search_file_from_json(std::string_view text, const std::string& name) {
+    const JsonDocument document(text, name, "gradscore search writes such files");
+    const JsonNode root = document.root();
+    if (root["schema"].text() != kSchema) root["schema"].fail(std::string("is not ") + kSchema);
+    SearchFile file;
+    file.weights_sha256 = root["weights_sha256"].text();
+    file.preprocess = root["preprocess"].text();
+    for (const JsonNode& result : root["results"].items())
+        file.methods.push_back(method_of(result["method"]));
+    for (const JsonNode& digest : root["seen"].items()) file.seen.push_back(digest_of(digest));
+    std::sort(file.seen.begin(), file.seen.end());
+    return file;
+}
+
+SearchFile read_search_file(const std::filesystem::path& path) {
+    constexpr size_t kMost = size_t{1} << 30;
+    const auto bytes = read_file(path, ErrorKind::Data, kMost);
+    return search_file_from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+}
+
+void use_search_files(std::vector<MethodSpec>& methods, const std::string& weights_sha256,
+                      const std::string& preprocess, StatisticsStore* statistics) {
+    for (MethodSpec& method : methods) {
+        const auto named = method.options.find("search");
+        if (named == method.options.end()) continue;
+        const std::string path = named->second;
+        SearchFile file = read_search_file(path);
+        method = with_options_of(method, file, path, weights_sha256, preprocess);
+        if (statistics != nullptr) statistics->also_seen(path, std::move(file.seen));
+    }
+}
+
+}  // namespace gs

@@ -1,0 +1,32 @@
+// What `gradscore search` found: options of methods, for which weights and preprocessing, and the hashes of
+// the images they were chosen on, so that nobody reports results on those. JSON, schema "gradscore/search/1";
+// docs/file-formats.md.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scores/score.h"
+#include "scores/statistics.h"
+
+namespace gs {
+
+struct SearchFile {
+    std::string weights_sha256, preprocess;  // as in results.json
+    std::vector<MethodSpec> methods;         // ready to be used
+    std::vector<ImageDigest> seen;           // ascending
+};
+
+// Throws Error(Data) naming the file and what is wrong with it.
+SearchFile search_file_from_json(std::string_view text, const std::string& name);
+SearchFile read_search_file(const std::filesystem::path& path);
+
+// Methods that name a search file ("nac:search=FILE") with the options found there; others stay as they are.
+// The images searched on are told to `statistics`, where there is one. Throws Error(Usage) where a file is of
+// other weights or preprocessing, holds no such method, or an option is given that it holds.
+void use_search_files(std::vector<MethodSpec>& methods, const std::string& weights_sha256,
+                      const std::string& preprocess, StatisticsStore* statistics);
+
+}  // namespace gs
