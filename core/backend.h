@@ -71,22 +71,25 @@ class Convolution {
     virtual std::vector<float> weights() = 0;
 };
 
-// The norm of each row's weight gradient of a convolution, without ever storing a gradient (design section
-// 5).
+struct PowerSum {
+    double p = 1;  // > 0, or infinity: the largest
+    View out{};    // (rows,1,1,1)
+};
+
+// Norms of each row's weight gradient of a convolution, without ever storing a gradient (design section 5).
 //   G[r,o,k] = sum_s dy[r,s,o] X[r % samples,s,k]      k = (kh, kw, c), X the unfolded input, zero-padded
 //   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
 //              scale[o] * G                                              without
-//   out[r]   = sum_{o,k} |D|^p, or max |D| for p = infinity
-// float32 products, sums over s in float32 over at most a few hundred terms, sums over (o,k) in float64. The
-// same bits for any number of threads and any batch.
+//   out[r]   = sum_{o,k} |D|^p, or max |D| for p = infinity; all exponents share one product
+// float32 products, sums over s in float32 over at most a few hundred terms, sums over (o,k) in float64 (its
+// lanes in float32 over at most a few hundred). The same bits for any number of threads and any batch.
 struct WeightGradientNorm {
     ConvSpec spec;
     View x{};             // (samples,h,w,c)
     View dy{};            // (rows,oh,ow,o)
     View scale{};         // (1,1,1,o), or absent: 1
     View standardised{};  // (1,o,kernel_h * kernel_w,c), or absent
-    double p = 1;         // > 0, or infinity
-    View out{};           // (rows,1,1,1)
+    std::span<const PowerSum> norms{};
 };
 
 // The gradient of a frozen norm's gamma where the norm is folded into the convolution before it. The

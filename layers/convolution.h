@@ -60,7 +60,8 @@ class Conv2d : public Layer {
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
 
     bool has_weight() const override { return true; }
-    void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const override;
+    void weight_gradient_norm(Backend& backend, View x, View dy,
+                              std::span<const PowerSum> norms) const override;
 
     const ConvSpec& spec() const { return spec_; }
     // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1.

@@ -59,14 +59,13 @@ View Conv2d::unit_by_tap(Backend& backend) const {
     return device_.unit_by_tap.view({1, spec_.out_channels, taps, in});
 }
 
-void Conv2d::weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const {
+void Conv2d::weight_gradient_norm(Backend& backend, View x, View dy, std::span<const PowerSum> norms) const {
     backend.weight_gradient_norm({.spec = spec_,
                                   .x = x,
                                   .dy = dy,
                                   .scale = scale(backend),
                                   .standardised = standardised_ ? unit_by_tap(backend) : View{},
-                                  .p = p,
-                                  .out = out});
+                                  .norms = norms});
 }
 
 struct Conv2d::Scratch {

@@ -12,7 +12,7 @@ void Layer::backward_weights(Backend&, const LayerBackwardWeights&) const {
     GS_REQUIRE(!"a layer with parameters has backward_weights");
 }
 
-void Layer::weight_gradient_norm(Backend&, View, View, double, View) const {
+void Layer::weight_gradient_norm(Backend&, View, View, std::span<const PowerSum>) const {
     GS_REQUIRE(has_weight());
 }
 

@@ -99,9 +99,10 @@ class Layer {
 
     // sum |d/dw|^p (largest |d/dw| for p = infinity) of each row's gradient with respect to the *stored*
     // weight: folded norms and weight standardisation are undone. x (samples,…), dy (rows,…) before the
-    // activation, out (rows,1,1,1).
+    // activation.
     virtual bool has_weight() const { return false; }
-    virtual void weight_gradient_norm(Backend& backend, View x, View dy, double p, View out) const;
+    virtual void weight_gradient_norm(Backend& backend, View x, View dy,
+                                      std::span<const PowerSum> norms) const;
 };
 
 // Cuts a workspace into views. Without memory it counts: a layer says by the same lines what it will need.

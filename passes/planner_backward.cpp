@@ -281,31 +281,39 @@ class BackwardEmitter {
     // the cotangents [first, first + count).
     void emit_weight_norms(int index, BufferId delta, int first, int count) {
         const Node& node = net_.nodes[static_cast<size_t>(index)];
+        const auto asks = [&](const WeightNorm& wanted) {
+            return !node.weight.empty() && wanted.weight == node.weight;
+        };
         std::map<double, BufferId> made;  // by exponent
-        for (int k = first; k < first + count; ++k) {
-            for (const WeightNorm& wanted : group_.passes[static_cast<size_t>(k)].weight_norms) {
-                if (node.weight.empty() || wanted.weight != node.weight) continue;
-                if (!made.contains(wanted.p))
-                    made[wanted.p] = add_weight_norm_step(index, delta, count, wanted.p);
-                plan_.add_output(made[wanted.p], k - first,
-                                 [key = std::pair(group_.passes[static_cast<size_t>(k)].cotangent, wanted)](
-                                     Evidence& e) -> Matrix& { return e.weight_norms[key]; });
-            }
-        }
+        for (int k = first; k < first + count; ++k)
+            for (const WeightNorm& wanted : group_.passes[static_cast<size_t>(k)].weight_norms)
+                if (asks(wanted) && !made.contains(wanted.p))
+                    made[wanted.p] = plan_.new_buffer({1, 1, 1, 1}, DType::F32, count);
+        if (made.empty()) return;
+        add_weight_norm_step(index, delta, count, {made.begin(), made.end()});
+        for (int k = first; k < first + count; ++k)
+            for (const WeightNorm& wanted : group_.passes[static_cast<size_t>(k)].weight_norms)
+                if (asks(wanted))
+                    plan_.add_output(
+                        made[wanted.p], k - first,
+                        [key = std::pair(group_.passes[static_cast<size_t>(k)].cotangent, wanted)](
+                            Evidence& e) -> Matrix& { return e.weight_norms[key]; });
     }
 
-    BufferId add_weight_norm_step(int index, BufferId delta, int count, double p) {
+    // All exponents in one step: they share the product.
+    void add_weight_norm_step(int index, BufferId delta, int count,
+                              const std::vector<std::pair<double, BufferId>>& outs) {
         const Node& node = net_.nodes[static_cast<size_t>(index)];
         const BufferId x = forward_.values[static_cast<size_t>(node.inputs[0])];
-        const BufferId out = plan_.new_buffer({1, 1, 1, 1}, DType::F32, count);
         Step step = backward_step("weight norm " + node.weight, {delta, x}, {});
-        step.writes = {out};
+        for (const auto& [p, out] : outs) step.writes.push_back(out);
         step.flops = plan_.flops(index) * count;
         step.run = [=, layer = node.layer.get()](const StepContext& at) {
-            layer->weight_gradient_norm(at.backend, at.view(x), at.rows(delta, 0, count), p, at.view(out));
+            std::vector<PowerSum> norms;
+            for (const auto& [p, out] : outs) norms.push_back({p, at.view(out)});
+            layer->weight_gradient_norm(at.backend, at.view(x), at.rows(delta, 0, count), norms);
         };
         plan_.add_step(std::move(step));
-        return out;
     }
 
     // Norms and activations sum the terms, mask, feed the sinks and add to an earlier term of dx in their own

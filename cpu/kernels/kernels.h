@@ -64,6 +64,8 @@ struct DepthwiseShape {
     int64_t kernel_h, kernel_w, stride, pad;
 };
 
+enum class RowNorm : uint8_t { Absolute, Square, Largest };
+
 // C (rows x gemm_columns) += or = A * B. A (rows x k): row pitch lda, k_pitch from one k to the next. B (k x
 // gemm_columns): b_pitch from one k to the next, 0 meaning gemm_columns.
 struct GemmTile {
@@ -82,7 +84,31 @@ struct GemmTile {
     Activation activation;
 };
 
-enum class RowNorm : uint8_t { Absolute, Square, Largest };
+// A weight gradient's product at gemm_columns columns of the fan-in: for every output o
+//   c[o] (+)= sum_s a[o,s] b[s]
+// a: gradients, packed by pack_gradient; b: [positions][gemm_columns], by unfold.
+struct GradientPanel {
+    const float* a;
+    const float* b;
+    int64_t positions, outputs;
+    float* c;  // [outputs], ldc apart
+    int64_t ldc;
+    int64_t columns;  // that exist
+    bool accumulate;  // c has the sum over earlier positions
+    // Null: the sum is stored to c. Else it is not stored but reduced by `norm` into [outputs][gemm_columns /
+    // 2].
+    float* lanes;
+    RowNorm norm;
+};
+
+// Positions [first, first + count) of a convolution's output and columns [column, column + columns) of its
+// unfolded input, k = (kh, kw, c), of one sample.
+struct UnfoldBlock {
+    const float* x;
+    int64_t h, w, c, kernel_w, stride, pad, out_w;
+    int64_t first, count;
+    int64_t column, columns;
+};
 
 struct Kernels {
     const char* isa;
@@ -121,6 +147,15 @@ struct Kernels {
                               int64_t iw, float* dx);
 
     void (*gemm_tile)(const GemmTile& tile);
+    void (*gradient_panel)(const GradientPanel& panel);
+    // Adds each output's lanes, and clears them: totals[o] (+, or the larger) = lanes.
+    void (*fold_lanes)(float* lanes, int64_t outputs, RowNorm norm, double* totals);
+    // [count][gemm_columns], zeros for padding and right of the last column. Writes up to 2 * gemm_columns
+    // floats beyond.
+    void (*unfold)(const UnfoldBlock& block, float* panel);
+    // dy: `count` positions `pitch` apart, to [outputs / gemm_rows][count][gemm_rows]; no values where the
+    // last outputs' rows end.
+    void (*pack_gradient)(const float* dy, int64_t pitch, int64_t count, int64_t outputs, float* to);
     // Row of a weight gradient: sums of g and of g * w; then sum of |g - mean - w * slope| to the power 1 or
     // 2, or the largest, by `kind`. w may be null (mean and slope are then 0).
     void (*row_sums)(const float* g, const float* w, int64_t count, double* sum, double* dot);

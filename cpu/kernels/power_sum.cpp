@@ -1,30 +1,12 @@
 // One row of a weight gradient: its norms while it is in cache (float32 lanes over short stretches, float64
 // beyond), and the gradient of the stored weights.
 #include "cpu/kernels/declarations.h"
-#include "cpu/kernels/vector.h"
+#include "cpu/kernels/reduction.h"
 
 namespace gs::cpu::GS_ISA {
 namespace {
 
 constexpr int64_t kStretch = 64 * kLanes;  // a lane adds at most 64 values in float32
-
-GS_INLINE double total(Vec v) {
-    double sum = 0;
-    for (int64_t i = 0; i < kLanes; ++i) sum += v[i];
-    return sum;
-}
-GS_INLINE Vec absolute(Vec v) {
-    return select(v < Vec{}, -v, v);
-}
-
-template <RowNorm kKind>
-GS_INLINE Vec combine(Vec acc, Vec v) {
-    if constexpr (kKind == RowNorm::Absolute) return acc + absolute(v);
-    if constexpr (kKind == RowNorm::Square) return acc + v * v;
-    // Once there is a NaN it stays.
-    const Vec a = absolute(v);
-    return select((a <= acc) | (acc != acc), acc, a);
-}
 
 template <RowNorm kKind>
 double norm(const float* g, const float* w, float mean, float slope, int64_t count) {
@@ -43,12 +25,7 @@ double norm(const float* g, const float* w, float mean, float slope, int64_t cou
             }
             acc = combine<kKind>(acc, v);
         });
-        if constexpr (kKind == RowNorm::Largest) {
-            for (int64_t i = 0; i < kLanes; ++i)
-                result = acc[i] <= result || result != result ? result : acc[i];
-        } else {
-            result += total(acc);
-        }
+        result = fold<kKind>(result, acc);
     }
     return result;
 }

@@ -30,6 +30,12 @@ const std::vector<NormCase>& norm_cases() {
         {"1x1/2 shortcut", {2, 7, 7, 16}, {16, 32, 1, 1, 2, 0, 1}, true, false},
         {"many positions, more than one block", {1, 30, 31, 8}, {8, 24, 3, 3, 1, 1, 1}, false, true},
         {"wide: more than one group of outputs", {1, 4, 4, 256}, {256, 96, 3, 3, 1, 1, 1}, true, false},
+        {"3x3/2, whole panels", {1, 8, 6, 32}, {32, 13, 3, 3, 2, 1, 1}, true, true},
+        {"5x5 wider than the map", {3, 2, 3, 32}, {32, 25, 5, 5, 1, 2, 1}, true, false},
+        {"7x7/2 without padding", {1, 17, 19, 3}, {3, 10, 7, 7, 2, 0, 1}, false, false},
+        {"fan-in of more than a few hundred vectors", {1, 2, 2, 520}, {520, 13, 3, 3, 1, 1, 1}, true, false},
+        {"even kernel, one output", {2, 6, 6, 40}, {40, 1, 2, 2, 1, 0, 1}, false, true},
+        {"linear, standardised", {2, 1, 1, 70}, {70, 30, 1, 1, 1, 0, 1}, true, true},
         {"one pixel, 3x3", {2, 1, 1, 20}, {20, 12, 3, 3, 1, 1, 1}, false, false},
         {"linear", {3, 1, 1, 50}, {50, 10, 1, 1, 1, 0, 1}, false, false},
         {"depthwise 3x3", {2, 9, 8, 24}, {24, 24, 3, 3, 1, 1, 24}, true, false},
@@ -52,21 +58,30 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
         return random_tensor({1, y_.c, c_.spec.kernel_h * c_.spec.kernel_w, c_.x.c}, Fill::Normal, 4).values;
     }
 
-    std::vector<float> run(Backend& backend, const ref::Tensor<float>& x, const ref::Tensor<float>& dy,
-                           double p) const {
-        const DeviceTensor in(backend, x), delta(backend, dy), out(backend, Shape{dy.shape.n, 1, 1, 1});
-        const DeviceTensor scale(backend, channels());
+    // [exponent][row]
+    std::vector<std::vector<float>> run(Backend& backend, const ref::Tensor<float>& x,
+                                        const ref::Tensor<float>& dy, const std::vector<double>& ps) const {
+        const DeviceTensor in(backend, x), delta(backend, dy), scale(backend, channels());
         ref::Tensor<float> standardised(Shape{1, y_.c, c_.spec.kernel_h * c_.spec.kernel_w, c_.x.c});
         if (c_.standardised) standardised.values = weights();
         const DeviceTensor w(backend, standardised);
+        std::vector<DeviceTensor> outs;
+        std::vector<PowerSum> norms;
+        for (size_t i = 0; i < ps.size(); ++i) outs.emplace_back(backend, Shape{dy.shape.n, 1, 1, 1});
+        for (size_t i = 0; i < ps.size(); ++i) norms.push_back({ps[i], outs[i]});
         backend.weight_gradient_norm({.spec = c_.spec,
                                       .x = in,
                                       .dy = delta,
                                       .scale = c_.scaled ? scale.view() : View{},
                                       .standardised = c_.standardised ? w.view() : View{},
-                                      .p = p,
-                                      .out = out});
-        return out.download().values;
+                                      .norms = norms});
+        std::vector<std::vector<float>> values;
+        for (const DeviceTensor& out : outs) values.push_back(out.download().values);
+        return values;
+    }
+    std::vector<float> run(Backend& backend, const ref::Tensor<float>& x, const ref::Tensor<float>& dy,
+                           double p) const {
+        return run(backend, x, dy, std::vector{p}).at(0);
     }
 
     void expect_norms(Fill fill, double p, double tol) const {
@@ -90,6 +105,32 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
 TEST_P(WeightGradientNormTest, EqualsTheNormOfTheGradient) {
     for (const double p : {1.0, 2.0, 3.0, kInf}) expect_norms(Fill::Normal, p, 2e-6);
     expect_norms(Fill::Normal, 0.5, 2e-5);
+}
+
+// Other exponents share the product but not its reduction: float32 sums in another order.
+TEST_P(WeightGradientNormTest, SeveralExponentsAtOnce) {
+    const std::vector<double> ps = {1, 2, 0.5, kInf};
+    const auto x = random_tensor(c_.x, Fill::Normal, 1),
+               dy = random_tensor(y_.with_n(3 * c_.x.n), Fill::Normal, 2);
+    on_every_backend([&](Backend& backend) {
+        const auto together = run(backend, x, dy, ps);
+        for (size_t i = 0; i < ps.size(); ++i) {
+            const std::vector<float> alone = run(backend, x, dy, ps[i]);
+            expect_close(c_.name + ", p = " + std::to_string(ps[i]), together.at(i),
+                         std::vector<double>(alone.begin(), alone.end()), 2e-6);
+        }
+    });
+}
+
+// A NaN is nowhere lost, not by the largest either.
+TEST_P(WeightGradientNormTest, KeepsNaN) {
+    const auto x = random_tensor(c_.x, Fill::Normal, 1);
+    auto dy = random_tensor(y_, Fill::Normal, 2);
+    dy.values.back() = std::numeric_limits<float>::quiet_NaN();
+    on_every_backend([&](Backend& backend) {
+        for (const double p : {1.0, 2.0, 3.0, kInf})
+            EXPECT_TRUE(std::isnan(run(backend, x, dy, p).back())) << p;
+    });
 }
 
 // Small integers are exact until the projection divides.

@@ -1,0 +1,162 @@
+#include "cpu/gradient_rows.h"
+
+#include <cmath>
+#include <optional>
+
+namespace gs::cpu {
+namespace {
+
+constexpr int64_t kPositions = 256;          // of one block: its panel of inputs is 32 KB
+constexpr int64_t kTileFloats = 128 * 1024;  // of the product in cache: 512 KB, half of a core's second level
+constexpr int64_t kFoldedPanels = 128;       // a lane adds two values a panel in float32
+
+int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// Exponents that have a kernel.
+std::optional<RowNorm> row_norm_of(double p) {
+    if (p == 1) return RowNorm::Absolute;
+    if (p == 2) return RowNorm::Square;
+    if (std::isinf(p)) return RowNorm::Largest;
+    return std::nullopt;
+}
+
+// |scale|^p, what a row's scale makes of its norm.
+double scale_of(const WeightGradientNorm& args, int64_t o, double p) {
+    const double scale = args.scale ? std::abs(static_cast<double>(args.scale.f32()[o])) : 1.0;
+    return p == 1 || std::isinf(p) ? scale : std::pow(scale, p);
+}
+
+// The projection of weight standardisation: g - mean - w * slope.
+struct Projection {
+    const float* w = nullptr;
+    float mean = 0, slope = 0;
+
+    Projection(const Kernels& kernels, const WeightGradientNorm& args, const float* g, int64_t o,
+               int64_t fan_in) {
+        if (!args.standardised) return;
+        w = args.standardised.f32() + o * fan_in;
+        double sum = 0, dot = 0;
+        kernels.row_sums(g, w, fan_in, &sum, &dot);
+        mean = static_cast<float>(sum / static_cast<double>(fan_in));
+        slope = static_cast<float>(dot / static_cast<double>(fan_in));
+    }
+    double power_sum(const float* g, int64_t fan_in, double p) const {
+        double sum = 0;
+        for (int64_t k = 0; k < fan_in; ++k) {
+            const float v = w == nullptr ? g[k] : g[k] - mean - w[k] * slope;
+            sum += std::pow(std::abs(static_cast<double>(v)), p);
+        }
+        return sum;
+    }
+};
+
+}  // namespace
+
+GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
+    : kernels_(context.kernels),
+      args_(args),
+      x_(args.x.shape.with_n(1)),
+      y_(args.dy.shape.with_n(1)),
+      fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
+      blocks_(div_up(y_.pixels(), kPositions)),
+      block_(div_up(y_.pixels(), blocks_)) {
+    const auto norm = args.norms.size() == 1 ? row_norm_of(args.norms[0].p) : std::nullopt;
+    reduces_ = norm.has_value() && !args.standardised;
+    norm_ = norm.value_or(RowNorm::Absolute);
+    keeps_tile_ = !reduces_ || blocks_ > 1;
+    choose_group(context.threads);
+    // The kernels write a little beyond.
+    sizes_[0] = static_cast<size_t>(div_up(group_, kernels_.gemm_rows) * kernels_.gemm_rows * block_);
+    sizes_[1] = static_cast<size_t>((block_ + 2) * kernels_.gemm_columns);
+    sizes_[2] = keeps_tile_ ? static_cast<size_t>(group_ * fan_in_) : 0;
+    sizes_[3] = static_cast<size_t>(group_ * kernels_.gemm_columns / 2);
+    for (size_t& size : sizes_) size = (size + 15) / 16 * 16;
+    memory_ = context.gradient.get<float>((sizes_[0] + sizes_[1] + sizes_[2] + sizes_[3]) *
+                                          static_cast<size_t>(context.threads));
+}
+
+// As many outputs as keep tile and gradients in cache; then as many groups as keep all threads busy.
+void GradientRows::choose_group(int threads) {
+    const int64_t rows = args_.dy.shape.n, step = kernels_.gemm_rows, tiles = div_up(y_.c, step);
+    const int64_t floats = keeps_tile_ ? std::max(fan_in_, block_) : block_;
+    groups_ = div_up(tiles, std::max<int64_t>(kTileFloats / floats / step, 1));
+    const auto idle = [&](int64_t groups) {  // share of the threads' time
+        const int64_t units = rows * groups, rounds = div_up(units, threads);
+        return 1 - static_cast<double>(units) / static_cast<double>(rounds * threads);
+    };
+    while (groups_ < tiles && idle(groups_) > 0.1) ++groups_;
+    group_ = div_up(tiles, groups_) * step;
+    groups_ = div_up(y_.c, group_);
+}
+
+GradientRows::Workspace GradientRows::workspace(int thread) const {
+    float* gradient = memory_ + static_cast<size_t>(thread) * (sizes_[0] + sizes_[1] + sizes_[2] + sizes_[3]);
+    float *panel = gradient + sizes_[0], *tile = panel + sizes_[1];
+    return {gradient, panel, tile, tile + sizes_[2]};
+}
+
+void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double> values) const {
+    const Workspace work = workspace(thread);
+    const Outputs outputs{group * group_, std::min(group_, y_.c - group * group_)};
+    double* totals = values.data() + outputs.first;
+    if (reduces_) {
+        std::fill_n(work.lanes, outputs.count * kernels_.gemm_columns / 2, 0.0f);
+        std::fill_n(totals, outputs.count, 0.0);
+    }
+    for (int64_t s = 0; s < y_.pixels(); s += block_)
+        run_block(row, outputs, s, std::min(block_, y_.pixels() - s), work, totals);
+    if (!reduces_) return reduce_tile(outputs, work, values);
+    for (int64_t o = 0; o < outputs.count; ++o)
+        totals[o] *= scale_of(args_, outputs.first + o, args_.norms[0].p);
+}
+
+// Adds positions [first, first + count) to the tile; with the last ones, reduces it where that is possible.
+void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count,
+                             const Workspace& work, double* totals) const {
+    const bool reduce = reduces_ && first + count == y_.pixels();
+    kernels_.pack_gradient(args_.dy.f32() + row * y_.per_sample() + first * y_.c + outputs.first, y_.c, count,
+                           outputs.count, work.gradient);
+    UnfoldBlock unfold{args_.x.f32() + row % args_.x.shape.n * x_.per_sample(),
+                       x_.h,
+                       x_.w,
+                       x_.c,
+                       args_.spec.kernel_w,
+                       args_.spec.stride,
+                       args_.spec.pad,
+                       y_.w,
+                       first,
+                       count,
+                       0,
+                       0};
+    int64_t panels = 0;
+    for (int64_t k = 0; k < fan_in_; k += kernels_.gemm_columns) {
+        unfold.column = k;
+        unfold.columns = std::min(kernels_.gemm_columns, fan_in_ - k);
+        kernels_.unfold(unfold, work.panel);
+        kernels_.gradient_panel({work.gradient, work.panel, count, outputs.count, work.tile + k, fan_in_,
+                                 unfold.columns, first > 0, reduce ? work.lanes : nullptr, norm_});
+        if (reduce && (++panels % kFoldedPanels == 0 || k + kernels_.gemm_columns >= fan_in_))
+            kernels_.fold_lanes(work.lanes, outputs.count, norm_, totals);
+    }
+}
+
+void GradientRows::reduce_tile(const Outputs& outputs, const Workspace& work,
+                               std::span<double> values) const {
+    for (int64_t i = 0; i < outputs.count; ++i) {
+        const int64_t o = outputs.first + i;
+        const float* g = work.tile + i * fan_in_;
+        const Projection projection(kernels_, args_, g, o, fan_in_);
+        for (size_t n = 0; n < args_.norms.size(); ++n) {
+            const double p = args_.norms[n].p;
+            const auto kind = row_norm_of(p);
+            const double norm =
+                kind ? kernels_.row_norm(g, projection.w, projection.mean, projection.slope, fan_in_, *kind)
+                     : projection.power_sum(g, fan_in_, p);
+            values[n * static_cast<size_t>(y_.c) + static_cast<size_t>(o)] = scale_of(args_, o, p) * norm;
+        }
+    }
+}
+
+}  // namespace gs::cpu

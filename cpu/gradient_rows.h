@@ -1,0 +1,50 @@
+// Norms of the rows of a weight gradient, an output each, from blocks of its product that never leave the
+// cache.
+#pragma once
+
+#include <span>
+
+#include "core/backend.h"
+#include "cpu/context.h"
+
+namespace gs::cpu {
+
+// The work is cut into units, (row of dy, group of outputs), whose results do not depend on the cut.
+class GradientRows {
+  public:
+    // Takes memory of the context for every thread.
+    GradientRows(Context& context, const WeightGradientNorm& args);
+    int64_t groups() const { return groups_; }  // of each row
+    // For the outputs of a group: values[i * outputs + o] = sum_k |D[row,o,k]|^p, or the largest, of
+    // args.norms[i]. thread: below the context's number of threads.
+    void run(int64_t row, int64_t group, int thread, std::span<double> values) const;
+
+  private:
+    struct Workspace {
+        float* gradient;  // [group / gemm_rows][positions of a block][gemm_rows]
+        float* panel;     // [positions of a block][gemm_columns] of the unfolded input
+        float* tile;      // [group][fan-in]
+        float* lanes;     // [group][gemm_columns / 2]
+    };
+    struct Outputs {
+        int64_t first, count;
+    };
+    Workspace workspace(int thread) const;
+    void run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count, const Workspace& work,
+                   double* totals) const;
+    void reduce_tile(const Outputs& outputs, const Workspace& work, std::span<double> values) const;
+    void choose_group(int threads);
+
+    const Kernels& kernels_;
+    const WeightGradientNorm& args_;
+    Shape x_, y_;  // of one sample
+    int64_t fan_in_, blocks_, block_;
+    bool keeps_tile_;       // else one norm is taken while the product is in registers
+    bool reduces_ = false;  // the last block's product is reduced, not stored
+    RowNorm norm_ = RowNorm::Absolute;
+    int64_t group_ = 0, groups_ = 0;
+    size_t sizes_[4] = {};  // of a workspace's parts, in floats
+    float* memory_ = nullptr;
+};
+
+}  // namespace gs::cpu

@@ -1,0 +1,107 @@
+// The product of a weight gradient and the norm of its tile while that is in registers. Compiled with
+// contraction on: multiply and add fuse.
+#include "cpu/kernels/declarations.h"
+#include "cpu/kernels/gemm.h"
+#include "cpu/kernels/reduction.h"
+
+namespace gs::cpu::GS_ISA {
+namespace {
+
+// body(half, lanes) for the registers of a row of which `columns` exist.
+template <class Body>
+GS_INLINE void for_halves(int64_t columns, const Body& body) {
+    if (columns == kColumns) {
+        body(0, Full{});
+        body(1, Full{});
+    } else if (columns > kLanes) {
+        body(0, Full{});
+        body(1, Part{columns - kLanes});
+    } else {
+        body(0, Part{columns});
+    }
+}
+
+struct Keep {};
+template <RowNorm kKind>
+struct Reduce {};
+
+template <class Lanes>
+GS_INLINE void finish(const GradientPanel&, Keep, float* c, int64_t, Vec value, const Lanes& lanes) {
+    lanes.store(c, value);
+}
+// Columns that do not exist are 0, in b or by Part: they change no norm.
+template <RowNorm kKind, class Lanes>
+GS_INLINE void finish(const GradientPanel& panel, Reduce<kKind>, const float*, int64_t output, Vec value,
+                      const Lanes&) {
+    float* sums = panel.lanes + output * kLanes;
+    Full::store(sums, combine<kKind>(Full::load(sums), value));
+}
+
+template <int kTileRows, class Finish>
+GS_INLINE void run_tile(const GradientPanel& panel, int64_t first, Finish how) {
+    Vec acc[kRows][2] = {};
+    multiply<kTileRows>(panel.a + first * panel.positions, 1, kRows, panel.b, kColumns, panel.positions, acc);
+    for_halves(panel.columns, [&](int64_t half, auto lanes) {
+        for (int r = 0; r < kTileRows; ++r) {
+            float* c = panel.c + (first + r) * panel.ldc + half * kLanes;
+            Vec value = acc[r][half];
+            if (panel.accumulate) value += lanes.load(c);
+            finish(panel, how, c, first + r, value, lanes);
+        }
+    });
+}
+
+// The last rows: their run-time number as a compile-time one.
+template <int kTileRows, class Finish>
+void run_rest(const GradientPanel& panel, int64_t first, Finish how) {
+    if constexpr (kTileRows > 0) {
+        if (panel.outputs - first == kTileRows) return run_tile<kTileRows>(panel, first, how);
+        run_rest<kTileRows - 1>(panel, first, how);
+    }
+}
+
+template <class Finish>
+void run(const GradientPanel& panel, Finish how) {
+    int64_t first = 0;
+    for (; first + kRows <= panel.outputs; first += kRows) run_tile<kRows>(panel, first, how);
+    run_rest<kRows - 1>(panel, first, how);
+}
+
+template <RowNorm kKind>
+void fold_all(float* lanes, int64_t outputs, double* totals) {
+    for (int64_t o = 0; o < outputs; ++o, lanes += kLanes) {
+        totals[o] = fold<kKind>(totals[o], Full::load(lanes));
+        Full::store(lanes, Vec{});
+    }
+}
+
+}  // namespace
+
+void gradient_panel(const GradientPanel& panel) {
+    if (panel.lanes == nullptr) return run(panel, Keep{});
+    if (panel.norm == RowNorm::Absolute) return run(panel, Reduce<RowNorm::Absolute>{});
+    if (panel.norm == RowNorm::Square) return run(panel, Reduce<RowNorm::Square>{});
+    run(panel, Reduce<RowNorm::Largest>{});
+}
+
+void fold_lanes(float* lanes, int64_t outputs, RowNorm norm, double* totals) {
+    if (norm == RowNorm::Absolute) return fold_all<RowNorm::Absolute>(lanes, outputs, totals);
+    if (norm == RowNorm::Square) return fold_all<RowNorm::Square>(lanes, outputs, totals);
+    fold_all<RowNorm::Largest>(lanes, outputs, totals);
+}
+
+void pack_gradient(const float* dy, int64_t pitch, int64_t count, int64_t outputs, float* to) {
+    for (int64_t o = 0; o < outputs; o += kRows) {
+        const int64_t rows = outputs - o < kRows ? outputs - o : kRows;
+        const float* from = dy + o;
+        for (int64_t s = 0; s < count; ++s, from += pitch, to += kRows) {
+            if (rows == kRows) {
+                __builtin_memcpy(to, from, kRows * sizeof(float));
+            } else {
+                for (int64_t r = 0; r < rows; ++r) to[r] = from[r];
+            }
+        }
+    }
+}
+
+}  // namespace gs::cpu::GS_ISA
