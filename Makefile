@@ -45,6 +45,7 @@ bench:
 	@cmake $(GENERATOR) -S . -B $(BUILD) -DGRADSCORE_BENCH=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD) -j $(JOBS)
 	@$(BUILD)/bench/bench_cpu_ops
+	@$(BUILD)/bench/bench_weight_norms
 
 # libFuzzer targets (clang); run one with: build-fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:

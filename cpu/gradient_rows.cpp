@@ -31,7 +31,7 @@ double scale_of(const WeightGradientNorm& args, int64_t o, double p) {
 // The projection of weight standardisation: g - mean - w * slope.
 struct Projection {
     const float* w = nullptr;
-    float mean = 0, slope = 0;
+    double mean = 0, slope = 0;
 
     Projection(const Kernels& kernels, const WeightGradientNorm& args, const float* g, int64_t o,
                int64_t fan_in) {
@@ -39,15 +39,15 @@ struct Projection {
         w = args.standardised.f32() + o * fan_in;
         double sum = 0, dot = 0;
         kernels.row_sums(g, w, fan_in, &sum, &dot);
-        mean = static_cast<float>(sum / static_cast<double>(fan_in));
-        slope = static_cast<float>(dot / static_cast<double>(fan_in));
+        mean = sum / static_cast<double>(fan_in);
+        slope = dot / static_cast<double>(fan_in);
     }
-    double power_sum(const float* g, int64_t fan_in, double p) const {
+    double norm(const Kernels& kernels, const float* g, int64_t fan_in, double p) const {
+        if (const auto kind = row_norm_of(p))
+            return kernels.row_norm(g, w, static_cast<float>(mean), static_cast<float>(slope), fan_in, *kind);
         double sum = 0;
-        for (int64_t k = 0; k < fan_in; ++k) {
-            const float v = w == nullptr ? g[k] : g[k] - mean - w[k] * slope;
-            sum += std::pow(std::abs(static_cast<double>(v)), p);
-        }
+        for (int64_t k = 0; k < fan_in; ++k)
+            sum += std::pow(std::abs(w == nullptr ? g[k] : g[k] - mean - w[k] * slope), p);
         return sum;
     }
 };
@@ -60,6 +60,7 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
       x_(args.x.shape.with_n(1)),
       y_(args.dy.shape.with_n(1)),
       fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
+      panels_(div_up(fan_in_, kernels_.gemm_columns)),
       blocks_(div_up(y_.pixels(), kPositions)),
       block_(div_up(y_.pixels(), blocks_)) {
     const auto norm = args.norms.size() == 1 ? row_norm_of(args.norms[0].p) : std::nullopt;
@@ -70,11 +71,11 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
     // The kernels write a little beyond.
     sizes_[0] = static_cast<size_t>(div_up(group_, kernels_.gemm_rows) * kernels_.gemm_rows * block_);
     sizes_[1] = static_cast<size_t>((block_ + 2) * kernels_.gemm_columns);
-    sizes_[2] = keeps_tile_ ? static_cast<size_t>(group_ * fan_in_) : 0;
+    sizes_[2] = keeps_tile_ ? static_cast<size_t>(panels_ * group_ * kernels_.gemm_columns) : 0;
     sizes_[3] = static_cast<size_t>(group_ * kernels_.gemm_columns / 2);
+    sizes_[4] = static_cast<size_t>(panels_ * kernels_.gemm_columns);
     for (size_t& size : sizes_) size = (size + 15) / 16 * 16;
-    memory_ = context.gradient.get<float>((sizes_[0] + sizes_[1] + sizes_[2] + sizes_[3]) *
-                                          static_cast<size_t>(context.threads));
+    memory_ = context.gradient.get<float>(workspace_size() * static_cast<size_t>(context.threads));
 }
 
 // As many outputs as keep tile and gradients in cache; then as many groups as keep all threads busy.
@@ -92,9 +93,9 @@ void GradientRows::choose_group(int threads) {
 }
 
 GradientRows::Workspace GradientRows::workspace(int thread) const {
-    float* gradient = memory_ + static_cast<size_t>(thread) * (sizes_[0] + sizes_[1] + sizes_[2] + sizes_[3]);
-    float *panel = gradient + sizes_[0], *tile = panel + sizes_[1];
-    return {gradient, panel, tile, tile + sizes_[2]};
+    float* gradient = memory_ + static_cast<size_t>(thread) * workspace_size();
+    float *panel = gradient + sizes_[0], *tile = panel + sizes_[1], *lanes = tile + sizes_[2];
+    return {gradient, panel, tile, lanes, lanes + sizes_[3]};
 }
 
 void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double> values) const {
@@ -130,31 +131,31 @@ void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first,
                        count,
                        0,
                        0};
-    int64_t panels = 0;
-    for (int64_t k = 0; k < fan_in_; k += kernels_.gemm_columns) {
-        unfold.column = k;
-        unfold.columns = std::min(kernels_.gemm_columns, fan_in_ - k);
+    for (int64_t i = 0; i < panels_; ++i) {
+        unfold.column = i * kernels_.gemm_columns;
+        unfold.columns = std::min(kernels_.gemm_columns, fan_in_ - unfold.column);
         kernels_.unfold(unfold, work.panel);
-        kernels_.gradient_panel({work.gradient, work.panel, count, outputs.count, work.tile + k, fan_in_,
-                                 unfold.columns, first > 0, reduce ? work.lanes : nullptr, norm_});
-        if (reduce && (++panels % kFoldedPanels == 0 || k + kernels_.gemm_columns >= fan_in_))
+        kernels_.gradient_panel({work.gradient, work.panel, count, outputs.count,
+                                 work.tile + i * outputs.count * kernels_.gemm_columns, first > 0,
+                                 reduce ? work.lanes : nullptr, norm_});
+        if (reduce && ((i + 1) % kFoldedPanels == 0 || i + 1 == panels_))
             kernels_.fold_lanes(work.lanes, outputs.count, norm_, totals);
     }
 }
 
 void GradientRows::reduce_tile(const Outputs& outputs, const Workspace& work,
                                std::span<double> values) const {
+    const int64_t width = kernels_.gemm_columns;
     for (int64_t i = 0; i < outputs.count; ++i) {
         const int64_t o = outputs.first + i;
-        const float* g = work.tile + i * fan_in_;
+        for (int64_t panel = 0; panel < panels_; ++panel)
+            std::copy_n(work.tile + (panel * outputs.count + i) * width, width, work.row + panel * width);
+        const float* g = work.row;
         const Projection projection(kernels_, args_, g, o, fan_in_);
         for (size_t n = 0; n < args_.norms.size(); ++n) {
             const double p = args_.norms[n].p;
-            const auto kind = row_norm_of(p);
-            const double norm =
-                kind ? kernels_.row_norm(g, projection.w, projection.mean, projection.slope, fan_in_, *kind)
-                     : projection.power_sum(g, fan_in_, p);
-            values[n * static_cast<size_t>(y_.c) + static_cast<size_t>(o)] = scale_of(args_, o, p) * norm;
+            values[n * static_cast<size_t>(y_.c) + static_cast<size_t>(o)] =
+                scale_of(args_, o, p) * projection.norm(kernels_, g, fan_in_, p);
         }
     }
 }

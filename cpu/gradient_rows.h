@@ -2,6 +2,8 @@
 // cache.
 #pragma once
 
+#include <iterator>
+#include <numeric>
 #include <span>
 
 #include "core/backend.h"
@@ -23,12 +25,14 @@ class GradientRows {
     struct Workspace {
         float* gradient;  // [group / gemm_rows][positions of a block][gemm_rows]
         float* panel;     // [positions of a block][gemm_columns] of the unfolded input
-        float* tile;      // [group][fan-in]
+        float* tile;      // [panel][group][gemm_columns]
         float* lanes;     // [group][gemm_columns / 2]
+        float* row;       // [fan-in] of one output
     };
     struct Outputs {
         int64_t first, count;
     };
+    size_t workspace_size() const { return std::accumulate(std::begin(sizes_), std::end(sizes_), size_t{0}); }
     Workspace workspace(int thread) const;
     void run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count, const Workspace& work,
                    double* totals) const;
@@ -36,14 +40,14 @@ class GradientRows {
     void choose_group(int threads);
 
     const Kernels& kernels_;
-    const WeightGradientNorm& args_;
+    const WeightGradientNorm args_;
     Shape x_, y_;  // of one sample
-    int64_t fan_in_, blocks_, block_;
+    int64_t fan_in_, panels_, blocks_, block_;
     bool keeps_tile_;       // else one norm is taken while the product is in registers
     bool reduces_ = false;  // the last block's product is reduced, not stored
     RowNorm norm_ = RowNorm::Absolute;
     int64_t group_ = 0, groups_ = 0;
-    size_t sizes_[4] = {};  // of a workspace's parts, in floats
+    size_t sizes_[5] = {};  // of a workspace's parts, in floats
     float* memory_ = nullptr;
 };
 

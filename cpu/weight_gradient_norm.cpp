@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/ghost_norm.h"
 #include "cpu/gradient_rows.h"
 
 namespace gs::cpu {
@@ -71,10 +72,39 @@ void depthwise_row(const WeightGradientNorm& args, int64_t row) {
     for (size_t n = 0; n < totals.size(); ++n) args.norms[n].out.f32()[row] = static_cast<float>(totals[n]);
 }
 
+void by_ghost(Context& context, const WeightGradientNorm& args, NormRoute route) {
+    const GhostNorm ghost(context, args, route);
+    parallel_for(context.threads, args.dy.shape.n, [&](int64_t row) {
+        args.norms[0].out.f32()[row] = static_cast<float>(ghost.run(row, omp_get_thread_num()));
+    });
+}
+
+void by_rows(Context& context, const WeightGradientNorm& args) {
+    const int64_t rows = args.dy.shape.n, outputs = args.dy.shape.c;
+    const GradientRows gradient(context, args);
+    const size_t per_row = args.norms.size() * static_cast<size_t>(outputs);
+    std::vector<double> values(static_cast<size_t>(rows) * per_row);
+    const auto of_row = [&](int64_t row) {
+        return std::span(values).subspan(static_cast<size_t>(row) * per_row, per_row);
+    };
+    parallel_for(context.threads, rows * gradient.groups(), [&](int64_t unit) {
+        const int64_t row = unit / gradient.groups();
+        gradient.run(row, unit % gradient.groups(), omp_get_thread_num(), of_row(row));
+    });
+    for (int64_t row = 0; row < rows; ++row) {
+        const double* value = of_row(row).data();
+        for (const PowerSum& norm : args.norms) {
+            double total = 0;
+            for (int64_t o = 0; o < outputs; ++o) total = combine(total, *value++, norm.p);
+            norm.out.f32()[row] = static_cast<float>(total);
+        }
+    }
+}
+
 }  // namespace
 
 void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
-    const int64_t rows = args.dy.shape.n, outputs = args.dy.shape.c;
+    const int64_t rows = args.dy.shape.n;
     GS_REQUIRE(args.dy.shape.with_n(1) == args.spec.output_shape(args.x.shape.with_n(1)));
     GS_REQUIRE(rows % args.x.shape.n == 0 && !args.norms.empty());
     for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
@@ -88,24 +118,10 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
         each(rows, [&](int64_t row) { depthwise_row(args, row); });
         return;
     }
-    const GradientRows gradient(*context_, args);
-    const size_t per_row = args.norms.size() * static_cast<size_t>(outputs);
-    std::vector<double> values(static_cast<size_t>(rows) * per_row);
-    const auto of_row = [&](int64_t row) {
-        return std::span(values).subspan(static_cast<size_t>(row) * per_row, per_row);
-    };
-    each(rows * gradient.groups(), [&](int64_t unit) {
-        const int64_t row = unit / gradient.groups();
-        gradient.run(row, unit % gradient.groups(), omp_get_thread_num(), of_row(row));
-    });
-    for (int64_t row = 0; row < rows; ++row) {
-        const double* value = of_row(row).data();
-        for (const PowerSum& norm : args.norms) {
-            double total = 0;
-            for (int64_t o = 0; o < outputs; ++o) total = combine(total, *value++, norm.p);
-            norm.out.f32()[row] = static_cast<float>(total);
-        }
-    }
+    const NormRoute route = cheapest_route(args.spec, args.x.shape);
+    const bool squares_alone = args.norms.size() == 1 && args.norms[0].p == 2 && !args.standardised;
+    if (squares_alone && route != NormRoute::Direct) return by_ghost(*context_, args, route);
+    by_rows(*context_, args);
 }
 
 }  // namespace gs::cpu

@@ -38,6 +38,7 @@ void fold_lanes(float* lanes, int64_t outputs, RowNorm norm, double* totals);
 void unfold(const UnfoldBlock& block, float* panel);
 void pack_gradient(const float* dy, int64_t pitch, int64_t count, int64_t outputs, float* to);
 void row_sums(const float* g, const float* w, int64_t count, double* sum, double* dot);
+double dot(const float* a, const float* b, int64_t count);
 double row_norm(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind);
 void stored_row(const float* g, const float* w, float mean, float slope, float scale, int64_t count,
                 Grad mode, float* out);

@@ -7,48 +7,33 @@
 namespace gs::cpu::GS_ISA {
 namespace {
 
-// body(half, lanes) for the registers of a row of which `columns` exist.
-template <class Body>
-GS_INLINE void for_halves(int64_t columns, const Body& body) {
-    if (columns == kColumns) {
-        body(0, Full{});
-        body(1, Full{});
-    } else if (columns > kLanes) {
-        body(0, Full{});
-        body(1, Part{columns - kLanes});
-    } else {
-        body(0, Part{columns});
-    }
-}
-
 struct Keep {};
 template <RowNorm kKind>
 struct Reduce {};
 
-template <class Lanes>
-GS_INLINE void finish(const GradientPanel&, Keep, float* c, int64_t, Vec value, const Lanes& lanes) {
-    lanes.store(c, value);
+GS_INLINE void finish(const GradientPanel& panel, Keep, int64_t output, Vec left, Vec right) {
+    Full::store(panel.c + output * kColumns, left);
+    Full::store(panel.c + output * kColumns + kLanes, right);
 }
-// Columns that do not exist are 0, in b or by Part: they change no norm.
-template <RowNorm kKind, class Lanes>
-GS_INLINE void finish(const GradientPanel& panel, Reduce<kKind>, const float*, int64_t output, Vec value,
-                      const Lanes&) {
+// Columns that do not exist are 0 and change no norm.
+template <RowNorm kKind>
+GS_INLINE void finish(const GradientPanel& panel, Reduce<kKind>, int64_t output, Vec left, Vec right) {
     float* sums = panel.lanes + output * kLanes;
-    Full::store(sums, combine<kKind>(Full::load(sums), value));
+    Full::store(sums, combine<kKind>(combine<kKind>(Full::load(sums), left), right));
 }
 
 template <int kTileRows, class Finish>
 GS_INLINE void run_tile(const GradientPanel& panel, int64_t first, Finish how) {
     Vec acc[kRows][2] = {};
     multiply<kTileRows>(panel.a + first * panel.positions, 1, kRows, panel.b, kColumns, panel.positions, acc);
-    for_halves(panel.columns, [&](int64_t half, auto lanes) {
-        for (int r = 0; r < kTileRows; ++r) {
-            float* c = panel.c + (first + r) * panel.ldc + half * kLanes;
-            Vec value = acc[r][half];
-            if (panel.accumulate) value += lanes.load(c);
-            finish(panel, how, c, first + r, value, lanes);
+    for (int r = 0; r < kTileRows; ++r) {
+        if (panel.accumulate) {
+            const float* c = panel.c + (first + r) * kColumns;
+            acc[r][0] += Full::load(c);
+            acc[r][1] += Full::load(c + kLanes);
         }
-    });
+        finish(panel, how, first + r, acc[r][0], acc[r][1]);
+    }
 }
 
 // The last rows: their run-time number as a compile-time one.

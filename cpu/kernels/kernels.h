@@ -3,7 +3,8 @@
 //
 // A slab is `pixels` rows of `c` channels, contiguous. Vectors run over channels, so a channel's sum is taken
 // in the same order by every instruction set, and with contraction of multiply and add switched off
-// (Backends.cmake) all of them but gemm and depthwise give the same bits everywhere.
+// (Backends.cmake) all of them but gemm, depthwise and the norms of weight gradients give the same bits
+// everywhere.
 #pragma once
 
 #include <cstdint>
@@ -91,9 +92,7 @@ struct GradientPanel {
     const float* a;
     const float* b;
     int64_t positions, outputs;
-    float* c;  // [outputs], ldc apart
-    int64_t ldc;
-    int64_t columns;  // that exist
+    float* c;         // [outputs][gemm_columns]
     bool accumulate;  // c has the sum over earlier positions
     // Null: the sum is stored to c. Else it is not stored but reduced by `norm` into [outputs][gemm_columns /
     // 2].
@@ -163,6 +162,8 @@ struct Kernels {
     // out = (or +=) scale * (g - mean - w * slope); w as above. out may alias g.
     void (*stored_row)(const float* g, const float* w, float mean, float slope, float scale, int64_t count,
                        Grad mode, float* out);
+    // Reads, and counts, up to a whole number of registers: gemm_columns / 2.
+    double (*dot)(const float* a, const float* b, int64_t count);
     // gemm_columns filters, [tap][filter], to their 36 points, `pitch` apart.
     void (*winograd_filters)(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
     // One 6x6 patch (36 pixels of c channels, anywhere) to its 36 points, `pitch` apart; back from 36 points

@@ -47,6 +47,17 @@ void row_sums(const float* g, const float* w, int64_t count, double* sum, double
     }
 }
 
+double dot(const float* a, const float* b, int64_t count) {
+    double sum = 0;
+    for (int64_t first = 0; first < count; first += kStretch) {
+        const int64_t end = count - first < kStretch ? count : first + kStretch;
+        Vec lanes{};
+        for (int64_t i = first; i < end; i += kLanes) lanes += Full::load(a + i) * Full::load(b + i);
+        sum += total(lanes);
+    }
+    return sum;
+}
+
 double row_norm(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind) {
     if (kind == RowNorm::Absolute) return norm<RowNorm::Absolute>(g, w, mean, slope, count);
     if (kind == RowNorm::Square) return norm<RowNorm::Square>(g, w, mean, slope, count);

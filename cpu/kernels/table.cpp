@@ -32,6 +32,7 @@ Kernels table() {
             .row_sums = row_sums,
             .row_norm = row_norm,
             .stored_row = stored_row,
+            .dot = dot,
             .winograd_filters = winograd_filters,
             .winograd_input = winograd_input,
             .winograd_output = winograd_output,

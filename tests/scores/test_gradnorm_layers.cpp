@@ -73,6 +73,28 @@ TEST_P(WeightNormsTest, OfEveryLayer) {
     }
 }
 
+// The squared norm alone takes other routes than among other norms. Both are sums of the same float32
+// gradients.
+TEST_P(WeightNormsTest, SquaresAloneAreSquaresAmongOthers) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = golden_->build(backend);
+    Request alone{.backwards = {{.cotangent = kUniform}}}, among = alone;
+    for (const std::string& weight : weights_of(net)) {
+        alone.backwards[0].weight_norms.push_back({weight, 2});
+        for (const double p : {1.0, 2.0}) among.backwards[0].weight_norms.push_back({weight, p});
+    }
+    const Evidence a = run(backend, net, alone), b = run(backend, net, among);
+    for (const std::string& weight : weights_of(net)) {
+        std::vector<float> got;
+        std::vector<double> want;
+        for (int64_t n = 0; n < a.samples; ++n) {
+            got.push_back(static_cast<float>(a.weight_norm(kUniform, {weight, 2}, n)));
+            want.push_back(b.weight_norm(kUniform, {weight, 2}, n));
+        }
+        expect_close(weight, got, want, 2e-6);
+    }
+}
+
 TEST_P(WeightNormsTest, GradNormOverAllLayersIsTheSum) {
     Backend& backend = *backends_under_test().back().backend;
     const Net net = golden_->build(backend);
