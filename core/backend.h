@@ -76,6 +76,17 @@ struct PowerSum {
     View out{};    // (rows,1,1,1)
 };
 
+// The gradient of a frozen norm's gamma where the norm is folded into the convolution before it. The
+// normalised map is itself a convolution, xhat = (rstd w) * x + rstd (bias - mean), so that sum_s dy xhat
+// follows from the weight gradient G of that convolution, whatever gamma is (0, for one):
+//   out[r,o] = sum_k weights[o,k] G[r,o,k] + shift[o] dbeta[r,o]
+struct FoldedGamma {
+    View weights{};  // rstd[o] * stored weight, ordered as G; absent: nobody asks
+    View shift{};    // (1,1,1,o): rstd[o] * (bias[o] - mean[o])
+    View dbeta{};    // (rows,1,1,o): sum_s dy
+    View out{};      // (rows,1,1,o)
+};
+
 // Norms of each row's weight gradient of a convolution, without ever storing a gradient (design section 5).
 //   G[r,o,k] = sum_s dy[r,s,o] X[r % samples,s,k]      k = (kh, kw, c), X the unfolded input, zero-padded
 //   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
@@ -90,17 +101,7 @@ struct WeightGradientNorm {
     View scale{};         // (1,1,1,o), or absent: 1
     View standardised{};  // (1,o,kernel_h * kernel_w,c), or absent
     std::span<const PowerSum> norms{};
-};
-
-// The gradient of a frozen norm's gamma where the norm is folded into the convolution before it. The
-// normalised map is itself a convolution, xhat = (rstd w) * x + rstd (bias - mean), so that sum_s dy xhat
-// follows from the weight gradient G of that convolution, whatever gamma is (0, for one):
-//   out[r,o] = sum_k weights[o,k] G[r,o,k] + shift[o] dbeta[r,o]
-struct FoldedGamma {
-    View weights{};  // rstd[o] * stored weight, ordered as G; absent: nobody asks
-    View shift{};    // (1,1,1,o): rstd[o] * (bias[o] - mean[o])
-    View dbeta{};    // (rows,1,1,o): sum_s dy
-    View out{};      // (rows,1,1,o)
+    FoldedGamma gamma{};  // from the same product, its weights as standardised
 };
 
 // From the gradient of the weights that run to that of the stored ones, each of out's n rows by itself:
@@ -197,6 +198,8 @@ class Backend {
                                                           std::span<const float> bias) = 0;
 
     virtual void weight_gradient_norm(const WeightGradientNorm& args) = 0;
+    // Of the rows of x (rows,1,1,c), each value times scale[c] (1,1,1,c) or absent: 1; in float64.
+    virtual void power_sums(View x, View scale, std::span<const PowerSum> norms) = 0;
     virtual void stored_weight_gradient(const StoredWeightGradient& args) = 0;
     // out[c] = or += scale[c] * sum over n of x (n,1,1,c), in float64; scale (1,1,1,c) or absent: 1. x must
     // not alias out.

@@ -25,6 +25,7 @@ class CpuBackend final : public Backend {
                                                   std::span<const float> bias) override;
 
     void weight_gradient_norm(const WeightGradientNorm& args) override;
+    void power_sums(View x, View scale, std::span<const PowerSum> norms) override;
     void stored_weight_gradient(const StoredWeightGradient& args) override;
     void sum_rows(View x, View scale, Grad mode, View out) override;
 

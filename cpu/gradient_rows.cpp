@@ -64,7 +64,7 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
       blocks_(div_up(y_.pixels(), kPositions)),
       block_(div_up(y_.pixels(), blocks_)) {
     const auto norm = args.norms.size() == 1 ? row_norm_of(args.norms[0].p) : std::nullopt;
-    reduces_ = norm.has_value() && !args.standardised;
+    reduces_ = norm.has_value() && !args.standardised && !args.gamma.out;
     norm_ = norm.value_or(RowNorm::Absolute);
     keeps_tile_ = !reduces_ || blocks_ > 1;
     choose_group(context.threads);
@@ -101,14 +101,14 @@ GradientRows::Workspace GradientRows::workspace(int thread) const {
 void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double> values) const {
     const Workspace work = workspace(thread);
     const Outputs outputs{group * group_, std::min(group_, y_.c - group * group_)};
-    double* totals = values.data() + outputs.first;
+    double* totals = reduces_ ? values.data() + outputs.first : nullptr;
     if (reduces_) {
         std::fill_n(work.lanes, outputs.count * kernels_.gemm_columns / 2, 0.0f);
         std::fill_n(totals, outputs.count, 0.0);
     }
     for (int64_t s = 0; s < y_.pixels(); s += block_)
         run_block(row, outputs, s, std::min(block_, y_.pixels() - s), work, totals);
-    if (!reduces_) return reduce_tile(outputs, work, values);
+    if (!reduces_) return reduce_tile(row, outputs, work, values);
     for (int64_t o = 0; o < outputs.count; ++o)
         totals[o] *= scale_of(args_, outputs.first + o, args_.norms[0].p);
 }
@@ -143,7 +143,7 @@ void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first,
     }
 }
 
-void GradientRows::reduce_tile(const Outputs& outputs, const Workspace& work,
+void GradientRows::reduce_tile(int64_t row, const Outputs& outputs, const Workspace& work,
                                std::span<double> values) const {
     const int64_t width = kernels_.gemm_columns;
     for (int64_t i = 0; i < outputs.count; ++i) {
@@ -151,6 +151,11 @@ void GradientRows::reduce_tile(const Outputs& outputs, const Workspace& work,
         for (int64_t panel = 0; panel < panels_; ++panel)
             std::copy_n(work.tile + (panel * outputs.count + i) * width, width, work.row + panel * width);
         const float* g = work.row;
+        if (args_.gamma.out) {
+            double sum = 0, dot = 0;
+            kernels_.row_sums(g, args_.gamma.weights.f32() + o * fan_in_, fan_in_, &sum, &dot);
+            write_gamma(args_.gamma, row, o, dot);
+        }
         const Projection projection(kernels_, args_, g, o, fan_in_);
         for (size_t n = 0; n < args_.norms.size(); ++n) {
             const double p = args_.norms[n].p;

@@ -11,6 +11,13 @@
 
 namespace gs::cpu {
 
+// The gradient of a folded norm's gamma from sum_k weights[o,k] G[row,o,k].
+inline void write_gamma(const FoldedGamma& gamma, int64_t row, int64_t o, double dot) {
+    const int64_t at = row * gamma.out.shape.c + o;
+    gamma.out.f32()[at] =
+        static_cast<float>(dot + static_cast<double>(gamma.shift.f32()[o]) * gamma.dbeta.f32()[at]);
+}
+
 // The work is cut into units, (row of dy, group of outputs), whose results do not depend on the cut.
 class GradientRows {
   public:
@@ -36,7 +43,8 @@ class GradientRows {
     Workspace workspace(int thread) const;
     void run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count, const Workspace& work,
                    double* totals) const;
-    void reduce_tile(const Outputs& outputs, const Workspace& work, std::span<double> values) const;
+    void reduce_tile(int64_t row, const Outputs& outputs, const Workspace& work,
+                     std::span<double> values) const;
     void choose_group(int threads);
 
     const Kernels& kernels_;

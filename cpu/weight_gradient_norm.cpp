@@ -58,10 +58,22 @@ void depthwise_tap(const WeightGradientNorm& args, int64_t row, int64_t tap, std
     }
 }
 
+void require_gamma(const WeightGradientNorm& args) {
+    const Shape& y = args.dy.shape;
+    const Shape sums{y.n, 1, 1, y.c};
+    GS_REQUIRE(args.gamma.out.shape == sums && args.gamma.dbeta.shape == sums);
+    GS_REQUIRE(args.gamma.shift.shape == (Shape{1, 1, 1, y.c}));
+    GS_REQUIRE(args.gamma.weights.shape.size() == weight_shape(args.spec).size());
+}
+
 void depthwise_row(const WeightGradientNorm& args, int64_t row) {
     std::vector<double> sums(static_cast<size_t>(args.dy.shape.c)), totals(args.norms.size());
-    for (int64_t tap = 0; tap < args.spec.kernel_h * args.spec.kernel_w; ++tap) {
+    std::vector<double> dots(args.gamma.out ? sums.size() : 0);
+    const int64_t taps = args.spec.kernel_h * args.spec.kernel_w;
+    for (int64_t tap = 0; tap < taps; ++tap) {
         depthwise_tap(args, row, tap, sums);
+        for (size_t c = 0; c < dots.size(); ++c)
+            dots[c] += sums[c] * args.gamma.weights.f32()[static_cast<int64_t>(c) * taps + tap];
         for (size_t n = 0; n < totals.size(); ++n) {
             const double p = args.norms[n].p;
             for (size_t c = 0; c < sums.size(); ++c)
@@ -69,6 +81,7 @@ void depthwise_row(const WeightGradientNorm& args, int64_t row) {
                     combine(totals[n], power(scale_of(args, static_cast<int64_t>(c)) * sums[c], p), p);
         }
     }
+    for (size_t c = 0; c < dots.size(); ++c) write_gamma(args.gamma, row, static_cast<int64_t>(c), dots[c]);
     for (size_t n = 0; n < totals.size(); ++n) args.norms[n].out.f32()[row] = static_cast<float>(totals[n]);
 }
 
@@ -106,10 +119,11 @@ void by_rows(Context& context, const WeightGradientNorm& args) {
 void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n;
     GS_REQUIRE(args.dy.shape.with_n(1) == args.spec.output_shape(args.x.shape.with_n(1)));
-    GS_REQUIRE(rows % args.x.shape.n == 0 && !args.norms.empty());
+    GS_REQUIRE(rows % args.x.shape.n == 0 && (args.gamma.out || !args.norms.empty()));
+    if (args.gamma.out) require_gamma(args);
     for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
     const bool linear = args.x.shape.pixels() == 1 && args.spec.kernel_h == 1 && args.spec.kernel_w == 1;
-    if (linear && args.spec.groups == 1 && !args.standardised) {
+    if (linear && args.spec.groups == 1 && !args.standardised && !args.gamma.out) {
         for (const PowerSum& norm : args.norms) outer_products(args, norm);
         return;
     }
@@ -119,9 +133,27 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
         return;
     }
     const NormRoute route = cheapest_route(args.spec, args.x.shape);
-    const bool squares_alone = args.norms.size() == 1 && args.norms[0].p == 2 && !args.standardised;
+    const bool squares_alone =
+        args.norms.size() == 1 && args.norms[0].p == 2 && !args.standardised && !args.gamma.out;
     if (squares_alone && route != NormRoute::Direct) return by_ghost(*context_, args, route);
     by_rows(*context_, args);
+}
+
+void CpuBackend::power_sums(View x, View scale, std::span<const PowerSum> norms) {
+    const int64_t c = x.shape.c;
+    GS_REQUIRE(x.shape.pixels() == 1 && (!scale || scale.shape == (Shape{1, 1, 1, c})));
+    for (const PowerSum& norm : norms) {
+        GS_REQUIRE(norm.p > 0 && norm.out.shape == (Shape{x.shape.n, 1, 1, 1}));
+        each(x.shape.n, [&](int64_t row) {
+            double total = 0;
+            for (int64_t i = 0; i < c; ++i) {
+                const double factor = scale ? static_cast<double>(scale.f32()[i]) : 1.0;
+                total =
+                    combine(total, power(factor * static_cast<double>(x.f32()[row * c + i]), norm.p), norm.p);
+            }
+            norm.out.f32()[row] = static_cast<float>(total);
+        });
+    }
 }
 
 }  // namespace gs::cpu

@@ -59,9 +59,7 @@ class Conv2d : public Layer {
     int64_t backward_weights_workspace(int64_t n) const override;
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
 
-    bool has_weight() const override { return true; }
-    void weight_gradient_norm(Backend& backend, View x, View dy,
-                              std::span<const PowerSum> norms) const override;
+    void gradient_norms(Backend& backend, const LayerGradientNorms& args) const override;
 
     const ConvSpec& spec() const { return spec_; }
     // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1.

@@ -59,13 +59,24 @@ View Conv2d::unit_by_tap(Backend& backend) const {
     return device_.unit_by_tap.view({1, spec_.out_channels, taps, in});
 }
 
-void Conv2d::weight_gradient_norm(Backend& backend, View x, View dy, std::span<const PowerSum> norms) const {
-    backend.weight_gradient_norm({.spec = spec_,
-                                  .x = x,
-                                  .dy = dy,
-                                  .scale = scale(backend),
-                                  .standardised = standardised_ ? unit_by_tap(backend) : View{},
-                                  .norms = norms});
+void Conv2d::gradient_norms(Backend& backend, const LayerGradientNorms& args) const {
+    const size_t norm_at = biased_ ? 2 : 1;
+    GS_REQUIRE(args.norms.size() == norm_at + (folded_ ? 2 : 0));
+    const bool gamma = folded_ && !args.norms[norm_at].empty();
+    if (gamma || !args.norms[0].empty()) {
+        WeightGradientNorm weight{
+            .spec = spec_, .x = args.x, .dy = args.dy, .scale = scale(backend), .norms = args.norms[0]};
+        if (standardised_) weight.standardised = unit_by_tap(backend);
+        if (gamma) weight.gamma = {unit_by_tap(backend), shift(backend), args.beta, args.gamma};
+        backend.weight_gradient_norm(weight);
+    }
+    const auto sums = [&](View x, View factors, size_t parameter) {
+        if (!args.norms[parameter].empty()) backend.power_sums(x, factors, args.norms[parameter]);
+    };
+    if (biased_) sums(args.beta, folded_ ? scale(backend) : View{}, 1);
+    if (!folded_) return;
+    sums(args.gamma, {}, norm_at);
+    sums(args.beta, {}, norm_at + 1);
 }
 
 struct Conv2d::Scratch {

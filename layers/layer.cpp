@@ -12,8 +12,8 @@ void Layer::backward_weights(Backend&, const LayerBackwardWeights&) const {
     GS_REQUIRE(!"a layer with parameters has backward_weights");
 }
 
-void Layer::weight_gradient_norm(Backend&, View, View, std::span<const PowerSum>) const {
-    GS_REQUIRE(has_weight());
+void Layer::gradient_norms(Backend&, const LayerGradientNorms&) const {
+    GS_REQUIRE(!"a layer with parameters has gradient_norms");
 }
 
 View Workspace::take(const Shape& shape) {

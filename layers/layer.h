@@ -23,11 +23,8 @@ struct BackwardReads {
 // A parameter of a layer as the weight files store it. Its gradient is that of the stored values: folded
 // norms and weight standardisation are undone.
 struct Parameter {
-    enum class Kind : uint8_t {
-        Weight,
-        Norm,
-        Bias
-    };                 // of convolutions and linear layers; gamma and beta; the rest
+    // Of convolutions and linear layers; of norms; of linear layers and convolutions again.
+    enum class Kind : uint8_t { Weight, Gamma, Beta, Bias };
     std::string name;  // "weight", "bias"; of a norm folded into a convolution "norm.weight", "norm.bias"
     std::vector<int64_t> shape;  // in PyTorch's order; a linear layer's weight is a 1x1 kernel
     Kind kind = Kind::Weight;
@@ -51,6 +48,8 @@ struct LayerBackward {
     View addend{};                     // dx = addend + gradient; only where adds_to_dx()
     View dx{};                         // of the first input (rows, …); absent: only the sinks are fed
     std::span<const TapSink> sinks{};  // reduce the gradient before the activation; only where joins_terms()
+    View
+        dgamma{};  // of a norm that joins terms: each row's gradient of gamma (rows,1,1,c); x must be present
 };
 
 // One cotangent: x, dy and state have the same n, over which gradients are summed.
@@ -63,6 +62,16 @@ struct LayerBackwardWeights {
     std::span<const View> gradients{};
     Grad mode = Grad::Overwrite;
     View workspace{};  // backward_weights_workspace(n) floats, contents undefined
+};
+
+// Norms of each row's gradients of the parameters; rows are those of LayerBackward.
+struct LayerGradientNorms {
+    View x{}, dy{};  // the first input (samples,…), the joined gradient (rows,…): for those of a weight or a
+                     // folded gamma
+    View beta{};   // (rows,1,1,c), sum over positions of dy: for those of any other parameter
+    View gamma{};  // (rows,1,1,c), for those of gamma: written on the way, or, of a layer that joins terms,
+                   // what its backward left there
+    std::span<const std::span<const PowerSum>> norms{};  // one list for each of parameters()
 };
 
 class Layer {
@@ -92,17 +101,12 @@ class Layer {
     virtual void forward(Backend& backend, const LayerForward& args) const = 0;
     virtual void backward(Backend& backend, const LayerBackward& args) const = 0;
 
-    // Gradients with respect to the parameters. A layer without any has no backward_weights.
+    // Gradients with respect to the parameters. A layer without any has neither of the functions below.
     virtual std::vector<Parameter> parameters() const { return {}; }
     virtual int64_t backward_weights_workspace(int64_t /*n*/) const { return 0; }
     virtual void backward_weights(Backend& backend, const LayerBackwardWeights& args) const;
 
-    // sum |d/dw|^p (largest |d/dw| for p = infinity) of each row's gradient with respect to the *stored*
-    // weight: folded norms and weight standardisation are undone. x (samples,…), dy (rows,…) before the
-    // activation.
-    virtual bool has_weight() const { return false; }
-    virtual void weight_gradient_norm(Backend& backend, View x, View dy,
-                                      std::span<const PowerSum> norms) const;
+    virtual void gradient_norms(Backend& backend, const LayerGradientNorms& args) const;
 };
 
 // Cuts a workspace into views. Without memory it counts: a layer says by the same lines what it will need.

@@ -28,11 +28,17 @@ struct AffineSums {
     }
 };
 
+void norms_of_sums(Backend& backend, const LayerGradientNorms& args) {
+    GS_REQUIRE(args.norms.size() == 2);
+    if (!args.norms[0].empty()) backend.power_sums(args.gamma, {}, args.norms[0]);
+    if (!args.norms[1].empty()) backend.power_sums(args.beta, {}, args.norms[1]);
+}
+
 }  // namespace
 
 std::vector<Parameter> norm_parameters(int64_t channels, const std::string& prefix) {
-    return {{prefix + "weight", {channels}, Parameter::Kind::Norm},
-            {prefix + "bias", {channels}, Parameter::Kind::Norm}};
+    return {{prefix + "weight", {channels}, Parameter::Kind::Gamma},
+            {prefix + "bias", {channels}, Parameter::Kind::Beta}};
 }
 
 FrozenNorm::FrozenNorm(Backend& backend, const FrozenStatistics& norm)
@@ -62,7 +68,13 @@ void FrozenNorm::backward(Backend& backend, const LayerBackward& args) const {
                                 .scale = channels_view(scale_, channels_),
                                 .addend = args.addend,
                                 .dx = args.dx,
-                                .sinks = args.sinks});
+                                .sinks = args.sinks,
+                                .gamma = gamma_sum(args.x, args.dgamma)});
+}
+
+NormalisedSum FrozenNorm::gamma_sum(View x, View out) const {
+    if (!out) return {};
+    return {x, channels_view(mean_, channels_), channels_view(rstd_, channels_), out};
 }
 
 int64_t FrozenNorm::backward_weights_workspace(int64_t n) const {
@@ -74,13 +86,13 @@ void FrozenNorm::backward_weights(Backend& backend, const LayerBackwardWeights& 
     Workspace workspace(args.workspace);
     const AffineSums sums(workspace, args.dy.shape.n, channels_);
     const TapSink beta{Reduction::Sum, sums.beta};
-    backend.pointwise_backward({.terms = {&args.dy, 1},
-                                .sinks = {&beta, 1},
-                                .gamma = {.x = args.x,
-                                          .mean = channels_view(mean_, channels_),
-                                          .rstd = channels_view(rstd_, channels_),
-                                          .out = sums.gamma}});
+    backend.pointwise_backward(
+        {.terms = {&args.dy, 1}, .sinks = {&beta, 1}, .gamma = gamma_sum(args.x, sums.gamma)});
     sums.finish(backend, args);
+}
+
+void FrozenNorm::gradient_norms(Backend& backend, const LayerGradientNorms& args) const {
+    norms_of_sums(backend, args);
 }
 
 GroupNorm::GroupNorm(Backend& backend, int64_t groups, float eps, std::span<const float> gamma,
@@ -117,7 +129,8 @@ void GroupNorm::backward(Backend& backend, const LayerBackward& args) const {
                                  .activation = args.activation,
                                  .addend = args.addend,
                                  .dx = args.dx,
-                                 .sinks = args.sinks},
+                                 .sinks = args.sinks,
+                                 .dgamma = args.dgamma},
                                 params());
 }
 
@@ -134,6 +147,10 @@ void GroupNorm::backward_weights(Backend& backend, const LayerBackwardWeights& a
         {.terms = {&args.dy, 1}, .x = args.x, .stats = args.state, .sinks = {&beta, 1}, .dgamma = sums.gamma},
         params());
     sums.finish(backend, args);
+}
+
+void GroupNorm::gradient_norms(Backend& backend, const LayerGradientNorms& args) const {
+    norms_of_sums(backend, args);
 }
 
 }  // namespace gs

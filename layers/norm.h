@@ -30,10 +30,13 @@ class FrozenNorm : public Layer {
     std::vector<Parameter> parameters() const override { return norm_parameters(channels_); }
     int64_t backward_weights_workspace(int64_t n) const override;
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
+    void gradient_norms(Backend& backend, const LayerGradientNorms& args) const override;
 
   private:
     int64_t channels_;
     Buffer scale_, shift_, mean_, rstd_;
+
+    NormalisedSum gamma_sum(View x, View out) const;
 };
 
 // Group normalisation; the state is (n,1,groups,2): mean and reciprocal deviation.
@@ -56,6 +59,7 @@ class GroupNorm : public Layer {
     std::vector<Parameter> parameters() const override { return norm_parameters(channels_); }
     int64_t backward_weights_workspace(int64_t n) const override;
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
+    void gradient_norms(Backend& backend, const LayerGradientNorms& args) const override;
     GroupNormParams params() const;
 
   private:

@@ -22,12 +22,13 @@ NetBuilder::NetBuilder(Backend& backend, WeightReader& weights, const Architectu
 
 ValueId NetBuilder::append(std::string name, LayerPtr layer, std::vector<ValueId> inputs, int64_t channels,
                            std::vector<std::string> parameters) {
-    GS_REQUIRE(parameters.size() == layer->parameters().size());
-    const bool layer_has_weight = layer->has_weight();
+    const std::vector<Parameter> described = layer->parameters();
+    GS_REQUIRE(parameters.size() == described.size());
+    const bool has_weight = !described.empty() && described[0].kind == Parameter::Kind::Weight;
     net_.nodes.push_back({.name = std::move(name),
                           .layer = std::move(layer),
                           .inputs = std::move(inputs),
-                          .weight = layer_has_weight ? parameters[0] : "",
+                          .weight = has_weight ? parameters[0] : "",
                           .parameters = std::move(parameters)});
     channels_.push_back(channels);
     const auto value = static_cast<ValueId>(net_.nodes.size());

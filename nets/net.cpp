@@ -1,5 +1,6 @@
 #include "nets/net.h"
 
+#include <algorithm>
 #include <future>
 
 #include "core/join.h"
@@ -46,6 +47,12 @@ void check_name(const BuildOptions& options, const Architecture& found, const st
 }
 
 }  // namespace
+
+std::optional<size_t> Node::parameter(const std::string& full_name) const {
+    const auto it = std::find(parameters.begin(), parameters.end(), full_name);
+    if (it == parameters.end()) return std::nullopt;
+    return static_cast<size_t>(it - parameters.begin());
+}
 
 const Tap& Net::tap(const std::string& tap_name) const {
     const auto it = taps.find(tap_name);

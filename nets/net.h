@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ struct Node {
     std::vector<std::string> parameters{};     // names of layer->parameters(), in that order
     Activation activation = Activation::None;  // fused behind the layer (passes/fuse.h)
     int stats_of = -1;                         // node whose group statistics this node leaves (passes/fuse.h)
+
+    // Its index in `parameters`, or nothing.
+    std::optional<size_t> parameter(const std::string& full_name) const;
 };
 
 // A named place in a net. before_activation: the value of node `value - 1` before its fused activation, of

@@ -64,8 +64,23 @@ struct BackwardGroup {
 };
 std::vector<BackwardGroup> analyse_backwards(const Net& net, std::vector<Backward> passes);
 
-// Whether any cotangent of the group wants a norm of the node's weight gradient.
-bool wants_weight_norm(const BackwardGroup& group, const Node& node);
+// Norms of a node's parameter gradients that some cotangent of a group asks for, and what they read.
+struct WantedNorms {
+    bool weight = false, gamma = false;
+    bool sums = false;  // over positions of the gradient: for all but the weight
+    bool reads_input() const { return weight || gamma; }
+};
+WantedNorms wanted_norms(const BackwardGroup& group, const Node& node);
+
+// What the norms of a node's parameter gradients are taken from; -1 where nobody asks for it.
+struct GradientSources {
+    BufferId delta = -1;  // the joined gradient; its rows are those of the cotangents [first, first + count)
+    BufferId sums = -1, gamma = -1;
+    int first = 0, count = 0;
+};
+// Appends the step that takes them, if any are asked for.
+void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward,
+                         int index, const GradientSources& from);
 
 // What the backward steps of a group read of the forward pass.
 void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs);

@@ -22,11 +22,11 @@ void refuse_taps_at_logits(const Net& net, const Backward& pass) {
                                               "' and before, not at the logits");
 }
 
-// The node whose weight this is. Throws Error(Usage).
-int node_of_weight(const Net& net, const std::string& weight) {
+// The node whose parameter this is. Throws Error(Usage).
+int node_of_parameter(const Net& net, const std::string& parameter) {
     for (size_t i = 0; i < net.nodes.size(); ++i)
-        if (!weight.empty() && net.nodes[i].weight == weight) return static_cast<int>(i);
-    throw Error(ErrorKind::Usage, "'" + weight + "': " + net.name + " has no such weight");
+        if (net.nodes[i].parameter(parameter)) return static_cast<int>(i);
+    throw Error(ErrorKind::Usage, "'" + parameter + "': " + net.name + " has no such parameter");
 }
 
 // Where the gradient itself is read.
@@ -34,7 +34,7 @@ ValueSet wanted_values(const Net& net, const Backward& pass) {
     ValueSet wanted(net.nodes.size() + 1, false);
     for (const TapReduction& tap : pass.gradients) wanted[static_cast<size_t>(net.tap(tap.tap).value)] = true;
     for (const WeightNorm& norm : pass.weight_norms) {
-        const int node = node_of_weight(net, norm.weight);
+        const int node = node_of_parameter(net, norm.parameter);
         if (node + 1 != net.logits()) wanted[static_cast<size_t>(node) + 1] = true;
     }
     wanted[0] = pass.input_gradient || !pass.second.empty();
@@ -118,14 +118,6 @@ BackwardGroup stacked(std::vector<Analysed> members) {
 
 }  // namespace
 
-bool wants_weight_norm(const BackwardGroup& group, const Node& node) {
-    return !node.weight.empty() &&
-           std::any_of(group.passes.begin(), group.passes.end(), [&](const Backward& pass) {
-               return std::any_of(pass.weight_norms.begin(), pass.weight_norms.end(),
-                                  [&](const WeightNorm& norm) { return norm.weight == node.weight; });
-           });
-}
-
 std::vector<BackwardGroup> analyse_backwards(const Net& net, std::vector<Backward> passes) {
     std::vector<Analysed> all;
     for (Backward& pass : passes)
@@ -156,7 +148,7 @@ void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds
         const Node& node = net.nodes[static_cast<size_t>(i)];
         if (group.active[static_cast<size_t>(i) + 1] == 0) continue;
         const BackwardReads reads = node.layer->backward_reads(node.activation);
-        if (reads.input || wants_weight_norm(group, node)) needs.values.insert(node.inputs[0]);
+        if (reads.input || wanted_norms(group, node).reads_input()) needs.values.insert(node.inputs[0]);
         if (reads.output) needs.values.insert(i + 1);
         if (reads.state) needs.states.insert(i);
     }

@@ -173,7 +173,10 @@ class BackwardEmitter {
                 head->backward(at.backend, {.terms = seeds, .dx = at.rows(gradient, k)});
             };
             plan_.add_step(std::move(step));
-            emit_weight_norms(net_.logits() - 1, dz, k, 1);
+            const WantedNorms wanted = wanted_norms(group_, net_.nodes.back());
+            emit_gradient_norms(
+                plan_, group_, forward_, net_.logits() - 1,
+                {.delta = wanted.reads_input() ? dz : -1, .sums = dz, .first = k, .count = 1});
         }
         terms(features).push_back(gradient);
     }
@@ -256,17 +259,23 @@ class BackwardEmitter {
         if (fused)
             if (const auto after = sinks(value, false); !after.empty())
                 terms(value).push_back(join(value, Activation::None, -1, after));
-        const std::vector<Sink> before = sinks(value, fused);
+        std::vector<Sink> before = sinks(value, fused);
+        const WantedNorms wanted = wanted_norms(group_, node);
+        GradientSources norms{.count = active(value)};
+        if (wanted.sums) norms.sums = sum_sink(before, value);
+        if (wanted.gamma) norms.gamma = channel_sums(value, active(value));
         if (node.layer->joins_terms()) {
-            emit_joining_layer(index, before);
+            emit_joining_layer(index, before, norms.gamma);
+            emit_gradient_norms(plan_, group_, forward_, index, norms);
             return;
         }
         const bool goes_on = std::any_of(node.inputs.begin(), node.inputs.end(),
                                          [&](ValueId input) { return active(input) > 0; }) ||
-                             wants_weight_norm(group_, node);
+                             wanted.reads_input();
         const BufferId delta =
             join(value, node.activation, forward_.values[static_cast<size_t>(value)], before, goes_on);
-        emit_weight_norms(index, delta, 0, active(value));
+        if (wanted.reads_input()) norms.delta = delta;
+        emit_gradient_norms(plan_, group_, forward_, index, norms);
         if (node.layer->passes_gradient()) {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
@@ -277,48 +286,20 @@ class BackwardEmitter {
         }
     }
 
-    // Norms of the node's weight gradient from `count` rows of the gradient at its output, which are those of
-    // the cotangents [first, first + count).
-    void emit_weight_norms(int index, BufferId delta, int first, int count) {
-        const Node& node = net_.nodes[static_cast<size_t>(index)];
-        const auto asks = [&](const WeightNorm& wanted) {
-            return !node.weight.empty() && wanted.weight == node.weight;
-        };
-        std::map<double, BufferId> made;  // by exponent
-        for (int k = first; k < first + count; ++k)
-            for (const WeightNorm& wanted : group_.passes[static_cast<size_t>(k)].weight_norms)
-                if (asks(wanted) && !made.contains(wanted.p))
-                    made[wanted.p] = plan_.new_buffer({1, 1, 1, 1}, DType::F32, count);
-        if (made.empty()) return;
-        add_weight_norm_step(index, delta, count, {made.begin(), made.end()});
-        for (int k = first; k < first + count; ++k)
-            for (const WeightNorm& wanted : group_.passes[static_cast<size_t>(k)].weight_norms)
-                if (asks(wanted))
-                    plan_.add_output(
-                        made[wanted.p], k - first,
-                        [key = std::pair(group_.passes[static_cast<size_t>(k)].cotangent, wanted)](
-                            Evidence& e) -> Matrix& { return e.weight_norms[key]; });
+    // The sum over positions among a value's sinks, asked for or not.
+    BufferId sum_sink(std::vector<Sink>& made, ValueId value) {
+        for (const Sink& sink : made)
+            if (sink.reduction == Reduction::Sum) return sink.out;
+        made.push_back({Reduction::Sum, channel_sums(value, active(value))});
+        return made.back().out;
     }
-
-    // All exponents in one step: they share the product.
-    void add_weight_norm_step(int index, BufferId delta, int count,
-                              const std::vector<std::pair<double, BufferId>>& outs) {
-        const Node& node = net_.nodes[static_cast<size_t>(index)];
-        const BufferId x = forward_.values[static_cast<size_t>(node.inputs[0])];
-        Step step = backward_step("weight norm " + node.weight, {delta, x}, {});
-        for (const auto& [p, out] : outs) step.writes.push_back(out);
-        step.flops = plan_.flops(index) * count;
-        step.run = [=, layer = node.layer.get()](const StepContext& at) {
-            std::vector<PowerSum> norms;
-            for (const auto& [p, out] : outs) norms.push_back({p, at.view(out)});
-            layer->weight_gradient_norm(at.backend, at.view(x), at.rows(delta, 0, count), norms);
-        };
-        plan_.add_step(std::move(step));
+    BufferId channel_sums(ValueId value, int rows) {
+        return plan_.new_buffer({1, 1, 1, plan_.shape(value).c}, DType::F32, rows);
     }
 
     // Norms and activations sum the terms, mask, feed the sinks and add to an earlier term of dx in their own
     // sweep.
-    void emit_joining_layer(int index, const std::vector<Sink>& taps) {
+    void emit_joining_layer(int index, const std::vector<Sink>& taps, BufferId dgamma) {
         const Node& node = net_.nodes[static_cast<size_t>(index)];
         const ValueId input = node.inputs[0];
         std::vector<BufferId> from = std::move(terms(index + 1));
@@ -326,7 +307,7 @@ class BackwardEmitter {
         // The sinks want every cotangent that got here, dx only those that go on.
         const int rows = onward(index + 1, input);
         const bool narrows = rows < active(index + 1);
-        if (narrows && !taps.empty()) emit_layer(index, from, -1, -1, taps);
+        if (narrows && !taps.empty()) emit_layer(index, from, -1, -1, taps, dgamma);
         if (active(input) == 0) return;
         BufferId addend = -1;
         if (node.layer->adds_to_dx() && !terms(input).empty()) {
@@ -336,23 +317,27 @@ class BackwardEmitter {
         std::vector<BufferId> reusable = from;
         if (addend >= 0) reusable.insert(reusable.begin(), addend);
         const BufferId dx = reuse_or_new(reusable, input, rows);
-        emit_layer(index, std::move(from), addend, dx, narrows ? std::vector<Sink>{} : taps);
+        emit_layer(index, std::move(from), addend, dx, narrows ? std::vector<Sink>{} : taps,
+                   narrows ? -1 : dgamma);
     }
 
-    // The layer's own backward step; pushes dx to its input's terms. dx -1: only the sinks are fed.
+    // The layer's own backward step; pushes dx to its input's terms. dx -1: only the sinks and dgamma are
+    // fed.
     void emit_layer(int index, std::vector<BufferId> from, BufferId addend, BufferId dx,
-                    const std::vector<Sink>& taps) {
+                    const std::vector<Sink>& taps, BufferId dgamma = -1) {
         const Node& node = net_.nodes[static_cast<size_t>(index)];
         const BackwardReads reads = node.layer->backward_reads(node.activation);
         const auto saved = [](bool wanted, BufferId id) { return wanted ? id : -1; };
-        const BufferId x = saved(reads.input, forward_.values[static_cast<size_t>(node.inputs[0])]);
+        const BufferId x =
+            saved(reads.input || dgamma >= 0, forward_.values[static_cast<size_t>(node.inputs[0])]);
         const BufferId y = saved(reads.output, forward_.values[static_cast<size_t>(index) + 1]);
         const BufferId state = saved(reads.state, forward_.states[static_cast<size_t>(index)]);
         const int rows = dx >= 0 ? onward(index + 1, node.inputs[0]) : active(index + 1);
         Step step = backward_step("backward of " + node.layer->kind() + " " + node.name, from, taps);
         for (const BufferId id : {x, y, state, addend})
             if (id >= 0) step.reads.push_back(id);
-        if (dx >= 0) step.writes.push_back(dx);
+        for (const BufferId id : {dx, dgamma})
+            if (id >= 0) step.writes.push_back(id);
         step.flops = plan_.flops(index) * rows;
         step.run = [=, layer = node.layer.get(), activation = node.activation](const StepContext& at) {
             const auto view = [&](BufferId id) { return id >= 0 ? at.view(id) : View{}; };
@@ -364,7 +349,8 @@ class BackwardEmitter {
                                          .activation = activation,
                                          .addend = leading(addend),
                                          .dx = leading(dx),
-                                         .sinks = views(taps, at)});
+                                         .sinks = views(taps, at),
+                                         .dgamma = leading(dgamma)});
         };
         plan_.add_step(std::move(step));
         if (dx >= 0) terms(node.inputs[0]).push_back(dx);

@@ -64,10 +64,10 @@ struct SecondPass {
     auto operator<=>(const SecondPass&) const = default;
 };
 
-// sum |gradient|^p of one weight, of each sample (the largest |gradient| for p = infinity); the gradient is
-// that of the stored weight and never exists in memory (core/backend.h, WeightGradientNorm).
+// sum |gradient|^p of one parameter, of each sample (the largest |gradient| for p = infinity); the gradient
+// is that of the stored weight and never exists in memory (core/backend.h, WeightGradientNorm).
 struct WeightNorm {
-    std::string weight;  // "layer1.0.conv1.weight"
+    std::string parameter;  // "layer1.0.conv1.weight", "layer1.0.bn1.bias"
     double p = 1;
     auto operator<=>(const WeightNorm&) const = default;
 };

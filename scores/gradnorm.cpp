@@ -1,6 +1,6 @@
 // GradNorm (scores.md section 5): the p-norm of the gradient of L = sum_c -log softmax(z / T)_c (targets are
-// ones, as in the published code) with respect to the weights of the last layer, or of other layers (the
-// paper's ablations).
+// ones, as in the published code) with respect to the weights of the last layer, or of other layers and
+// parameters (the paper's ablations).
 #include "scores/factories.h"
 #include "scores/options.h"
 #include "scores/softmax.h"
@@ -12,21 +12,21 @@ namespace {
 struct GradNormOptions {
     double temperature = 1, p = 1;
     std::string layers = "head";
-    bool with_bias = false;
+    Params params = Params::Weights;
     std::map<std::string, std::string> resolved;
 };
 
 GradNormOptions read_options(const MethodSpec& spec) {
     OptionReader reader(spec);
-    static constexpr std::string_view kParams[] = {"weights", "all"};
+    static constexpr std::string_view kParams[] = {"weights", "weights+norm", "all"};
     GradNormOptions options;
     options.temperature = reader.number("temperature", 1, 0, 1e30);
     options.p = reader.number("p", 1, 0, std::numeric_limits<double>::infinity());
     options.layers = reader.text("layers", "head");
-    options.with_bias = reader.choice("params", "weights", kParams) == "all";
+    const std::string params = reader.choice("params", "weights", kParams);
+    if (params == "weights+norm") options.params = Params::WeightsAndNorms;
+    if (params == "all") options.params = Params::All;
     options.resolved = reader.finish();
-    if (options.with_bias && options.layers != "head")
-        throw Error(ErrorKind::Usage, "method '" + spec.written + "': params=all is of layers=head only");
     return options;
 }
 
@@ -72,20 +72,20 @@ class GradNormHead : public Score {
     double feature_norm(std::span<const float> f) const {
         NormAccumulator norm(options_.p);
         for (const float v : f) norm.add(v);
-        if (options_.with_bias) norm.add(1);
+        if (options_.params == Params::All) norm.add(1);
         return norm.value();
     }
 };
 
-// The norm over several weights of one backward pass; no gradient is stored (core/backend.h,
+// The norm over several parameters of one backward pass; no gradient is stored (core/backend.h,
 // WeightGradientNorm).
 class GradNormLayers : public Score {
   public:
     GradNormLayers(GradNormOptions options, const Net& net, const std::string& method)
         : options_(std::move(options)) {
         cotangent_ = {Cotangent::Kind::UniformCrossEntropy, static_cast<float>(options_.temperature)};
-        for (const std::string& weight : select_weights(net, options_.layers, method))
-            wanted_.push_back({weight, options_.p});
+        for (const std::string& name : select_parameters(net, options_.layers, options_.params, method))
+            wanted_.push_back({name, options_.p});
     }
 
     Request request() const override {

@@ -53,7 +53,10 @@ const std::vector<Method>& methods() {
           {{"temperature", "1; T > 0"},
            {"p", "1; p > 0, or inf"},
            {"layers", "head; head | all | block1 … | a module's name, joined by +"},
-           {"params", "weights; weights | all (with the bias; layers=head only)"}}},
+           {"params",
+            "weights; weights (convolution and linear) | weights+norm (gamma and beta of the norms with "
+            "them) | "
+            "all (biases too)"}}},
          make_gradnorm},
         {{"gaia-z",
           "share of exact zeros in the gradients of the largest logit at the norms",

@@ -1,6 +1,7 @@
 #include "scores/weight_selection.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "core/join.h"
@@ -8,37 +9,60 @@
 namespace gs {
 namespace {
 
-bool is_chosen(const Net& net, const std::string& weight, const std::string& selector) {
+bool is_below(const Net& net, const std::string& parameter, const std::string& selector) {
     if (selector == "all") return true;
-    if (selector == "head") return weight == net.nodes.back().weight;
+    if (selector == "head") return net.nodes.back().parameter(parameter).has_value();
     std::vector<std::string> prefixes = {selector};
     if (selector.starts_with("block"))
         for (const char* kind : {"body.block", "layer", "features."})
             prefixes.push_back(kind + selector.substr(5));
     return std::any_of(prefixes.begin(), prefixes.end(),
-                       [&](const std::string& prefix) { return weight.starts_with(prefix + "."); });
+                       [&](const std::string& prefix) { return parameter.starts_with(prefix + "."); });
+}
+
+// Names of the net's parameters of these kinds, in its order.
+std::vector<std::string> parameters_of(const Net& net, Params params) {
+    std::vector<std::string> names;
+    for (const Node& node : net.nodes) {
+        const std::vector<Parameter> described = node.layer->parameters();
+        for (size_t i = 0; i < node.parameters.size(); ++i) {
+            const Parameter::Kind kind = described.at(i).kind;
+            const bool norm = kind == Parameter::Kind::Gamma || kind == Parameter::Kind::Beta;
+            if (kind == Parameter::Kind::Weight || params == Params::All ||
+                (norm && params == Params::WeightsAndNorms))
+                names.push_back(node.parameters[i]);
+        }
+    }
+    return names;
 }
 
 }  // namespace
 
 std::vector<std::string> select_weights(const Net& net, const std::string& layers,
                                         const std::string& method) {
+    return select_parameters(net, layers, Params::Weights, method);
+}
+
+std::vector<std::string> select_parameters(const Net& net, const std::string& layers, Params params,
+                                           const std::string& method) {
+    const std::vector<std::string> all = parameters_of(net, params);
     std::set<std::string> chosen;
     for (const std::string& selector : split(layers, '+')) {
         bool any = false;
-        for (const Node& node : net.nodes) {
-            if (node.weight.empty() || !is_chosen(net, node.weight, selector)) continue;
-            chosen.insert(node.weight);
+        for (const std::string& name : all) {
+            if (!is_below(net, name, selector)) continue;
+            chosen.insert(name);
             any = true;
         }
         if (!any)
-            throw Error(ErrorKind::Usage,
-                        "method '" + method + "': layers=" + selector + " names no weight of " + net.name);
+            throw Error(ErrorKind::Usage, "method '" + method + "': layers=" + selector + " names no " +
+                                              (params == Params::Weights ? "weight" : "parameter") + " of " +
+                                              net.name);
     }
-    std::vector<std::string> weights;
-    for (const Node& node : net.nodes)
-        if (chosen.contains(node.weight)) weights.push_back(node.weight);
-    return weights;
+    std::vector<std::string> names;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(names),
+                 [&](const std::string& name) { return chosen.contains(name); });
+    return names;
 }
 
 }  // namespace gs

@@ -1,4 +1,4 @@
-// The weights that `layers=` of a method names.
+// The parameters that `layers=` and `params=` of a method name.
 #pragma once
 
 #include <string>
@@ -12,5 +12,12 @@ namespace gs {
 // module's name, or several joined by '+'. Convolution and linear weights in the net's order, each once.
 // Throws Error(Usage) naming `method` (as written) where a part names none.
 std::vector<std::string> select_weights(const Net& net, const std::string& layers, const std::string& method);
+
+// scores.md section 5: convolution and linear weights; gamma and beta of the norms with them; all biases too.
+enum class Params : uint8_t { Weights, WeightsAndNorms, All };
+
+// The parameters of these kinds that `layers` names, otherwise as select_weights.
+std::vector<std::string> select_parameters(const Net& net, const std::string& layers, Params params,
+                                           const std::string& method);
 
 }  // namespace gs

@@ -133,6 +133,66 @@ TEST_P(WeightGradientNormTest, KeepsNaN) {
     });
 }
 
+// Gamma of a folded norm from the same product, with norms and without.
+TEST_P(WeightGradientNormTest, GammaOfAFoldedNorm) {
+    if (c_.standardised) return;
+    const int64_t rows = kCotangents * y_.n;
+    const auto x = random_tensor(c_.x, Fill::Normal, 1), dy = random_tensor(y_.with_n(rows), Fill::Normal, 2);
+    const Shape sums{rows, 1, 1, y_.c};
+    const auto w = random_tensor({1, 1, 1, weight_shape(c_.spec).size()}, Fill::Normal, 5),
+               beta = random_tensor(sums, Fill::Normal, 6);
+    const auto shift = random_values(y_.c, Fill::Normal, 7);
+    ref::Tensor<double> want(sums);
+    std::vector<double> want_norms;
+    for (int64_t r = 0; r < rows; ++r) {
+        const auto g = ref::weight_gradient(c_.spec, ref::cast<double>(x), ref::cast<double>(dy), r);
+        const size_t fan_in = g.size() / static_cast<size_t>(y_.c);
+        for (int64_t o = 0; o < y_.c; ++o)
+            want.at(r, 0, 0, o) = static_cast<double>(shift[static_cast<size_t>(o)]) * beta.at(r, 0, 0, o);
+        for (size_t k = 0; k < g.size(); ++k)
+            want.at(r, 0, 0, static_cast<int64_t>(k / fan_in)) += g[k] * static_cast<double>(w.values[k]);
+        want_norms.push_back(ref::power_sum(ref::stored_gradient(g, y_.c, channels(), {}), 2));
+    }
+    on_every_backend([&](Backend& backend) {
+        const DeviceTensor in(backend, x), delta(backend, dy), unit(backend, w), dbeta(backend, beta),
+            shifts(backend, shift), scale(backend, channels()), gamma(backend, sums),
+            out(backend, Shape{rows, 1, 1, 1});
+        const PowerSum norm{2, out};
+        for (const bool with_norm : {false, true}) {
+            backend.weight_gradient_norm(
+                {.spec = c_.spec,
+                 .x = in,
+                 .dy = delta,
+                 .scale = c_.scaled ? scale.view() : View{},
+                 .norms = with_norm ? std::span(&norm, 1) : std::span<const PowerSum>{},
+                 .gamma = {unit, shifts, dbeta, gamma}});
+            expect_close("gamma", gamma.download(), want, 3e-6);
+        }
+        expect_close("norms beside it", out.download().values, want_norms, 3e-6);
+    });
+}
+
+TEST(PowerSums, OfScaledRows) {
+    for (const double p : {0.5, 1.0, 2.0, kInf})
+        for (const bool scaled : {false, true}) {
+            const auto x = random_tensor({5, 1, 1, 37}, Fill::Normal, 1);
+            const auto scale = random_values(37, Fill::OffKinks, 2);
+            std::vector<double> want;
+            for (size_t r = 0; r < 5; ++r) {
+                std::vector<double> row(x.values.begin() + static_cast<std::ptrdiff_t>(r) * 37,
+                                        x.values.begin() + static_cast<std::ptrdiff_t>(r + 1) * 37);
+                for (size_t c = 0; c < 37; ++c) row[c] *= scaled ? scale[c] : 1.0f;
+                want.push_back(ref::power_sum(row, p));
+            }
+            on_every_backend([&](Backend& backend) {
+                const DeviceTensor in(backend, x), factors(backend, scale), out(backend, Shape{5, 1, 1, 1});
+                const PowerSum sum{p, out};
+                backend.power_sums(in, scaled ? factors.view() : View{}, {&sum, 1});
+                expect_close("sums", out.download().values, want, 1e-7);  // float64, rounded once
+            });
+        }
+}
+
 // Small integers are exact until the projection divides.
 TEST_P(WeightGradientNormTest, IsExactOnSmallIntegers) {
     c_.scaled = c_.standardised = false;

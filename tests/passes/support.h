@@ -47,6 +47,15 @@ inline Evidence run(Backend& backend, const Net& net, const Request& request, co
     return run(executor, images);
 }
 
+// Of every parameter of the net's second half.
+inline std::vector<WeightNorm> norms_of_last_parameters(const Net& net) {
+    std::vector<WeightNorm> norms;
+    for (size_t i = net.nodes.size() / 2; i < net.nodes.size(); ++i)
+        for (const std::string& parameter : net.nodes[i].parameters)
+            for (const double p : {1.0, 2.0}) norms.push_back({parameter, p});
+    return norms;
+}
+
 // Cotangents that end at different depths: the image, the first norm, the first stage, the last norms.
 inline std::vector<Backward> backwards_of_all_depths(const Net& net) {
     Backward all{.cotangent = kMaxLogit}, last{.cotangent = kFeatureSum}, stages{.cotangent = kUniform};
@@ -58,6 +67,7 @@ inline std::vector<Backward> backwards_of_all_depths(const Net& net) {
         last.gradients.push_back({net.norms[i], Reduction::Mean});
     for (const std::string& stage : net.stages) stages.gradients.push_back({stage, Reduction::Sum});
     stages.gradients.push_back({net.pooled, Reduction::Sum});
+    stages.weight_norms = norms_of_last_parameters(net);
     const Backward image{
         .cotangent = kPredicted,
         .input_gradient = true,
@@ -79,6 +89,8 @@ void for_each_matrix(const Evidence& e, const F& f) {
     const auto name = [](const Cotangent& c, const TapReduction& t) {
         return to_string(c) + " at " + t.tap + ", reduction " + std::to_string(static_cast<int>(t.reduction));
     };
+    for (const auto& [key, m] : e.weight_norms)
+        f("norm " + std::to_string(key.second.p) + " of " + key.second.parameter, m);
     f("logits", e.logits);
     f("features", e.features);
     for (const auto& [key, m] : e.activations) f("activation " + key.tap, m);

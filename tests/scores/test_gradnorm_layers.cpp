@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <map>
 #include <numeric>
+#include <set>
 
 #include "passes/executor.h"
 #include "scores/score.h"
@@ -46,29 +49,39 @@ class WeightNormsTest : public testing::TestWithParam<GoldenCase> {
     std::unique_ptr<GoldenNet> golden_;
 };
 
-std::vector<std::string> weights_of(const Net& net) {
-    std::vector<std::string> weights;
-    for (const Node& node : net.nodes)
-        if (!node.weight.empty()) weights.push_back(node.weight);
-    return weights;
+// Names of the net's parameters of these kinds.
+std::vector<std::string> parameters_of(const Net& net, const std::set<Parameter::Kind>& kinds) {
+    std::vector<std::string> names;
+    for (const Node& node : net.nodes) {
+        const std::vector<Parameter> described = node.layer->parameters();
+        for (size_t i = 0; i < described.size(); ++i)
+            if (kinds.contains(described[i].kind)) names.push_back(node.parameters.at(i));
+    }
+    return names;
 }
 
-TEST_P(WeightNormsTest, OfEveryLayer) {
+using Kind = Parameter::Kind;
+const std::set<Kind> kWeights{Kind::Weight}, kWeightsAndNorms{Kind::Weight, Kind::Gamma, Kind::Beta},
+    kAll{Kind::Weight, Kind::Gamma, Kind::Beta, Kind::Bias};
+
+TEST_P(WeightNormsTest, OfEveryParameter) {
     for (const BackendUnderTest& b : backends_under_test()) {
         SCOPED_TRACE(b.name);
         const Net net = golden_->build(*b.backend);
+        const auto names = golden_->file().json("param_names").get<std::vector<std::string>>();
+        EXPECT_EQ(parameters_of(net, kAll).size(), names.size());
         Request request{.backwards = {{.cotangent = kUniform}}};
-        for (const std::string& weight : weights_of(net))
-            for (const double p : {1.0, 2.0}) request.backwards[0].weight_norms.push_back({weight, p});
+        for (const std::string& name : names)
+            for (const double p : {1.0, 2.0}) request.backwards[0].weight_norms.push_back({name, p});
         const Evidence evidence = run(*b.backend, net, request);
-        for (const std::string& weight : weights_of(net)) {
+        for (const std::string& name : names) {
             std::vector<float> l1, l2;
             for (int64_t n = 0; n < evidence.samples; ++n) {
-                l1.push_back(static_cast<float>(evidence.weight_norm(kUniform, {weight, 1}, n)));
-                l2.push_back(static_cast<float>(std::sqrt(evidence.weight_norm(kUniform, {weight, 2}, n))));
+                l1.push_back(static_cast<float>(evidence.weight_norm(kUniform, {name, 1}, n)));
+                l2.push_back(static_cast<float>(std::sqrt(evidence.weight_norm(kUniform, {name, 2}, n))));
             }
-            expect_close(weight + " l1", l1, column("gradnorm/param_l1", weight), tolerance());
-            expect_close(weight + " l2", l2, column("gradnorm/param_l2", weight), tolerance());
+            expect_close(name + " l1", l1, column("gradnorm/param_l1", name), tolerance());
+            expect_close(name + " l2", l2, column("gradnorm/param_l2", name), tolerance());
         }
     }
 }
@@ -79,12 +92,12 @@ TEST_P(WeightNormsTest, SquaresAloneAreSquaresAmongOthers) {
     Backend& backend = *backends_under_test().back().backend;
     const Net net = golden_->build(backend);
     Request alone{.backwards = {{.cotangent = kUniform}}}, among = alone;
-    for (const std::string& weight : weights_of(net)) {
+    for (const std::string& weight : parameters_of(net, kWeights)) {
         alone.backwards[0].weight_norms.push_back({weight, 2});
         for (const double p : {1.0, 2.0}) among.backwards[0].weight_norms.push_back({weight, p});
     }
     const Evidence a = run(backend, net, alone), b = run(backend, net, among);
-    for (const std::string& weight : weights_of(net)) {
+    for (const std::string& weight : parameters_of(net, kWeights)) {
         std::vector<float> got;
         std::vector<double> want;
         for (int64_t n = 0; n < a.samples; ++n) {
@@ -95,18 +108,41 @@ TEST_P(WeightNormsTest, SquaresAloneAreSquaresAmongOthers) {
     }
 }
 
-TEST_P(WeightNormsTest, GradNormOverAllLayersIsTheSum) {
+// The score over `layers` and `params` against the sum of the golden norms of those parameters.
+TEST_P(WeightNormsTest, GradNormOverLayersIsTheSum) {
     Backend& backend = *backends_under_test().back().backend;
     const Net net = golden_->build(backend);
-    const auto score = make_score(parse_methods("gradnorm:layers=all").at(0), {net, net.preprocess});
-    const Evidence evidence = run(backend, net, score->request());
-    std::vector<double> got(static_cast<size_t>(evidence.samples)), want(got.size(), 0.0);
-    score->compute(evidence, got);
-    for (const std::string& weight : weights_of(net)) {
-        const std::vector<double> l1 = column("gradnorm/param_l1", weight);
-        for (size_t n = 0; n < want.size(); ++n) want[n] += l1[n];
-    }
-    expect_close("gradnorm all", std::vector<float>(got.begin(), got.end()), want, tolerance());
+    const std::string stage = net.stages.back(), head = net.nodes.back().name;
+    const auto below = [](const std::string& module) {
+        return [module](const std::string& name) {
+            return name.starts_with(module + ".") || name.starts_with("body." + module + ".");
+        };
+    };
+    const auto everything = [](const std::string&) { return true; };
+    const std::vector<std::pair<std::string, std::function<bool(const std::string&)>>> selections = {
+        {"all", everything},
+        {stage, below(stage)},
+        {stage + "+head", [&](const std::string& name) { return below(stage)(name) || below(head)(name); }},
+        {"head", below(head)}};
+    for (const auto& [params, kinds] : std::map<std::string, std::set<Kind>>{
+             {"weights", kWeights}, {"weights+norm", kWeightsAndNorms}, {"all", kAll}})
+        for (const auto& [layers, chosen] : selections)
+            for (const int p : {1, 2}) {
+                const std::string method =
+                    "gradnorm:p=" + std::to_string(p) + ":layers=" + layers + ":params=" + params;
+                SCOPED_TRACE(method);
+                const auto score = make_score(parse_methods(method).at(0), {net, net.preprocess});
+                const Evidence evidence = run(backend, net, score->request());
+                std::vector<double> got(static_cast<size_t>(evidence.samples)), want(got.size(), 0.0);
+                score->compute(evidence, got);
+                for (const std::string& name : parameters_of(net, kinds)) {
+                    if (!chosen(name)) continue;
+                    const std::vector<double> norm = column("gradnorm/param_l" + std::to_string(p), name);
+                    for (size_t n = 0; n < want.size(); ++n) want[n] += std::pow(norm[n], p);
+                }
+                for (double& v : want) v = std::pow(v, 1.0 / p);
+                expect_close("score", std::vector<float>(got.begin(), got.end()), want, tolerance());
+            }
 }
 
 TEST_P(WeightNormsTest, TheHeadsClosedFormEqualsTheExplicitPass) {
@@ -135,7 +171,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, WeightNormsTest, testing::ValuesIn(all_golden_n
 TEST(GradNormLayers, SelectorsAndTheirErrors) {
     const auto backend = make_cpu_backend({.threads = 1});
     const Net net = build_random_net(*backend, "resnet8-cifar", 10, 1);
-    const auto norms = [&](const std::string& layers) {
+    const auto norms = [&](const std::string& layers) {  // and options behind them
         const auto score =
             make_score(parse_methods("gradnorm:layers=" + layers).at(0), {net, net.preprocess});
         return score->request().backwards.at(0).weight_norms.size();
@@ -149,8 +185,11 @@ TEST(GradNormLayers, SelectorsAndTheirErrors) {
     EXPECT_THROW(norms("block9"), Error);
     EXPECT_THROW(norms(""), Error);
     EXPECT_THROW(norms("all+"), Error);
-    EXPECT_THROW(make_score(parse_methods("gradnorm:layers=all:params=all").at(0), {net, net.preprocess}),
-                 Error);
+    EXPECT_EQ(norms("all:params=weights+norm"), 8u + 2 * 7u);
+    EXPECT_EQ(norms("all:params=all"), 8u + 2 * 7u + 1u);
+    EXPECT_EQ(norms("layer1.0.bn1:params=weights+norm"), 2u);
+    EXPECT_EQ(norms("block2+head:params=all"), 3u * 2u + 2u);
+    EXPECT_THROW(norms("layer1.0.bn1"), Error);
 }
 
 }  // namespace

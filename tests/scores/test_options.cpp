@@ -86,7 +86,7 @@ TEST(Methods, FaultsAreNamed) {
     EXPECT_THAT(refusal("msp:temperature=2"), AllOf(HasSubstr("no option 'temperature'"), HasSubstr("form")));
     EXPECT_THAT(refusal("maxlogit:x=1"), HasSubstr("takes none"));
     EXPECT_THAT(refusal("msp:form=logit"), HasSubstr("form=logit is not one of prob|log|f32"));
-    EXPECT_THAT(refusal("gradnorm:params=bias"), HasSubstr("params=bias is not one of weights|all"));
+    EXPECT_THAT(refusal("gradnorm:params=bias"), HasSubstr("params=bias is not one of weights|weights+norm|all"));
     for (const char* bad : {"x", "1x", "1,5", "nan", "0x10", "--1", " 1"})
         EXPECT_NE(refusal(std::string("energy:temperature=") + bad), "no error") << bad;
     EXPECT_THAT(refusal("energy:temperature=1e400"), HasSubstr("not a number"));

@@ -1,0 +1,85 @@
+// Per-sample norms of parameter gradients, where a node's joined gradient is at hand.
+#include <algorithm>
+#include <map>
+
+#include "passes/planner.h"
+
+namespace gs {
+
+WantedNorms wanted_norms(const BackwardGroup& group, const Node& node) {
+    WantedNorms wanted;
+    if (node.parameters.empty()) return wanted;
+    const std::vector<Parameter> described = node.layer->parameters();
+    for (const Backward& pass : group.passes)
+        for (const WeightNorm& norm : pass.weight_norms)
+            if (const auto index = node.parameter(norm.parameter)) {
+                const Parameter::Kind kind = described.at(*index).kind;
+                wanted.weight = wanted.weight || kind == Parameter::Kind::Weight;
+                wanted.gamma = wanted.gamma || kind == Parameter::Kind::Gamma;
+                wanted.sums = wanted.sums || kind != Parameter::Kind::Weight;
+            }
+    return wanted;
+}
+
+namespace {
+
+using NormBuffers = std::map<double, BufferId>;  // by exponent
+
+// All parameters and exponents in one step: they share sums and products.
+void add_step(PlanWriter& plan, const ForwardBuffers& forward, int index, const GradientSources& from,
+              const std::vector<NormBuffers>& outs) {
+    const Node& node = plan.net().nodes[static_cast<size_t>(index)];
+    const BufferId x = from.delta >= 0 ? forward.values[static_cast<size_t>(node.inputs[0])] : -1;
+    Step step{.phase = Step::Phase::Backward,
+              .what = "gradient norms of " + node.layer->kind() + " " + node.name};
+    for (const BufferId id : {x, from.delta, from.sums, from.gamma})
+        if (id >= 0) step.reads.push_back(id);
+    if (x >= 0) step.flops = plan.flops(index) * from.count;
+    // One list a parameter; a run fills in where its buffers are.
+    std::vector<std::vector<PowerSum>> sums(outs.size());
+    for (size_t i = 0; i < outs.size(); ++i)
+        for (const auto& [p, out] : outs[i]) {
+            sums[i].push_back({.p = p});
+            step.writes.push_back(out);
+        }
+    step.run = [=, layer = node.layer.get(),
+                lists = std::vector<std::span<const PowerSum>>(outs.size())](const StepContext& at) mutable {
+        const auto rows = [&](BufferId id) { return id >= 0 ? at.rows(id, 0, from.count) : View{}; };
+        for (size_t i = 0; i < outs.size(); ++i) {
+            auto sum = sums[i].begin();
+            for (const auto& [p, out] : outs[i]) (sum++)->out = at.view(out);
+            lists[i] = sums[i];
+        }
+        layer->gradient_norms(at.backend, {.x = x >= 0 ? at.view(x) : View{},
+                                           .dy = rows(from.delta),
+                                           .beta = rows(from.sums),
+                                           .gamma = rows(from.gamma),
+                                           .norms = lists});
+    };
+    plan.add_step(std::move(step));
+}
+
+}  // namespace
+
+void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward,
+                         int index, const GradientSources& from) {
+    const Node& node = plan.net().nodes[static_cast<size_t>(index)];
+    std::vector<NormBuffers> made(node.parameters.size());
+    for (int k = from.first; k < from.first + from.count; ++k) {
+        const Backward& pass = group.passes[static_cast<size_t>(k)];
+        for (const WeightNorm& wanted : pass.weight_norms) {
+            const auto parameter = node.parameter(wanted.parameter);
+            if (!parameter) continue;
+            const auto [it, is_new] = made[*parameter].try_emplace(wanted.p, -1);
+            if (is_new) it->second = plan.new_buffer({1, 1, 1, 1}, DType::F32, from.count);
+            plan.add_output(it->second, k - from.first,
+                            [key = std::pair(pass.cotangent, wanted)](Evidence& e) -> Matrix& {
+                                return e.weight_norms[key];
+                            });
+        }
+    }
+    if (std::any_of(made.begin(), made.end(), [](const NormBuffers& outs) { return !outs.empty(); }))
+        add_step(plan, forward, index, from, made);
+}
+
+}  // namespace gs
