@@ -28,8 +28,12 @@ const Matrix& Evidence::gradient(const Cotangent& cotangent, const TapReduction&
     return found(gradients, std::pair(cotangent, reduction));
 }
 
+const Matrix& Evidence::weight_norms_of(const Cotangent& cotangent, const WeightNorm& norm) const {
+    return found(weight_norms, std::pair(cotangent, norm));
+}
+
 double Evidence::weight_norm(const Cotangent& cotangent, const WeightNorm& norm, int64_t sample) const {
-    return found(weight_norms, std::pair(cotangent, norm)).row(sample)[0];
+    return weight_norms_of(cotangent, norm).row(sample)[0];
 }
 
 const Matrix& Evidence::second(const Cotangent& cotangent, const SecondPass& pass) const {

@@ -38,6 +38,7 @@ struct Evidence {
     // The arrays a score asked for; throws Error(Internal) where the request did not hold them.
     const Matrix& activation(const TapReduction& reduction) const;
     const Matrix& gradient(const Cotangent& cotangent, const TapReduction& reduction) const;
+    const Matrix& weight_norms_of(const Cotangent& cotangent, const WeightNorm& norm) const;
     double weight_norm(const Cotangent& cotangent, const WeightNorm& norm, int64_t sample) const;
     const Matrix& second(const Cotangent& cotangent, const SecondPass& pass) const;
 };

@@ -183,13 +183,16 @@ class BackwardEmitter {
 
     Step seed_step(const Cotangent& cotangent, BufferId logits, BufferId dz) {
         if (cotangent.kind == Cotangent::Kind::Host) return host_seed_step(cotangent, logits, dz);
-        if (cotangent.target < 0 || cotangent.target >= plan_.shape(net_.logits()).c)
+        const bool of_class = cotangent.kind == Cotangent::Kind::ClassCrossEntropy ||
+                              cotangent.kind == Cotangent::Kind::ClassBinaryCrossEntropy;
+        const int64_t classes = plan_.shape(net_.logits()).c;
+        if (of_class && (cotangent.target < 0 || cotangent.target >= classes))
             throw Error(ErrorKind::Usage, to_string(cotangent) + ": " + net_.name + " has " +
-                                              std::to_string(plan_.shape(net_.logits()).c) + " classes");
+                                              std::to_string(classes) + " classes");
         Step step = backward_step("seed: " + to_string(cotangent), {logits}, {});
         step.writes = {dz};
         step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature,
-                    target = cotangent.target](const StepContext& at) {
+                    target = of_class ? cotangent.target : 0](const StepContext& at) {
             at.backend.seed_logits(seed, t, target, at.view(logits), at.view(dz));
         };
         return step;

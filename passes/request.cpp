@@ -13,13 +13,15 @@ void unite(std::vector<T>& into, const std::vector<T>& from) {
 
 }  // namespace
 
-std::string to_string(const Cotangent& cotangent) {
+std::string family_of(const Cotangent& cotangent) {
     std::string text;
     switch (cotangent.kind) {
         case Cotangent::Kind::FeatureSum:
             return "sum of features";
         case Cotangent::Kind::MaxLogit:
             return "largest logit";
+        case Cotangent::Kind::Host:
+            return cotangent.loss->name();
         case Cotangent::Kind::UniformCrossEntropy:
             text = "cross entropy to all classes";
             break;
@@ -27,18 +29,21 @@ std::string to_string(const Cotangent& cotangent) {
             text = "cross entropy to the prediction";
             break;
         case Cotangent::Kind::ClassCrossEntropy:
-            text = "cross entropy to class " + std::to_string(cotangent.target);
+            text = "cross entropy";
             break;
         case Cotangent::Kind::ClassBinaryCrossEntropy:
-            text = "binary cross entropy to class " + std::to_string(cotangent.target);
+            text = "binary cross entropy";
             break;
-        case Cotangent::Kind::Host:
-            return cotangent.loss->name();
     }
     std::string t = std::to_string(cotangent.temperature);
     t.erase(t.find_last_not_of('0') + 1);
     if (t.back() == '.') t.pop_back();
     return text + ", T " + t;
+}
+
+std::string to_string(const Cotangent& cotangent) {
+    const std::string family = family_of(cotangent);
+    return cotangent.target < 0 ? family : family + ", class " + std::to_string(cotangent.target);
 }
 
 std::vector<std::string> Request::activation_taps() const {

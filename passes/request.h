@@ -46,7 +46,7 @@ struct Cotangent {
     };
     Kind kind = Kind::UniformCrossEntropy;
     float temperature = 1;                   // of the cross entropies
-    int64_t target = 0;                      // class of the Class… kinds
+    int64_t target = -1;                     // class of the Class… kinds; of Host where its loss has one
     std::shared_ptr<const HostLoss> loss{};  // of Host; equal where it is the same object
     auto operator<=>(const Cotangent&) const = default;
 
@@ -54,6 +54,8 @@ struct Cotangent {
     std::string start() const { return kind == Kind::Host ? loss->tap() : std::string(); }
 };
 std::string to_string(const Cotangent& cotangent);
+// The same without the class: "cross entropy, T 1".
+std::string family_of(const Cotangent& cotangent);
 
 // A second forward pass on x - epsilon * sgn(dL/dx) / scale[c] (ODIN; scores.md section 4), of which the
 // logits are collected, or the spatial mean of a tap; it ends there.

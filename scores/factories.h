@@ -28,5 +28,8 @@ std::unique_ptr<Score> make_mos(const MethodSpec& spec, const ScoreContext& cont
 std::unique_ptr<Fit> make_mahalanobis_fit(const MethodSpec& spec, const ScoreContext& context);
 FitState merge_mahalanobis(std::span<const FitState> shards);
 std::vector<std::string> complete_mahalanobis(FitState& state);
+std::unique_ptr<Score> make_track(const MethodSpec& spec, const ScoreContext& context);
+std::unique_ptr<Fit> make_track_fit(const MethodSpec& spec, const ScoreContext& context);
+FitState merge_track(std::span<const FitState> shards);
 
 }  // namespace gs

@@ -50,23 +50,10 @@ class GradNormHead : public Score {
   private:
     GradNormOptions options_;
 
-    // C p - 1 as expm1(log p + log C), with log p from z - max z: exact to rounding near the uniform
-    // distribution, where C p - 1 would cancel, and for large logits.
     double logit_norm(std::span<const float> z) const {
-        const double m = max_logit(z);
-        const double shift = log_ratio_to_uniform(z, m);
         NormAccumulator norm(options_.p);
-        for (const float v : z) norm.add(std::expm1((v - m) / options_.temperature + shift));
-        return norm.value() / options_.temperature;
-    }
-
-    // log(C max p) = -log of the mean of exp((z - m) / T), which is close to 1 near the uniform distribution.
-    double log_ratio_to_uniform(std::span<const float> z, double m) const {
-        double below = 0;
-        for (const float v : z) below += std::expm1((v - m) / options_.temperature);
-        below /= static_cast<double>(z.size());
-        if (below > -0.5) return -std::log1p(below);
-        return std::log(static_cast<double>(z.size())) + log_max_softmax(z, options_.temperature);
+        for_each_uniform_gradient(z, options_.temperature, [&](double v) { norm.add(v); });
+        return norm.value();
     }
 
     double feature_norm(std::span<const float> f) const {

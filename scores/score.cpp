@@ -52,7 +52,8 @@ const std::vector<Method>& methods() {
           "first of them",
           {{"temperature", "1; T > 0"},
            {"p", "1; p > 0, or inf"},
-           {"layers", "head; head | all | block1 … | a module's name, joined by +"},
+           {"layers",
+            "head; head | all | block1 … | a module's name, joined by + | each (a column a layer, and all)"},
            {"params",
             "weights; weights (convolution and linear) | weights+norm (gamma and beta of the norms with "
             "them) | "
@@ -121,6 +122,23 @@ const std::vector<Method>& methods() {
           {{"groups", "classes of each group: FILE.npy, FILE.txt or 398+521+…; needed"},
            {"form", "prob; prob | log (minus log of the probability: no saturation, no ties)"}}},
          make_mos},
+        {{"track",
+          "norms of the weight gradients of candidate labels' losses (gradient tracking)",
+          "our definition",
+          "one forward pass and a backward pass of one cotangent a class (score=pred|uniform: one in all); "
+          "the last "
+          "layer alone: one forward pass (closed form)",
+          {{"loss", "ce; ce | bce | energy"},
+           {"margin", "-23; of loss=energy"},
+           {"score", "min; min | max | mean | pred | uniform: over candidate labels"},
+           {"form", "norm_single; norm_single | original_single (the last layer's gradient itself)"},
+           {"layers", "all; as gradnorm's (each, too); the layers' scores are added"},
+           {"p", "2; p > 0, or inf"},
+           {"detector", "l2; of original_single: l2 | l1 | cosine (with the mean gradient of a fit)"},
+           {"stats", "of detector=cosine: a statistics file, instead of --stats"}}},
+         make_track,
+         make_track_fit,
+         merge_track},
     };
     return table;
 }
@@ -159,6 +177,38 @@ std::vector<MethodSpec> parse_methods(std::string_view list) {
         if (comma == std::string_view::npos) return specs;
         list.remove_prefix(comma + 1);
     }
+}
+
+namespace {
+
+MethodSpec with_layers(MethodSpec spec, const std::string& layers) {
+    const std::string each = ":layers=each";
+    spec.written.replace(spec.written.find(each), each.size(), ":layers=" + layers);
+    spec.options["layers"] = layers;
+    return spec;
+}
+
+}  // namespace
+
+std::vector<MethodSpec> expand_layers(std::vector<MethodSpec> specs, const Net& net) {
+    std::vector<MethodSpec> expanded;
+    std::set<std::string> seen;
+    const auto add = [&](MethodSpec spec) {
+        if (!seen.insert(spec.written).second)
+            throw Error(ErrorKind::Usage, "--methods: '" + spec.written + "' twice");
+        expanded.push_back(std::move(spec));
+    };
+    for (MethodSpec& spec : specs) {
+        const auto layers = spec.options.find("layers");
+        if (layers == spec.options.end() || layers->second != "each") {
+            add(std::move(spec));
+            continue;
+        }
+        for (const Node& node : net.nodes)
+            if (!node.weight.empty()) add(with_layers(spec, node.weight.substr(0, node.weight.rfind('.'))));
+        add(with_layers(spec, "all"));
+    }
+    return expanded;
 }
 
 namespace {

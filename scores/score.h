@@ -29,6 +29,10 @@ struct MethodSpec {
 // Splits a comma-separated list. Throws Error(Usage) for empty items, malformed options and repeated columns.
 std::vector<MethodSpec> parse_methods(std::string_view list);
 
+// Every `layers=each` as one method a weight of the net, and one of layers=all behind them. Throws
+// Error(Usage) for columns that then stand twice.
+std::vector<MethodSpec> expand_layers(std::vector<MethodSpec> specs, const Net& net);
+
 class Score {
   public:
     virtual ~Score() = default;

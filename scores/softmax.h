@@ -37,6 +37,25 @@ inline int64_t argmax(std::span<const float> z) {
     return std::max_element(z.begin(), z.end()) - z.begin();
 }
 
+// log(C max p) = -log of the mean of exp((z - m) / T), which is close to 1 near the uniform distribution.
+inline double log_ratio_to_uniform(std::span<const float> z, double temperature = 1) {
+    const double m = max_logit(z);
+    double below = 0;
+    for (const float v : z) below += std::expm1((v - m) / temperature);
+    below /= static_cast<double>(z.size());
+    if (below > -0.5) return -std::log1p(below);
+    return std::log(static_cast<double>(z.size())) + log_max_softmax(z, temperature);
+}
+
+// Calls f((C p_k - 1) / T) for every class: the gradient of sum_c -log softmax(z / T)_c at the logits. C p -
+// 1 as expm1(log p + log C), with log p from z - max z: exact to rounding near the uniform distribution,
+// where C p - 1 would cancel, and for large logits.
+template <class F>
+void for_each_uniform_gradient(std::span<const float> z, double temperature, const F& f) {
+    const double m = max_logit(z), shift = log_ratio_to_uniform(z, temperature);
+    for (const float v : z) f(std::expm1((v - m) / temperature + shift) / temperature);
+}
+
 // (sum |v|^p)^(1/p), p in (0, inf]; `terms` gives the values one by one.
 class NormAccumulator {
   public:

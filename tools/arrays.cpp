@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/files.h"
+#include "tools/norm_arrays.h"
 
 namespace gs {
 namespace {
@@ -25,7 +26,6 @@ Matrix matrix_of(const StoredTensor& tensor) {
 
 // Names of the stored arrays that answer the request; nothing where it asks for more than can be stored.
 std::optional<std::vector<std::string>> needed_arrays(const Request& request) {
-    if (!request.backwards.empty()) return std::nullopt;
     std::vector<std::string> names;
     if (request.logits) names.push_back("logits");
     if (request.features) names.push_back("features");
@@ -57,8 +57,10 @@ SaveOptions parse_save(const std::vector<std::string>& items) {
             save.features = true;
         } else if (item == "taps") {
             save.taps = true;
+        } else if (item == "norms") {
+            save.norms = true;
         } else {
-            throw Error(ErrorKind::Usage, "--save " + item + ": not one of logits, features, taps");
+            throw Error(ErrorKind::Usage, "--save " + item + ": not one of logits, features, taps, norms");
         }
     }
     return save;
@@ -73,7 +75,7 @@ Request save_request(const SaveOptions& save, const Net& net) {
 }
 
 void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const Evidence& evidence,
-                  const SaveOptions& save) {
+                  const SaveOptions& save, const Net& net) {
     std::vector<NamedTensor> tensors;
     if (save.logits) tensors.push_back(tensor_of("logits", evidence.logits));
     if (save.features) tensors.push_back(tensor_of("features", evidence.features));
@@ -81,16 +83,25 @@ void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const 
         for (const auto& [wanted, matrix] : evidence.activations)
             if (wanted.reduction == Reduction::Mean)
                 tensors.push_back(tensor_of(std::string(kTapPrefix) + wanted.tap, matrix));
-    write_arrays_file(path, tensors, key);
+    const std::vector<NormArray> norms = save.norms ? norm_arrays(evidence, net) : std::vector<NormArray>{};
+    std::map<std::string, std::string> descriptions;
+    for (const NormArray& array : norms) {
+        tensors.push_back({.name = array.name,
+                           .type = StoredType::F64,
+                           .shape = array.shape,
+                           .bytes = std::as_bytes(std::span(array.values))});
+        descriptions[array.name] = describe(array);
+    }
+    write_arrays_file(path, tensors, key, std::move(descriptions));
 }
 
 void write_arrays_file(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
-                       const ArrayKey& key) {
-    write_safetensors(path, tensors,
-                      {{"schema", std::string(kSchema)},
-                       {"weights_sha256", key.weights_sha256},
-                       {"preprocess", key.preprocess},
-                       {"set_digest", key.set_digest}});
+                       const ArrayKey& key, std::map<std::string, std::string> metadata) {
+    metadata["schema"] = kSchema;
+    metadata["weights_sha256"] = key.weights_sha256;
+    metadata["preprocess"] = key.preprocess;
+    metadata["set_digest"] = key.set_digest;
+    write_safetensors(path, tensors, metadata);
 }
 
 std::optional<ArrayKey> array_key(const WeightFile& file) {
@@ -125,7 +136,10 @@ std::optional<Evidence> ArrayStore::find(const ArrayKey& key, const Request& req
         if (stored_key != key) continue;
         const WeightFile file = read_weights(path);
         if (!holds(file, *names)) continue;
+        auto norms = stored_norms(file, request.backwards);
+        if (!norms) continue;
         Evidence evidence;
+        evidence.weight_norms = std::move(*norms);
         if (request.logits) evidence.logits = matrix_of(*file.find("logits"));
         if (request.features) evidence.features = matrix_of(*file.find("features"));
         for (const TapReduction& wanted : request.activations)

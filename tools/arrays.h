@@ -1,5 +1,5 @@
-// Arrays of a run kept for later ones: arrays/<set>.safetensors holds logits, features and tap means, with
-// the hashes of what they were computed from. Found again by those hashes, never by a set's name.
+// Arrays of a run kept for later ones: arrays/<set>.safetensors holds logits, features, tap means and norms,
+// with the hashes of what they were computed from. Found again by those hashes, never by a set's name.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,13 @@
 namespace gs {
 
 struct SaveOptions {
-    bool logits = false, features = false, taps = false;
-    bool any() const { return logits || features || taps; }
+    bool logits = false, features = false, taps = false, norms = false;
+    bool any() const { return logits || features || taps || norms; }
 };
-// Throws Error(Usage) for anything but logits, features, taps.
+// Throws Error(Usage) for anything but logits, features, taps, norms.
 SaveOptions parse_save(const std::vector<std::string>& items);
-// What must be collected for them: taps are the spatial means of every stage's output.
+// What must be collected for them: taps are the spatial means of every stage's output; norms are those of
+// weight gradients that the methods ask for (tools/norm_arrays.h).
 Request save_request(const SaveOptions& save, const Net& net);
 
 // What arrays depend on: weights, preprocessing and the images' bytes, in order.
@@ -33,12 +34,12 @@ struct ArrayKey {
 };
 
 void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const Evidence& evidence,
-                  const SaveOptions& save);
+                  const SaveOptions& save, const Net& net);
 
 // The file of write_arrays() from arrays that lie in memory; and the key of such a file, nothing where it is
 // none.
 void write_arrays_file(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
-                       const ArrayKey& key);
+                       const ArrayKey& key, std::map<std::string, std::string> metadata = {});
 std::optional<ArrayKey> array_key(const WeightFile& file);
 
 // Arrays of earlier runs, by key.

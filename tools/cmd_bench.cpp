@@ -34,7 +34,7 @@ struct Methods {
 Methods make_methods(const std::string& list, const Net& net, StatisticsStore* statistics = nullptr) {
     Methods methods;
     if (list == "forward") return methods;
-    methods.specs = parse_methods(list);
+    methods.specs = expand_layers(parse_methods(list), net);
     use_search_files(methods.specs, net.weights_sha256, net.preprocess.describe(), nullptr);
     for (const MethodSpec& spec : methods.specs) {
         methods.scores.push_back(make_score(spec, {net, net.preprocess, statistics}));

@@ -132,6 +132,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const ArrayStore reuse(flags.reuse);
     const auto backend = make_backend(flags.net);
     LoadedNet loaded = load_net(*backend, flags.net);
+    methods = expand_layers(std::move(methods), loaded.net);
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
     const auto sets = open_sets(flags.id, flags.ood, flags.seed);
     for (const auto& set : sets)

@@ -24,6 +24,7 @@ void append_arrays(Evidence& to, const Evidence& from) {
     append(to.logits, from.logits);
     append(to.features, from.features);
     for (const auto& [key, matrix] : from.activations) append(to.activations[key], matrix);
+    for (const auto& [key, matrix] : from.weight_norms) append(to.weight_norms[key], matrix);
     to.samples += from.samples;
 }
 
@@ -239,7 +240,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     if (options_.save.any() && info.excluded > 0) {
         note(run, "arrays not saved, as images are missing: they would not line up with the set again");
     } else if (options_.save.any() && complete_ && run.done > 0) {
-        write_arrays(arrays_path, key, run.kept, options_.save);
+        write_arrays(arrays_path, key, run.kept, options_.save, net_);
     }
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(run.scored);
