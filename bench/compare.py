@@ -23,6 +23,8 @@ from pathlib import Path
 
 PEER = Path(__file__).resolve().parent / 'torch_peer.py'
 ODIN = 'odin:temperature=1000:epsilon=0.0014'
+GRADNORM_ALL = 'gradnorm:layers=all'
+SIX = 'msp,maxlogit,energy,gradnorm,gaia-a,gaia-z'
 
 # Case: net, then contestants. Ours are (methods, images); PyTorch's are torch_peer.py's arguments. Images of a
 # repetition are few, a second or some: more rounds see more of the machine than longer ones do.
@@ -51,6 +53,33 @@ CASES = {
         'torch': {
             'odin channels_last, batch 64': 'odin --channels-last --batch 64 --images 128',
             'odin NCHW, batch 64': 'odin --batch 64 --images 128'}},
+    'resnet34-cifar-gaia': {
+        'net': 'resnet34-cifar', 'size': 32,
+        'ours': {'gaia-z': ('gaia-z', 128), 'gaia-a': ('gaia-a', 128)},
+        'torch': {
+            'gaia-z published, batch 64': 'gaia-z-reference --batch 64 --images 64',
+            'gaia-a published, batch 64': 'gaia-a-reference --batch 64 --images 64'}},
+    'resnet34-cifar-gradnorm-all': {
+        'net': 'resnet34-cifar', 'size': 32,
+        'ours': {'gradnorm all, p 1': (GRADNORM_ALL, 64), 'gradnorm all, p 2': (GRADNORM_ALL + ':p=2', 64)},
+        'torch': {
+            'gradnorm-all published loop': 'gradnorm-all-reference --images 16',
+            'gradnorm-all vmap, batch 8': 'gradnorm-all-vmap --batch 8 --images 8'}},
+    'bit-r101x1-gradnorm-all': {
+        'net': 'bit-r101x1', 'size': 480,
+        'ours': {'gradnorm all, p 1': (GRADNORM_ALL, 2), 'gradnorm all, p 2': (GRADNORM_ALL + ':p=2', 2)},
+        'torch': {'gradnorm-all published loop': 'gradnorm-all-reference --images 2'}},
+    # What a set of scores costs beside its dearest member.
+    'resnet34-cifar-seven': {
+        'net': 'resnet34-cifar', 'size': 32,
+        'ours': {**{name: (name, 128) for name in ('gaia-z', 'gaia-a', 'nac', 'nac:layers=avgpool')},
+                 'seven, pooled nac': (SIX + ',nac:layers=avgpool', 128), 'seven, four-layer nac': (SIX + ',nac', 128)},
+        'torch': {}},
+    'bit-r101x1-seven': {
+        'net': 'bit-r101x1', 'size': 480,
+        'ours': {**{name: (name, 4) for name in ('gaia-z', 'gaia-a', 'nac:variant=v1')},
+                 'seven': (SIX + ',nac:variant=v1', 4)},
+        'torch': {}},
 }
 
 
