@@ -49,6 +49,12 @@ struct ScoreFlags : ImageRunFlags {
     std::string command_line, config;  // as typed; as TOML
 };
 
+// Gradient tracking: a scoring run of the method `track`, a column a layer, with the norms kept.
+struct TrackFlags {
+    ScoreFlags run;  // methods and save are track's
+    std::string loss = "ce", score = "min", form = "norm_single", layers, p = "2", detector = "l2", margin;
+};
+
 struct FitFlags : ImageRunFlags {
     std::string methods, out;
     bool force = false;
@@ -117,6 +123,8 @@ struct ReproduceFlags {
 int run_score(const ScoreFlags& flags);
 int run_fit(const FitFlags& flags);
 int run_search(const SearchFlags& flags);
+// `flags` as the scoring run that it stands for.
+ScoreFlags tracking_run(const TrackFlags& flags);
 int run_merge(const MergeFlags& flags);
 int run_bench(const BenchFlags& flags);
 int run_plan(const PlanFlags& flags);

@@ -63,21 +63,41 @@ void add_shard(CLI::App& app, ImageRunFlags& f) {
 }
 
 void add_score(CLI::App& app, ScoreFlags& f) {
+// What score and track share.
+void add_scoring(CLI::App& app, ScoreFlags& f) {
     add_image_run(app, f);
     add_shard(app, f);
     app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
-    app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
-        ->capture_default_str();
     app.add_option("--out", f.out, "the run's folder")->required();
     app.add_option("--stats", f.stats, "statistics file of gradscore fit, for methods that need a fit");
     app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
                  "score images that the statistics were fitted on; results are marked");
-    app.add_option("--save", f.save, "keep arrays: logits,features,taps")->delimiter(',');
     app.add_option("--reuse", f.reuse,
                    "run folder whose saved arrays may be read instead of running the net");
     app.add_flag("--force", f.force, "move an old run in --out aside")->configurable(false);
     app.add_flag("--json", f.json, "results as JSON on stdout")->configurable(false);
+}
+
+void add_score(CLI::App& app, ScoreFlags& f) {
+    add_scoring(app, f);
+    app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
+        ->capture_default_str();
+    app.add_option("--save", f.save, "keep arrays: logits,features,taps,norms")->delimiter(',');
     app.fallthrough();  // --config stands with the main program
+}
+
+void add_track(CLI::App& app, TrackFlags& f) {
+    add_scoring(app, f.run);
+    const auto option = [&](const char* name, std::string& value, const char* what) {
+        app.add_option(name, value, what)->capture_default_str()->configurable(false);
+    };
+    option("--loss", f.loss, "of a candidate label: ce, bce or energy (cross entropy and energy margin)");
+    option("--margin", f.margin, "of --loss energy [-23]");
+    option("--score", f.score, "over candidates: min, max, mean; or one candidate: pred, uniform");
+    option("--form", f.form, "norm_single, or original_single (the last layer's gradient itself)");
+    option("--layers", f.layers, "each (a column a layer, and their sum), or as gradnorm's [each]");
+    option("--p", f.p, "exponent of the norm, or inf");
+    option("--detector", f.detector, "of original_single: l2, l1 or cosine (needs --stats)");
 }
 
 void add_fit(CLI::App& app, FitFlags& f) {
@@ -147,6 +167,19 @@ void add_reproduce(CLI::App& app, ReproduceFlags& f) {
     add_device_flags(app, f.net);
 }
 
+// The scoring run that `gradscore track` stands for; its config.toml is one of `gradscore score`.
+ScoreFlags tracking(const TrackFlags& flags, const CLI::App& score_app, const CLI::App& track_app,
+                    const std::string& command_line) {
+    ScoreFlags run = tracking_run(flags);
+    run.command_line = command_line;
+    run.config = "[score]\n" + TomlConfig(score_app).to_config(&track_app, true, false, "") + "methods = \"" +
+                 run.methods + "\"\nsave = [";
+    for (const std::string& item : run.save)
+        run.config += (run.config.ends_with('[') ? "\"" : ", \"") + item + '"';
+    run.config += "]\n";
+    return run;
+}
+
 std::string joined(int argc, char** argv) {
     std::string text;
     for (int i = 0; i < argc; ++i) text += (i > 0 ? " " : "") + std::string(argv[i]);
@@ -175,6 +208,7 @@ int run(int argc, char** argv) {
             ->configurable(false);
     app.add_flag("--json", list_json, "methods as JSON")->needs(list)->configurable(false);
     ScoreFlags score;
+    TrackFlags track;
     FitFlags fit;
     SearchFlags search;
     MergeFlags merge;
@@ -187,6 +221,10 @@ int run(int argc, char** argv) {
     CLI::App* score_app = app.add_subcommand("score", "score sets of images; writes a run folder");
     add_score(*score_app, score);
     app.config_formatter(std::make_shared<TomlConfig>(*score_app));
+    CLI::App* track_app = app.add_subcommand(
+        "track",
+        "gradient tracking: norms of candidate labels' gradients, layer by layer; writes a run folder");
+    add_track(*track_app, track);
     CLI::App* fit_app =
         app.add_subcommand("fit", "what methods learn from a set of images; writes a statistics file");
     add_fit(*fit_app, fit);
@@ -217,6 +255,8 @@ int run(int argc, char** argv) {
     devices_app->add_flag("--json", json, "one JSON object on stdout");
     for (CLI::App* sub : {fit_app, search_app, merge_app, metrics_app, reproduce_app, inspect_app,
                           convert_app, plan_app, bench_app, devices_app})
+    for (CLI::App* sub : {track_app, fit_app, merge_app, metrics_app, reproduce_app, inspect_app, convert_app,
+                          plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 
@@ -232,6 +272,7 @@ int run(int argc, char** argv) {
         score.config = "[score]\n" + TomlConfig(*score_app).to_config(score_app, true, false, "");
         return run_score(score);
     }
+    if (track_app->parsed()) return run_score(tracking(track, *score_app, *track_app, joined(argc, argv)));
     if (fit_app->parsed()) return run_fit(fit);
     if (search_app->parsed()) return run_search(search);
     if (merge_app->parsed()) return run_merge(merge);
