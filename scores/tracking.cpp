@@ -137,10 +137,10 @@ class HeadGradients {
 
 class TrackNorms : public Score {
   public:
-    TrackNorms(TrackOptions options, const Net& net) : options_(std::move(options)) {
-        const std::string head = net.nodes.back().weight;
+    TrackNorms(TrackOptions options, const Net& net)
+        : options_(std::move(options)), head_(net.nodes.back().weight) {
         for (const std::string& weight : select_weights(net, options_.layers, options_.written)) {
-            if (weight == head) {
+            if (weight == head_) {
                 with_head_ = true;
             } else {
                 wanted_.push_back({weight, options_.p});
@@ -156,8 +156,10 @@ class TrackNorms : public Score {
 
     Request request() const override {
         Request request{.logits = with_head_, .features = with_head_};
+        std::vector<WeightNorm> norms = wanted_;
+        if (with_head_) norms.push_back({head_, options_.p});  // for the arrays: it costs nothing on the way
         for (const Cotangent& candidate : candidates_)
-            request.backwards.push_back({.cotangent = candidate, .weight_norms = wanted_});
+            request.backwards.push_back({.cotangent = candidate, .weight_norms = norms});
         return request;
     }
 
@@ -187,6 +189,7 @@ class TrackNorms : public Score {
 
   private:
     TrackOptions options_;
+    std::string head_;
     bool with_head_ = false;
     std::vector<WeightNorm> wanted_;
     std::vector<Cotangent> candidates_;

@@ -4,16 +4,24 @@
 namespace gs {
 
 ScoreFlags tracking_run(const TrackFlags& flags) {
+    const TrackFlags usual;
     const bool original = flags.form == "original_single";
-    std::string method = "track:loss=" + flags.loss + ":score=" + flags.score + ":form=" + flags.form;
-    if (!flags.margin.empty()) method += ":margin=" + flags.margin;
-    method += original ? ":detector=" + flags.detector : ":p=" + flags.p;
-    const std::string layers = flags.layers.empty() ? (original ? "head" : "each") : flags.layers;
+    std::string method = "track";
+    const auto add = [&](const char* name, const std::string& value, const std::string& fallback) {
+        if (value != fallback) method += std::string(":") + name + "=" + value;
+    };
+    add("loss", flags.loss, usual.loss);
+    add("margin", flags.margin, usual.margin);
+    add("form", flags.form, usual.form);
+    add("p", flags.p, usual.p);
+    add("detector", flags.detector, usual.detector);
+    add("score", flags.score, "");
+    add("layers", flags.layers.empty() ? (original ? "head" : "each") : flags.layers, "");
     ScoreFlags run = flags.run;
-    run.methods = method + ":layers=" + layers;
-    // The last layer's gradient is the outer product of the loss's gradient at the logits and the features.
-    run.save = original ? std::vector<std::string>{"logits", "features"}
-                        : std::vector<std::string>{"norms", "logits", "features"};
+    run.methods = method;
+    run.save = {"logits",
+                "features"};  // the last layer's gradient is an outer product of what follows from them
+    if (!original) run.save.insert(run.save.begin(), "norms");
     return run;
 }
 

@@ -62,7 +62,6 @@ void add_shard(CLI::App& app, ImageRunFlags& f) {
                    "I/N, I from 0: only this part of each set, for several processes (gradscore merge)");
 }
 
-void add_score(CLI::App& app, ScoreFlags& f) {
 // What score and track share.
 void add_scoring(CLI::App& app, ScoreFlags& f) {
     add_image_run(app, f);
@@ -253,10 +252,8 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub : {fit_app, search_app, merge_app, metrics_app, reproduce_app, inspect_app,
+    for (CLI::App* sub : {track_app, fit_app, search_app, merge_app, metrics_app, reproduce_app, inspect_app,
                           convert_app, plan_app, bench_app, devices_app})
-    for (CLI::App* sub : {track_app, fit_app, merge_app, metrics_app, reproduce_app, inspect_app, convert_app,
-                          plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 

@@ -25,25 +25,33 @@ float sum_of(double norm, double p) {
 struct Group {
     double p = 0;
     std::map<int64_t, Cotangent> classes;
-    std::set<std::string> weights;
+    std::set<std::string> parameters;
 };
 
+// In the net's order.
+std::vector<std::string> parameter_names(const Net& net) {
+    std::vector<std::string> names;
+    for (const Node& node : net.nodes)
+        names.insert(names.end(), node.parameters.begin(), node.parameters.end());
+    return names;
+}
+
 NormArray array_of(const std::string& name, const Group& group, const Evidence& evidence, const Net& net) {
-    NormArray array{.name = name, .weights = {}, .classes = {}, .shape = {}, .values = {}};
+    NormArray array{.name = name, .parameters = {}, .classes = {}, .shape = {}, .values = {}};
     for (const auto& [target, cotangent] : group.classes) array.classes.push_back(target);
     std::vector<const Matrix*> columns;
-    for (const Node& node : net.nodes) {
-        if (!group.weights.contains(node.weight)) continue;
-        std::vector<const Matrix*> of_weight;
+    for (const std::string& parameter : parameter_names(net)) {
+        if (!group.parameters.contains(parameter)) continue;
+        std::vector<const Matrix*> columns_here;
         for (const auto& [target, cotangent] : group.classes) {
-            const auto it = evidence.weight_norms.find({cotangent, {node.weight, group.p}});
-            if (it != evidence.weight_norms.end()) of_weight.push_back(&it->second);
+            const auto it = evidence.weight_norms.find({cotangent, {parameter, group.p}});
+            if (it != evidence.weight_norms.end()) columns_here.push_back(&it->second);
         }
-        if (of_weight.size() != group.classes.size()) continue;
-        array.weights.push_back(node.weight);
-        columns.insert(columns.end(), of_weight.begin(), of_weight.end());
+        if (columns_here.size() != group.classes.size()) continue;
+        array.parameters.push_back(parameter);
+        columns.insert(columns.end(), columns_here.begin(), columns_here.end());
     }
-    array.shape = {evidence.samples, static_cast<int64_t>(array.weights.size()),
+    array.shape = {evidence.samples, static_cast<int64_t>(array.parameters.size()),
                    static_cast<int64_t>(array.classes.size())};
     array.values.reserve(static_cast<size_t>(evidence.samples) * columns.size());
     for (int64_t n = 0; n < evidence.samples; ++n)
@@ -53,12 +61,12 @@ NormArray array_of(const std::string& name, const Group& group, const Evidence& 
 
 // An array of a file, as far as what it says of itself is true.
 struct Stored {
-    std::vector<std::string> weights;
+    std::vector<std::string> parameters;
     std::vector<int64_t> classes;
     int64_t rows = 0;
     std::vector<double> values;
-    double at(int64_t n, size_t weight, size_t target) const {
-        return values[(static_cast<size_t>(n) * weights.size() + weight) * classes.size() + target];
+    double at(int64_t n, size_t parameter, size_t target) const {
+        return values[(static_cast<size_t>(n) * parameters.size() + parameter) * classes.size() + target];
     }
 };
 
@@ -71,12 +79,12 @@ std::optional<Stored> read_stored(const WeightFile& file, const std::string& nam
     Stored stored;
     try {
         const nlohmann::json json = nlohmann::json::parse(description->second);
-        stored.weights = json.at("layers").get<std::vector<std::string>>();
+        stored.parameters = json.at("parameters").get<std::vector<std::string>>();
         stored.classes = json.at("classes").get<std::vector<int64_t>>();
     } catch (const nlohmann::json::exception&) {
         return std::nullopt;
     }
-    if (tensor->shape[1] != static_cast<int64_t>(stored.weights.size()) ||
+    if (tensor->shape[1] != static_cast<int64_t>(stored.parameters.size()) ||
         tensor->shape[2] != static_cast<int64_t>(stored.classes.size()))
         return std::nullopt;
     stored.rows = tensor->shape[0];
@@ -101,7 +109,7 @@ std::vector<NormArray> norm_arrays(const Evidence& evidence, const Net& net) {
         Group& group = groups[array_name(cotangent, norm.p)];
         group.p = norm.p;
         group.classes.emplace(cotangent.target, cotangent);
-        group.weights.insert(norm.weight);
+        group.parameters.insert(norm.parameter);
     }
     std::vector<NormArray> arrays;
     for (const auto& [name, group] : groups) arrays.push_back(array_of(name, group, evidence, net));
@@ -109,7 +117,7 @@ std::vector<NormArray> norm_arrays(const Evidence& evidence, const Net& net) {
 }
 
 std::string describe(const NormArray& array) {
-    return nlohmann::json{{"layers", array.weights}, {"classes", array.classes}}.dump();
+    return nlohmann::json{{"parameters", array.parameters}, {"classes", array.classes}}.dump();
 }
 
 std::optional<WeightNorms> stored_norms(const WeightFile& file, const std::vector<Backward>& backwards) {
@@ -123,12 +131,12 @@ std::optional<WeightNorms> stored_norms(const WeightFile& file, const std::vecto
             if (!arrays.contains(name)) arrays[name] = read_stored(file, name);
             const std::optional<Stored>& stored = arrays[name];
             if (!stored) return std::nullopt;
-            const auto weight = index_of(stored->weights, wanted.weight);
+            const auto parameter = index_of(stored->parameters, wanted.parameter);
             const auto target = index_of(stored->classes, backward.cotangent.target);
-            if (!weight || !target) return std::nullopt;
+            if (!parameter || !target) return std::nullopt;
             Matrix sums{.rows = stored->rows, .cols = 1};
             for (int64_t n = 0; n < stored->rows; ++n)
-                sums.values.push_back(sum_of(stored->at(n, *weight, *target), wanted.p));
+                sums.values.push_back(sum_of(stored->at(n, *parameter, *target), wanted.p));
             norms[{backward.cotangent, wanted}] = std::move(sums);
         }
     }
