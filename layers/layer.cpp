@@ -9,7 +9,7 @@ int64_t element_count(const Parameter& parameter) {
 }
 
 void Layer::backward_weights(Backend&, const LayerBackwardWeights&) const {
-    GS_REQUIRE(!"a layer with parameters has backward_weights");
+    GS_REQUIRE(false && "a layer with parameters has backward_weights");
 }
 
 void Layer::gradient_norms(Backend&, const LayerGradientNorms&) const {

@@ -24,7 +24,7 @@ void Add::forward(Backend& backend, const LayerForward& args) const {
 }
 
 void Add::backward(Backend&, const LayerBackward&) const {
-    GS_REQUIRE(!"Add passes its gradient on");
+    GS_REQUIRE(false && "Add passes its gradient on");
 }
 
 Shape PadSubsample::output_shape(std::span<const Shape> x) const {

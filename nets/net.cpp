@@ -25,7 +25,7 @@ Net build(Backend& backend, WeightReader& reader, const Architecture& architectu
         case Family::MobileNetV2:
             return build_mobilenet_v2(builder, architecture);
     }
-    GS_REQUIRE(!"a family without a builder");
+    GS_REQUIRE(false && "a family without a builder");
     return {};
 }
 

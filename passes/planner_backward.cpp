@@ -214,7 +214,7 @@ class BackwardEmitter {
             case Cotangent::Kind::Host:
                 break;
         }
-        GS_REQUIRE(!"no seed at the logits");
+        GS_REQUIRE(false && "no seed at the logits");
         return {};
     }
 
