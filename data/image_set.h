@@ -64,4 +64,7 @@ class ImageSet {
 // from several threads at once (HDF5).
 std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed = 0);
 
+// Image files by their paths, without labels; opened when they are read.
+std::unique_ptr<ImageSet> open_image_files(const std::vector<std::string>& paths);
+
 }  // namespace gs

@@ -179,3 +179,13 @@ std::unique_ptr<ImageSet> open_list(const SetSource& source) {
 }
 
 }  // namespace gs::detail
+
+namespace gs {
+
+std::unique_ptr<ImageSet> open_image_files(const std::vector<std::string>& paths) {
+    std::vector<detail::FileSet::Entry> entries;
+    for (const std::string& path : paths) entries.push_back({path, std::nullopt});
+    return std::make_unique<detail::FileSet>("", std::move(entries), std::vector<std::string>{});
+}
+
+}  // namespace gs

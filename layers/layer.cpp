@@ -13,7 +13,7 @@ void Layer::backward_weights(Backend&, const LayerBackwardWeights&) const {
 }
 
 void Layer::gradient_norms(Backend&, const LayerGradientNorms&) const {
-    GS_REQUIRE(!"a layer with parameters has gradient_norms");
+    GS_REQUIRE(false && "a layer with parameters has gradient_norms");
 }
 
 View Workspace::take(const Shape& shape) {

@@ -30,7 +30,8 @@ struct RunInfo {
     std::string stopped;           // why the run ended early; empty: it came to its end
     std::string started;           // UTC, ISO 8601: "2026-11-21T08:27:17Z"
     double wall_seconds = 0, images_per_second = 0;
-    std::map<std::string, std::string> libraries;  // name -> version
+    std::map<std::string, std::string> libraries;   // name -> version
+    std::map<std::string, std::string> statistics;  // files of fitted methods (option stats) -> SHA-256
     std::vector<std::string> notices;
     // Why the figures break the protocol of OOD detection (fitted on test images), one line each; else empty.
     std::vector<std::string> invalid_protocol;

@@ -44,6 +44,7 @@ Json to_json(const RunInfo& r) {
         {"wall_seconds", number(r.wall_seconds)},
         {"images_per_second", number(r.images_per_second)},
         {"libraries", r.libraries},
+        {"statistics", r.statistics},
         {"notices", r.notices},
         {"invalid_protocol", r.invalid_protocol}};
 }

@@ -43,6 +43,7 @@ RunInfo read_run(const JsonNode& n) {
     r.wall_seconds = n["wall_seconds"].number();
     r.images_per_second = n["images_per_second"].number();
     r.libraries = n["libraries"].texts();
+    if (n.has("statistics")) r.statistics = n["statistics"].texts();
     for (const JsonNode& notice : n["notices"].items()) r.notices.push_back(notice.text());
     if (n.has("invalid_protocol"))  // results of earlier versions have none
         for (const JsonNode& reason : n["invalid_protocol"].items())

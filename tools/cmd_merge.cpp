@@ -1,10 +1,12 @@
-// gradscore merge: shards of a fit as one statistics file.
+// gradscore merge: shards of a fit as one statistics file, or those of a run as one run folder.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
 #include "report/text.h"
 #include "scores/statistics.h"
 #include "tools/fitter.h"
+#include "tools/merge_runs.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -28,9 +30,13 @@ int merge_fits(const MergeFlags& flags) {
 }  // namespace
 
 int run_merge(const MergeFlags& flags) {
-    for (const std::string& in : flags.in)
-        if (fs::is_directory(in))
-            throw Error(ErrorKind::Usage, in + ": a folder; merge takes statistics files of gradscore fit");
+    const auto is_folder = [](const std::string& in) { return fs::is_directory(in); };
+    if (std::all_of(flags.in.begin(), flags.in.end(), is_folder)) return merge_runs(flags);
+    const auto folder = std::find_if(flags.in.begin(), flags.in.end(), is_folder);
+    if (folder != flags.in.end())
+        throw Error(ErrorKind::Usage, *folder +
+                                          ": a folder beside files or names that are not there; merge takes "
+                                          "statistics files of gradscore fit, or run folders");
     return merge_fits(flags);
 }
 

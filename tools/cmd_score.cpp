@@ -87,6 +87,9 @@ Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
     info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
     info.invalid_protocol.insert(info.invalid_protocol.end(), scorer.invalid_protocol().begin(),
                                  scorer.invalid_protocol().end());
+    for (const MethodInfo& method : scorer.method_infos())
+        if (const auto stats = method.options.find("stats"); stats != method.options.end())
+            if (!stats->second.empty()) info.statistics[stats->second] = sha256_of_file(stats->second);
     Results results = summarise(std::move(info), scorer.method_infos(), scored);
     write_results(out, results);
     return results;

@@ -41,10 +41,12 @@ struct ScoreFlags : ImageRunFlags {
     std::vector<std::string> ood;
     std::string methods = "msp,maxlogit,energy,gradnorm";
     std::string out;
-    std::vector<std::string> save;   // logits, features, taps
-    std::vector<std::string> reuse;  // run folders whose arrays may be read
-    std::string stats;               // statistics file of gradscore fit
-    bool allow_fit_on_test = false;  // score images that the statistics were fitted on
+    std::vector<std::string> save;    // logits, features, taps
+    std::vector<std::string> reuse;   // run folders whose arrays may be read
+    std::string stats;                // statistics file of gradscore fit
+    bool allow_fit_on_test = false;   // score images that the statistics were fitted on
+    std::string threshold;            // file; then `images` are judged, and no run folder is written
+    std::vector<std::string> images;  // files
     bool force = false, json = false;
     std::string command_line, config;  // as typed; as TOML
 };
@@ -68,10 +70,18 @@ struct SearchFlags : ImageRunFlags {
     bool force = false, json = false;
 };
 
+// Shards as one: statistics files, or run folders.
 struct MergeFlags {
     std::string out;
     std::vector<std::string> in;
-    bool force = false, quiet = false;
+    bool force = false, json = false, quiet = false;
+    std::string command_line;  // as typed
+};
+
+struct ThresholdFlags {
+    std::string run, method, out;
+    double tpr = 0.95;
+    bool json = false, force = false;
 };
 
 struct BenchFlags {
@@ -121,6 +131,8 @@ struct ReproduceFlags {
 };
 
 int run_score(const ScoreFlags& flags);
+int run_judge(const ScoreFlags& flags);  // score --threshold
+int run_threshold(const ThresholdFlags& flags);
 int run_fit(const FitFlags& flags);
 int run_search(const SearchFlags& flags);
 // `flags` as the scoring run that it stands for.

@@ -41,8 +41,7 @@ void add_image_run(CLI::App& app, ImageRunFlags& f) {
     add_net_flags(app, f.net, true);
     app.add_option("--id", f.id,
                    "in-distribution set, NAME=KIND:PATH; kinds: folder, list, cifar10, cifar100, svhn, "
-                   "tiny-images, npy, synthetic")
-        ->required();
+                   "tiny-images, npy, synthetic");
     app.add_option("--resize", f.preprocess.resize, "256 (short side), 480x480 (width x height) or none");
     app.add_option("--crop", f.preprocess.crop, "centre crop: 224, 224x192 or none");
     app.add_option("--mean", f.preprocess.mean, "a,b,c in [0, 1]");
@@ -67,7 +66,7 @@ void add_scoring(CLI::App& app, ScoreFlags& f) {
     add_image_run(app, f);
     add_shard(app, f);
     app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
-    app.add_option("--out", f.out, "the run's folder")->required();
+    app.add_option("--out", f.out, "the run's folder");
     app.add_option("--stats", f.stats, "statistics file of gradscore fit, for methods that need a fit");
     app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
                  "score images that the statistics were fitted on; results are marked");
@@ -82,11 +81,22 @@ void add_score(CLI::App& app, ScoreFlags& f) {
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
         ->capture_default_str();
     app.add_option("--save", f.save, "keep arrays: logits,features,taps,norms")->delimiter(',');
+    auto* threshold = app.add_option("--threshold", f.threshold,
+                                     "file of gradscore threshold: say of each --image whether it is "
+                                     "in-distribution; no sets, no run folder")
+                          ->configurable(false);
+    app.add_option("--image", f.images, "image to judge; may be given many times")
+        ->needs(threshold)
+        ->configurable(false);
+    for (const char* of_runs :
+         {"--id", "--ood", "--methods", "--out", "--save", "--reuse", "--limit", "--shard"})
+        threshold->excludes(app.get_option(of_runs));
     app.fallthrough();  // --config stands with the main program
 }
 
 void add_track(CLI::App& app, TrackFlags& f) {
     add_scoring(app, f.run);
+    for (const char* needed : {"--id", "--out"}) app.get_option(needed)->required();
     const auto option = [&](const char* name, std::string& value, const char* what) {
         app.add_option(name, value, what)->capture_default_str()->configurable(false);
     };
@@ -101,6 +111,7 @@ void add_track(CLI::App& app, TrackFlags& f) {
 
 void add_fit(CLI::App& app, FitFlags& f) {
     add_image_run(app, f);
+    app.get_option("--id")->required();
     add_shard(app, f);
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… that need a fit")->required();
     app.add_option("--out", f.out, "the statistics file, OUT.safetensors")->required();
@@ -109,6 +120,7 @@ void add_fit(CLI::App& app, FitFlags& f) {
 
 void add_search(CLI::App& app, SearchFlags& f) {
     add_image_run(app, f);
+    app.get_option("--id")->required();
     app.add_option("--stats", f.stats, "statistics file of gradscore fit")->required();
     app.add_option("--ood", f.ood, "out-of-distribution validation set; may be given many times");
     app.add_option("--methods", f.methods, "METHOD[:OPTION=A/B…],…: values to try, or the method's own grid")
@@ -122,8 +134,10 @@ void add_search(CLI::App& app, SearchFlags& f) {
 
 void add_merge(CLI::App& app, MergeFlags& f) {
     app.add_option("out", f.out, "what they become")->required();
-    app.add_option("in", f.in, "statistics files, the shards of one fit")->required();
-    app.add_flag("--force", f.force, "replace OUT");
+    app.add_option("in", f.in, "statistics files, the shards of one fit, or run folders, those of one run")
+        ->required();
+    app.add_flag("--force", f.force, "replace OUT; move an old run aside");
+    app.add_flag("--json", f.json, "of runs: results as JSON on stdout");
     app.add_flag("--quiet", f.quiet, "say nothing");
 }
 
@@ -195,6 +209,21 @@ std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
     return text + "; see " + command + " --help";
 }
 
+// For flags that only some uses of a command need.
+void require_given(const std::string& value, const std::string& flag) {
+    if (value.empty()) throw Error(ErrorKind::Usage, flag + " is required; see gradscore score --help");
+}
+
+void add_threshold(CLI::App& app, ThresholdFlags& f) {
+    app.add_option("run", f.run, "run folder")->required();
+    app.add_option("--method", f.method, "as written in the run; default: the run's only one");
+    app.add_option("--tpr", f.tpr, "share of ID images to accept, above 0 and at most 1")
+        ->capture_default_str();
+    app.add_option("--out", f.out, "the threshold's file")->required();
+    app.add_flag("--force", f.force, "replace an old file");
+    app.add_flag("--json", f.json, "the file's content on stdout");
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"Scores images as in- or out-of-distribution with gradients.", "gradscore"};
     app.set_version_flag("--version", version());
@@ -211,6 +240,7 @@ int run(int argc, char** argv) {
     FitFlags fit;
     SearchFlags search;
     MergeFlags merge;
+    ThresholdFlags threshold;
     BenchFlags bench;
     PlanFlags plan;
     ConvertFlags convert;
@@ -230,7 +260,7 @@ int run(int argc, char** argv) {
     CLI::App* search_app =
         app.add_subcommand("search", "options of fitted methods, by trial on validation sets");
     add_search(*search_app, search);
-    CLI::App* merge_app = app.add_subcommand("merge", "shards of a fit as one");
+    CLI::App* merge_app = app.add_subcommand("merge", "shards of a fit or a run as one");
     add_merge(*merge_app, merge);
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
     metrics_app->add_option("run", metrics.run, "run folder")->required();
@@ -238,6 +268,9 @@ int run(int argc, char** argv) {
     CLI::App* reproduce_app =
         app.add_subcommand("reproduce", "compute a paper's table again and show the differences");
     add_reproduce(*reproduce_app, reproduce);
+    CLI::App* threshold_app =
+        app.add_subcommand("threshold", "score at which a share of a run's ID images is accepted");
+    add_threshold(*threshold_app, threshold);
     CLI::App* inspect_app = app.add_subcommand("inspect", "tensors, guessed net and hash of a weights file");
     inspect_app->add_option("file", inspect.file, "weights")->required();
     inspect_app->add_flag("--json", inspect.json, "one JSON object on stdout");
@@ -252,8 +285,8 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub : {track_app, fit_app, search_app, merge_app, metrics_app, reproduce_app, inspect_app,
-                          convert_app, plan_app, bench_app, devices_app})
+    for (CLI::App* sub : {track_app, fit_app, search_app, merge_app, metrics_app, threshold_app,
+                          reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 
@@ -264,7 +297,10 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         throw Error(ErrorKind::Usage, usage_line(app, error));
     }
+    if (score_app->parsed() && !score.threshold.empty()) return run_judge(score);
     if (score_app->parsed()) {
+        require_given(score.id, "--id");
+        require_given(score.out, "--out");
         score.command_line = joined(argc, argv);
         score.config = "[score]\n" + TomlConfig(*score_app).to_config(score_app, true, false, "");
         return run_score(score);
@@ -272,7 +308,11 @@ int run(int argc, char** argv) {
     if (track_app->parsed()) return run_score(tracking(track, *score_app, *track_app, joined(argc, argv)));
     if (fit_app->parsed()) return run_fit(fit);
     if (search_app->parsed()) return run_search(search);
-    if (merge_app->parsed()) return run_merge(merge);
+    if (merge_app->parsed()) {
+        merge.command_line = joined(argc, argv);
+        return run_merge(merge);
+    }
+    if (threshold_app->parsed()) return run_threshold(threshold);
     if (metrics_app->parsed()) return run_metrics(metrics);
     if (reproduce_app->parsed()) {
         reproduce.command_line = joined(argc, argv);

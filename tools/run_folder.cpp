@@ -81,6 +81,10 @@ std::vector<std::string> read_digests(const fs::path& path) {
     return digests;
 }
 
+std::string sha256_of_file(const fs::path& path) {
+    return sha256_hex(MappedFile(path, ErrorKind::Data).bytes());
+}
+
 void write_results(const fs::path& out, const Results& results) {
     write_results_json(out / "results.json", results);
     write_file_atomically(out / "results.md", results_markdown(results));

@@ -26,6 +26,9 @@ void write_digests(const std::filesystem::path& path, const std::vector<std::str
 // Throws Error(Data) for lines that are no SHA-256.
 std::vector<std::string> read_digests(const std::filesystem::path& path);
 
+// SHA-256 of a file's bytes. Throws Error(Data) where it cannot be read.
+std::string sha256_of_file(const std::filesystem::path& path);
+
 void write_results(const std::filesystem::path& out, const Results& results);  // results.json, results.md
 
 // Throws Error(Data), with the first image's reason, for a set none of whose images could be scored.

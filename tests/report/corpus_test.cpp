@@ -13,6 +13,7 @@
 #include "report/results_json.h"
 #include "report/scores_csv.h"
 #include "report/table.h"
+#include "report/threshold_json.h"
 
 namespace gs {
 namespace {
@@ -63,6 +64,10 @@ TEST(Corpus, PaperTables) {
         reproduction_markdown(r);
         reproduction_json(r);
     });
+}
+
+TEST(Corpus, Thresholds) {
+    replay("threshold_json", [](std::string_view text) { threshold_from_json(text, "corpus"); });
 }
 
 }  // namespace

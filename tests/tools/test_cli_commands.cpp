@@ -31,8 +31,8 @@ TEST_F(Commands, Version) {
 
 TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
     const std::string help = ok({"--help"}).out;
-    for (const char* command :
-         {"score", "fit", "search", "merge", "metrics", "inspect", "convert", "plan", "bench", "devices"}) {
+    for (const char* command : {"score", "fit", "search", "merge", "metrics", "threshold", "inspect",
+                                "convert", "plan", "bench", "devices"}) {
         EXPECT_THAT(help, HasSubstr(command));
         EXPECT_THAT(ok({command, "--help"}).out, HasSubstr(std::string("gradscore ") + command));
     }
@@ -45,7 +45,8 @@ TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
                              "--resize",     "--crop",          "--mean",
                              "--std",        "--limit",         "--seed",
                              "--max-pixels", "--deterministic", "--strict",
-                             "--force",      "--json",          "--quiet"})
+                             "--force",      "--json",          "--quiet",
+                             "--shard",      "--threshold",     "--image"})
         EXPECT_THAT(score, HasSubstr(flag));
     for (const char* kind :
          {"folder", "list", "cifar10", "cifar100", "svhn", "tiny-images", "npy", "synthetic"})

@@ -1,0 +1,75 @@
+// gradscore threshold: the score at which a wanted share of a run's ID images is accepted.
+#include <iostream>
+
+#include "core/files.h"
+#include "core/join.h"
+#include "core/printable.h"
+#include "report/table_parts.h"
+#include "report/text.h"
+#include "report/threshold_json.h"
+#include "tools/commands.h"
+#include "tools/run_folder.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+size_t find_method(const std::vector<MethodInfo>& methods, const std::string& wanted,
+                   const std::string& run) {
+    if (wanted.empty() && methods.size() == 1) return 0;
+    for (size_t m = 0; m < methods.size(); ++m)
+        if (methods[m].name == wanted) return m;
+    const std::string known = join(methods, ", ", &MethodInfo::name);
+    throw Error(ErrorKind::Usage,
+                wanted.empty() ? run + ": has several methods; choose one with --method: " + known
+                               : "--method " + wanted + ": not a method of " + run + "; it has " + known);
+}
+
+void check_out(const ThresholdFlags& flags) {
+    std::error_code error;
+    if (!flags.force && std::filesystem::exists(flags.out, error))
+        throw Error(ErrorKind::Usage, "--out " + flags.out + ": exists; choose another name, or --force");
+}
+
+std::string counts(const Acceptance& set) {
+    std::string text = grouped(set.accepted) + " of " + grouped(set.scores);
+    if (set.nan > 0) text += "; " + grouped(set.nan) + " NaN left out";
+    return text;
+}
+
+void print(const Threshold& t, const std::string& out) {
+    std::cout << printable(t.method.name) << ": in-distribution is a score of " << shortest(t.threshold)
+              << " or more\n";
+    size_t width = display_width(printable(t.id.name));
+    for (const SetAcceptance& set : t.ood) width = std::max(width, display_width(printable(set.name)));
+    const auto line = [&](const char* role, const SetAcceptance& set, const char* rate) {
+        std::cout << "  " << role << "  " << pad_right(printable(set.name), width) << "  " << rate << " "
+                  << pad_left(percent(set.counts.rate()), 6) << " %  (" << counts(set.counts) << ")\n";
+    };
+    line("ID ", t.id, "TPR");
+    for (const SetAcceptance& set : t.ood) line("OOD", set, "FPR");
+    std::cout << "Written to " << out << '\n';
+}
+
+}  // namespace
+
+int run_threshold(const ThresholdFlags& flags) {
+    if (!(flags.tpr > 0 && flags.tpr <= 1))
+        throw Error(ErrorKind::Usage, "--tpr: must be above 0 and at most 1");
+    check_out(flags);
+    const StoredRun run = read_run(flags.run);
+    const Threshold found = find_threshold(
+        run.results, run.sets, find_method(run.results.methods, flags.method, flags.run), flags.tpr);
+    if (!found.comparable)
+        say("notice: " + flags.run + ": " + not_comparable(run.results) +
+            ": the threshold is of these images only");
+    write_file_atomically(flags.out, threshold_to_json(found));
+    if (flags.json) {
+        std::cout << threshold_to_json(found);
+    } else {
+        print(found, flags.out);
+    }
+    return 0;
+}
+
+}  // namespace gs

@@ -1,0 +1,63 @@
+#include "tools/merge_arrays.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "weights/weight_file.h"
+
+namespace gs {
+namespace {
+
+// The same arrays, but for the number of rows.
+bool alike(const StoredTensor& a, const StoredTensor& b) {
+    return a.name == b.name && a.type == b.type && a.shape.size() == 2 && b.shape.size() == 2 &&
+           a.shape[1] == b.shape[1];
+}
+
+void check_part(const WeightFile& file, const WeightFile& first, const ArrayPart& part, const ArrayKey& key) {
+    const auto fail = [&](const std::string& what) {
+        throw Error(ErrorKind::Data, part.path.string() + ": " + what + "; score the shard again");
+    };
+    if (array_key(file) != key) fail("not arrays of the weights, preprocessing and images of results.json");
+    if (!std::equal(file.tensors.begin(), file.tensors.end(), first.tensors.begin(), first.tensors.end(),
+                    alike))
+        fail("not the same arrays as in " + first.path.string());
+    for (const StoredTensor& tensor : file.tensors)
+        if (tensor.type != StoredType::F32 || tensor.shape[0] != part.rows)
+            fail("array '" + tensor.name + "' is not float32 with a row for each image");
+}
+
+}  // namespace
+
+void check_array_parts(const std::vector<ArrayPart>& parts, const std::string& weights_sha256,
+                       const std::string& preprocess) {
+    std::optional<WeightFile> first;
+    for (const ArrayPart& part : parts) {
+        const WeightFile file = read_weights(part.path);
+        if (!first) first = file;
+        check_part(file, *first, part, {weights_sha256, preprocess, part.set_digest});
+    }
+}
+
+void merge_arrays(const std::filesystem::path& out, const std::vector<ArrayPart>& parts,
+                  const ArrayKey& key) {
+    std::vector<NamedTensor> merged;
+    std::vector<std::vector<std::byte>> storages;
+    for (const ArrayPart& part : parts) {
+        const WeightFile file = read_weights(part.path);
+        merged.resize(file.tensors.size());
+        storages.resize(file.tensors.size());
+        for (size_t t = 0; t < merged.size(); ++t) {
+            const StoredTensor& tensor = file.tensors[t];
+            const size_t bytes = static_cast<size_t>(tensor.elements()) * sizeof(float);
+            const int64_t rows = merged[t].shape.empty() ? 0 : merged[t].shape[0];
+            merged[t] = {tensor.name, StoredType::F32, {rows + tensor.shape[0], tensor.shape[1]}, {}};
+            const auto values = tensor.storage.first(bytes);
+            storages[t].insert(storages[t].end(), values.begin(), values.end());
+        }
+    }
+    for (size_t t = 0; t < merged.size(); ++t) merged[t].bytes = storages[t];
+    write_arrays_file(out, merged, key);
+}
+
+}  // namespace gs
