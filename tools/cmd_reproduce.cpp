@@ -43,7 +43,9 @@ ScoreFlags score_flags(const PlannedRun& run, const Given& given, const Reproduc
     score.id = given.sets.at(run.checkpoint->id).spec;
     for (const std::string& set : run.ood) score.ood.push_back(given.sets.at(set).spec);
     score.methods = join(run.methods, ",");
-    score.out = (out / run.checkpoint->name).string();
+    score.stats = run.stats;
+    score.allow_fit_on_test = run.fits_on_test;
+    score.out = (out / run.name).string();
     score.limit = flags.limit;
     score.force = flags.force;
     score.quiet = flags.quiet;
@@ -61,6 +63,8 @@ std::string score_config(const ScoreFlags& f) {
     add("id", f.id);
     text += "ood = [" + join(f.ood, ", ", toml_string) + "]\n";
     add("methods", f.methods);
+    add("stats", f.stats);
+    if (f.allow_fit_on_test) text += "allow-fit-on-test = true\n";
     add("device", f.net.device);
     add("precision", f.net.precision);
     text += "threads = " + std::to_string(f.net.threads) + "\nbatch = " + std::to_string(f.net.batch) + "\n";
@@ -143,6 +147,44 @@ int dry_run(const PaperTable& table, const Given& given, const ReproducePlan& pl
                     "; --dry-run lists what the table needs");
 }
 
+struct Outcome {
+    std::vector<RowRun> rows;  // those of the table
+    std::vector<std::string> notices;
+    int64_t excluded = 0;  // images
+};
+
+// Nothing where it was interrupted: what was done is in the run folders.
+std::optional<Outcome> run_all(const PaperTable& table, const Given& given, const ReproducePlan& plan,
+                               const ReproduceFlags& flags, const fs::path& out) {
+    Outcome outcome;
+    for (size_t r = 0; r < table.rows.size(); ++r)
+        outcome.rows.push_back({.asked = plan.asked[r], .not_run = plan.not_run[r].value_or(""), .sets = {}});
+    for (const PlannedRun& run : plan.runs) {
+        ScoreFlags score = score_flags(run, given, flags, out);
+        score.config = score_config(score);
+        const ScoreRun done = score_to_folder(score);
+        if (!done.complete) {
+            say("interrupted: what was done is in " + score.out);
+            return std::nullopt;
+        }
+        outcome.excluded += done.excluded();
+        for (const Warning& warning : done.results.warnings) outcome.notices.push_back(warning.message);
+        fill_rows(table, run, given, done.results, score.out, outcome.rows);
+    }
+    return outcome;
+}
+
+void publish(const Reproduction& reproduction, const fs::path& out, bool json) {
+    const std::string as_json = reproduction_json(reproduction);
+    write_file_atomically(out / "reproduce.json", as_json);
+    write_file_atomically(out / "reproduce.md", reproduction_markdown(reproduction));
+    if (json)
+        std::cout << as_json;
+    else
+        std::cout << reproduction_text(reproduction, locale_is_utf8())
+                  << "\nRuns, reproduce.json, reproduce.md: " << out.string() << "/\n";
+}
+
 int exit_code(const Reproduction& reproduction, int64_t excluded) {
     if (excluded > 0)
         say(std::to_string(excluded) + (excluded == 1 ? " image" : " images") +
@@ -166,37 +208,15 @@ int run_reproduce(const ReproduceFlags& flags) {
     const ReproducePlan plan = plan_reproduction(table, given, flags);
     if (flags.dry_run) return dry_run(table, given, plan, flags.json);
     if (plan.runs.empty()) refuse(table, plan);
-
-    std::vector<RowRun> rows;
-    for (size_t r = 0; r < table.rows.size(); ++r)
-        rows.push_back({.asked = plan.asked[r], .not_run = plan.not_run[r].value_or(""), .sets = {}});
-    std::vector<std::string> notices;
-    int64_t excluded = 0;
-    for (const PlannedRun& run : plan.runs) {
-        ScoreFlags score = score_flags(run, given, flags, out);
-        score.config = score_config(score);
-        const ScoreRun done = score_to_folder(score);
-        if (!done.complete) {
-            say("interrupted: what was done is in " + score.out);
-            return static_cast<int>(ErrorKind::Interrupted);
-        }
-        excluded += done.excluded();
-        for (const Warning& warning : done.results.warnings) notices.push_back(warning.message);
-        fill_rows(table, run, given, done.results, score.out, rows);
-    }
-    Reproduction reproduction = compare(table, rows, flags.limit);
+    const std::optional<Outcome> outcome = run_all(table, given, plan, flags, out);
+    if (!outcome) return static_cast<int>(ErrorKind::Interrupted);
+    Reproduction reproduction = compare(table, outcome->rows, flags.limit);
     reproduction.gradscore_version = version();
     reproduction.command = flags.command_line;
     reproduction.missing = plan.missing;
-    reproduction.notices = std::move(notices);
-    write_file_atomically(out / "reproduce.json", reproduction_json(reproduction));
-    write_file_atomically(out / "reproduce.md", reproduction_markdown(reproduction));
-    if (flags.json)
-        std::cout << reproduction_json(reproduction);
-    else
-        std::cout << reproduction_text(reproduction, locale_is_utf8())
-                  << "\nRuns, reproduce.json, reproduce.md: " << out.string() << "/\n";
-    return exit_code(reproduction, excluded);
+    reproduction.notices = outcome->notices;
+    publish(reproduction, out, flags.json);
+    return exit_code(reproduction, outcome->excluded);
 }
 
 }  // namespace gs

@@ -123,6 +123,7 @@ struct ReproduceFlags {
     NetFlags net;                      // weights stay empty
     std::vector<std::string> data;     // NAME=KIND:PATH, names of the table
     std::vector<std::string> weights;  // [NAME=]FILE
+    std::vector<std::string> stats;    // [NAME=]FILE, names of the table's statistics
     std::vector<std::string> methods;  // run only the rows of these
     std::string out;                   // empty: reproduce-TABLE
     std::optional<int64_t> limit;

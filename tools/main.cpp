@@ -168,6 +168,7 @@ void add_reproduce(CLI::App& app, ReproduceFlags& f) {
     table->excludes(list);
     app.add_option("--data", f.data, "a set of the table, NAME=KIND:PATH; may be given many times");
     app.add_option("--weights", f.weights, "[NAME=]FILE; NAME where the table has several nets");
+    app.add_option("--stats", f.stats, "[NAME=]FILE of gradscore fit; NAME where the table has several");
     app.add_option("--method", f.methods, "run only the rows of these methods")->delimiter(',');
     app.add_option("--out", f.out, "folder for runs, reproduce.json, reproduce.md [reproduce-TABLE]");
     app.add_option("--limit", f.limit, "only the first N images of each set; nothing is comparable");

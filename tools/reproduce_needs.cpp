@@ -43,6 +43,14 @@ std::string described(const TableCheckpoint& c, const Given& given) {
            indented("check: ", at->second.objection);
 }
 
+std::string described(const TableStatistics& s, const Given& given) {
+    const auto at = given.stats.find(s.name);
+    const std::string text = (at == given.stats.end() ? "  [ ] " : "  [x] ") + s.name + ": " +
+                             printable(s.title, 300) + "\n" + indented("make: ", s.fit);
+    if (at == given.stats.end()) return text + indented("give: ", "--stats " + s.name + "=FILE");
+    return text + indented("given: ", at->second);
+}
+
 }  // namespace
 
 std::string needs_text(const PaperTable& table, const Given& given, const ReproducePlan& plan) {
@@ -52,6 +60,8 @@ std::string needs_text(const PaperTable& table, const Given& given, const Reprod
     for (const TableCheckpoint& c : table.checkpoints) text += described(c, given);
     text += "\nSets\n";
     for (const TableSet& s : table.sets) text += described(s, given);
+    if (!table.statistics.empty()) text += "\nStatistics\n";
+    for (const TableStatistics& s : table.statistics) text += described(s, given);
     text += "\nRows\n";
     for (size_t r = 0; r < table.rows.size(); ++r) {
         const TableRow& row = table.rows[r];
@@ -68,7 +78,7 @@ std::string needs_text(const PaperTable& table, const Given& given, const Reprod
 }
 
 std::string needs_json(const PaperTable& table, const Given& given, const ReproducePlan& plan) {
-    Json weights = Json::object(), sets = Json::object(), rows = Json::array();
+    Json weights = Json::object(), sets = Json::object(), statistics = Json::object(), rows = Json::array();
     for (const TableCheckpoint& c : table.checkpoints) {
         Json& json = weights[c.name] = {{"title", c.title},   {"net", c.net},  {"file", c.file},
                                         {"size", c.size},     {"get", c.get},  {"terms", c.licence},
@@ -92,6 +102,11 @@ std::string needs_json(const PaperTable& table, const Given& given, const Reprod
             json["objection"] = at->second.objection;
         }
     }
+    for (const TableStatistics& s : table.statistics) {
+        const auto at = given.stats.find(s.name);
+        statistics[s.name] = {{"title", s.title}, {"fit", s.fit}, {"given", at != given.stats.end()}};
+        if (at != given.stats.end()) statistics[s.name]["path"] = at->second;
+    }
     for (size_t r = 0; r < table.rows.size(); ++r)
         if (plan.asked[r])
             rows.push_back({{"label", table.rows[r].label},
@@ -99,9 +114,13 @@ std::string needs_json(const PaperTable& table, const Given& given, const Reprod
                             {"method", table.rows[r].method},
                             {"reference", table.rows[r].reference},
                             {"not_run", plan.not_run[r].value_or("")}});
-    const Json json{{"schema", "gradscore/needs/1"}, {"table", table.name},
-                    {"weights", std::move(weights)}, {"sets", std::move(sets)},
-                    {"rows", std::move(rows)},       {"missing", plan.missing}};
+    const Json json{{"schema", "gradscore/needs/1"},
+                    {"table", table.name},
+                    {"weights", std::move(weights)},
+                    {"sets", std::move(sets)},
+                    {"statistics", std::move(statistics)},
+                    {"rows", std::move(rows)},
+                    {"missing", plan.missing}};
     return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

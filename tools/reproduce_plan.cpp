@@ -8,7 +8,7 @@
 #include "core/printable.h"
 #include "data/image_set.h"
 #include "report/text.h"
-#include "scores/score.h"
+#include "scores/statistics.h"
 #include "tools/embedded_tables.h"
 #include "tools/setup.h"
 
@@ -17,14 +17,26 @@ namespace {
 
 constexpr auto kName = [](const auto& item) { return item.name; };
 
-// "NAME=VALUE" where NAME is one of the names, otherwise the whole as the value.
-std::pair<std::string, std::string> split_name(const std::string& text,
-                                               const std::vector<TableCheckpoint>& known) {
-    const size_t equals = text.find('=');
-    if (equals != std::string::npos)
-        for (const TableCheckpoint& c : known)
-            if (c.name == text.substr(0, equals)) return {c.name, text.substr(equals + 1)};
-    return {"", text};
+// The files of a flag "[NAME=]FILE" by the names of the table's things that they are of; NAME may be left out
+// where there is one.
+template <class T>
+std::map<std::string, std::string> named_files(const std::string& flag, const std::vector<std::string>& texts,
+                                               const std::vector<T>& things) {
+    std::map<std::string, std::string> files;
+    for (const std::string& text : texts) {
+        const size_t equals = text.find('=');
+        const auto named = std::find_if(things.begin(), things.end(), [&](const T& thing) {
+            return equals != std::string::npos && thing.name == text.substr(0, equals);
+        });
+        if (named == things.end() && things.size() != 1)
+            throw Error(ErrorKind::Usage, flag + " " + text + ": NAME=FILE needs one of the table's names: " +
+                                              (things.empty() ? "it has none" : join(things, ", ", kName)));
+        const bool whole = named == things.end();
+        const std::string& name = whole ? things.front().name : named->name;
+        if (!files.emplace(name, whole ? text : text.substr(equals + 1)).second)
+            throw Error(ErrorKind::Usage, flag + ": '" + name + "' is given twice");
+    }
+    return files;
 }
 
 GivenSet examine_set(const TableSet& set, const std::string& spec) {
@@ -56,16 +68,6 @@ bool hash_is_known(const TableCheckpoint& checkpoint, const std::string& sha256)
                        [&](const std::string& known) { return sha256.starts_with(known); });
 }
 
-// Why a method cannot be run on the net; empty where it can.
-std::string why_not(const std::string& method, const LoadedNet& loaded, const Preprocess& preprocess) {
-    try {
-        for (const MethodSpec& spec : parse_methods(method)) make_score(spec, {loaded.net, preprocess});
-        return "";
-    } catch (const Error& error) {
-        return error.what();
-    }
-}
-
 std::set<std::string> methods_of(const TableRow& row) {
     std::set<std::string> methods;
     if (!row.method.empty()) methods.insert(row.method);
@@ -73,8 +75,30 @@ std::set<std::string> methods_of(const TableRow& row) {
     return methods;
 }
 
-GivenWeights examine_weights(const PaperTable& table, const TableCheckpoint& checkpoint, NetFlags net,
-                             const std::string& file) {
+bool has_method(const std::string& name) {
+    const auto& all = method_descriptions();
+    return std::any_of(all.begin(), all.end(), [&](const auto& m) { return m.name == name; });
+}
+
+// Why a row's methods cannot be run on the net; empty where they can.
+std::string why_not(const TableRow& row, const LoadedNet& loaded, const Preprocess& preprocess,
+                    const Given& given) {
+    const auto file = given.stats.find(row.statistics);
+    try {
+        StatisticsStore statistics(file == given.stats.end() ? "" : file->second, loaded.net.weights_sha256,
+                                   preprocess.describe());
+        for (const std::string& method : methods_of(row))
+            for (const MethodSpec& spec : parse_methods(method))
+                make_score(spec, {loaded.net, preprocess, file == given.stats.end() ? nullptr : &statistics});
+        return "";
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::Usage) throw;
+        return error.what();
+    }
+}
+
+GivenWeights examine_weights(const PaperTable& table, const TableCheckpoint& checkpoint, const Given& others,
+                             NetFlags net, const std::string& file) {
     net.weights = file;
     const auto backend = make_backend(net);
     const LoadedNet loaded = load_net(*backend, net);
@@ -85,42 +109,20 @@ GivenWeights examine_weights(const PaperTable& table, const TableCheckpoint& che
     if (!hash_is_known(checkpoint, given.sha256))
         given.objection = "the weights of " + checkpoint.name + " have SHA-256 " + given.sha256.substr(0, 8) +
                           "…, the published file's begins with " +
-                          join(checkpoint.sha256, " or ", [](auto& h) { return h.substr(0, 8); });
+                          join(checkpoint.sha256, " or ", [](auto& hash) { return hash.substr(0, 8); });
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, preprocess_flags(checkpoint));
-    for (const TableRow& row : table.rows)
-        if (row.checkpoint == checkpoint.name)
-            for (const std::string& method : methods_of(row))
-                if (const std::string why = why_not(method, loaded, preprocess); !why.empty())
-                    given.cannot.emplace(method, why);
+    for (size_t r = 0; r < table.rows.size(); ++r)
+        if (table.rows[r].checkpoint == checkpoint.name)
+            if (const std::string why = why_not(table.rows[r], loaded, preprocess, others); !why.empty())
+                given.cannot.emplace(r, why);
     return given;
 }
 
-std::map<std::string, GivenWeights> examine_all_weights(const PaperTable& table,
-                                                        const ReproduceFlags& flags) {
-    std::map<std::string, GivenWeights> weights;
-    for (const std::string& text : flags.weights) {
-        auto [name, file] = split_name(text, table.checkpoints);
-        if (name.empty() && table.checkpoints.size() > 1)
-            throw Error(ErrorKind::Usage, "--weights " + text +
-                                              ": the table has several nets; NAME=FILE needs one of " +
-                                              join(table.checkpoints, ", ", kName));
-        const TableCheckpoint& checkpoint =
-            name.empty() ? table.checkpoints.front() : *table.checkpoint(name);
-        if (weights.contains(checkpoint.name))
-            throw Error(ErrorKind::Usage, "--weights: those of '" + checkpoint.name + "' are given twice");
-        weights.emplace(checkpoint.name, examine_weights(table, checkpoint, flags.net, file));
-    }
-    return weights;
-}
-
-bool has_method(const std::string& name) {
-    const auto& all = method_descriptions();
-    return std::any_of(all.begin(), all.end(), [&](const auto& m) { return m.name == name; });
-}
-
 // Why a row cannot be run; nothing where it can. What the user can change comes last.
-std::optional<std::string> obstacle(const TableRow& row, const TableCheckpoint& checkpoint,
-                                    const Given& given, const ReproduceFlags& flags) {
+std::optional<std::string> obstacle(const PaperTable& table, size_t index, const Given& given,
+                                    const ReproduceFlags& flags) {
+    const TableRow& row = table.rows[index];
+    const TableCheckpoint& checkpoint = *table.checkpoint(row.checkpoint);
     if (!row.reference.empty()) return std::nullopt;
     for (const std::string& method : methods_of(row)) {
         const std::string name = method.substr(0, method.find(':'));
@@ -133,11 +135,11 @@ std::optional<std::string> obstacle(const TableRow& row, const TableCheckpoint& 
     const auto weights = given.weights.find(checkpoint.name);
     if (weights == given.weights.end()) {
         lacks.push_back("the weights of " + checkpoint.name);
-    } else {
-        for (const std::string& method : methods_of(row))
-            if (const auto why = weights->second.cannot.find(method); why != weights->second.cannot.end())
-                return why->second;
+    } else if (const auto why = weights->second.cannot.find(index); why != weights->second.cannot.end()) {
+        return why->second;
     }
+    if (!row.statistics.empty() && !given.stats.contains(row.statistics))
+        lacks.push_back("the statistics " + row.statistics);
     if (!given.sets.contains(checkpoint.id)) lacks.push_back("the ID set " + checkpoint.id);
     const bool any_ood = std::any_of(checkpoint.ood.begin(), checkpoint.ood.end(),
                                      [&](const std::string& set) { return given.sets.contains(set); });
@@ -146,17 +148,28 @@ std::optional<std::string> obstacle(const TableRow& row, const TableCheckpoint& 
     return "not given: " + join(lacks);
 }
 
-// Adds the row to the run of its net, which it opens where there is none.
+PlannedRun open_run(const TableRow& row, const TableCheckpoint& checkpoint, const Given& given) {
+    PlannedRun run;
+    run.checkpoint = &checkpoint;
+    run.name = checkpoint.name + (row.statistics.empty() ? "" : "-" + row.statistics) +
+               (row.fit_on_test.empty() ? "" : "-fit-on-test");
+    run.fits_on_test = !row.fit_on_test.empty();
+    for (const std::string& set : checkpoint.ood)
+        if (given.sets.contains(set)) run.ood.push_back(set);
+    return run;
+}
+
+// Adds the row to a run of its net that has the same statistics or needs none, or opens one. Rows that fit on
+// test images are never in one run with valid ones.
 void add_to_runs(std::vector<PlannedRun>& runs, size_t index, const TableRow& row,
                  const TableCheckpoint& checkpoint, const Given& given) {
-    auto run = std::find_if(runs.begin(), runs.end(),
-                            [&](const PlannedRun& r) { return r.checkpoint == &checkpoint; });
-    if (run == runs.end()) {
-        run = runs.insert(runs.end(),
-                          PlannedRun{.checkpoint = &checkpoint, .rows = {}, .ood = {}, .methods = {}});
-        for (const std::string& set : checkpoint.ood)
-            if (given.sets.contains(set)) run->ood.push_back(set);
-    }
+    const std::string stats = row.statistics.empty() ? "" : given.stats.at(row.statistics);
+    auto run = std::find_if(runs.begin(), runs.end(), [&](const PlannedRun& r) {
+        return r.checkpoint == &checkpoint && r.fits_on_test == !row.fit_on_test.empty() &&
+               (stats.empty() || r.stats.empty() || r.stats == stats);
+    });
+    if (run == runs.end()) run = runs.insert(runs.end(), open_run(row, checkpoint, given));
+    if (!stats.empty()) run->stats = stats;
     run->rows.push_back(index);
     for (const std::string& method : methods_of(row))
         if (std::find(run->methods.begin(), run->methods.end(), method) == run->methods.end())
@@ -176,11 +189,12 @@ std::string with_size(const std::string& title, const std::string& size) {
 
 std::vector<std::string> missing_things(const PaperTable& table, const Given& given,
                                         const ReproducePlan& plan) {
-    std::set<std::string> sets, checkpoints;
+    std::set<std::string> sets, checkpoints, statistics;
     for (size_t r = 0; r < table.rows.size(); ++r) {
         if (!plan.asked[r] || !table.rows[r].reference.empty()) continue;
         const TableCheckpoint& c = *table.checkpoint(table.rows[r].checkpoint);
         checkpoints.insert(c.name);
+        statistics.insert(table.rows[r].statistics);
         sets.insert(c.id);
         sets.insert(c.ood.begin(), c.ood.end());
     }
@@ -188,6 +202,9 @@ std::vector<std::string> missing_things(const PaperTable& table, const Given& gi
     for (const TableCheckpoint& c : table.checkpoints)
         if (checkpoints.contains(c.name) && !given.weights.contains(c.name))
             missing.push_back("weights " + c.name + ": " + with_size(c.title, c.size) + "; " + c.get);
+    for (const TableStatistics& s : table.statistics)
+        if (statistics.contains(s.name) && !given.stats.contains(s.name))
+            missing.push_back("statistics " + s.name + ": " + s.title + "; " + s.fit);
     for (const TableSet& s : table.sets)
         if (sets.contains(s.name) && !given.sets.contains(s.name))
             missing.push_back("set " + s.name + ": " + with_size(s.title, s.size) + "; " + s.get);
@@ -222,7 +239,13 @@ PaperTable find_table(const std::string& name_or_file) {
 }
 
 Given examine(const PaperTable& table, const ReproduceFlags& flags) {
-    return {.sets = examine_sets(table, flags.data), .weights = examine_all_weights(table, flags)};
+    Given given;
+    given.sets = examine_sets(table, flags.data);
+    given.stats = named_files("--stats", flags.stats, table.statistics);
+    for (const auto& [name, file] : given.stats) read_statistics(file);
+    for (const auto& [name, file] : named_files("--weights", flags.weights, table.checkpoints))
+        given.weights.emplace(name, examine_weights(table, *table.checkpoint(name), given, flags.net, file));
+    return given;
 }
 
 ReproducePlan plan_reproduction(const PaperTable& table, const Given& given, const ReproduceFlags& flags) {
@@ -231,7 +254,7 @@ ReproducePlan plan_reproduction(const PaperTable& table, const Given& given, con
         const TableRow& row = table.rows[r];
         const TableCheckpoint& checkpoint = *table.checkpoint(row.checkpoint);
         plan.asked.push_back(asked_for(row, flags.methods));
-        plan.not_run.push_back(obstacle(row, checkpoint, given, flags));
+        plan.not_run.push_back(obstacle(table, r, given, flags));
         if (plan.asked.back() && !plan.not_run.back() && row.reference.empty())
             add_to_runs(plan.runs, r, row, checkpoint, given);
     }

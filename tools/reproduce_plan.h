@@ -29,23 +29,27 @@ struct GivenSet {
 // Weights of a checkpoint of the table, loaded and compared with what is known of them.
 struct GivenWeights {
     std::string file, sha256;
-    std::string objection;                      // the hash is not the one known
-    std::map<std::string, std::string> cannot;  // method: why this net or this version cannot
+    std::string objection;                 // the hash is not the one known
+    std::map<size_t, std::string> cannot;  // row: why this net, this version or its statistics cannot
 };
 
 struct Given {
     std::map<std::string, GivenSet> sets;         // by the table's names
     std::map<std::string, GivenWeights> weights;  // by the checkpoints' names
+    std::map<std::string, std::string> stats;     // files, by the names of the table's statistics
 };
 
-// Matches --data and --weights with the table and looks at everything given before anything slow. Throws
-// Error(Usage) for names the table does not have, Error(Data) and Error(Weights) for what cannot be used:
-// weights of another net than the table's too.
+// Matches --data, --weights and --stats with the table and looks at everything given before anything slow.
+// Throws Error(Usage) for names the table does not have, Error(Data) and Error(Weights) for what cannot be
+// used: weights of another net than the table's too.
 Given examine(const PaperTable& table, const ReproduceFlags& flags);
 
-// One run of one net over its sets, for all rows that share it.
+// One run of one net over its sets, for all rows that share it, its statistics file and its validity.
 struct PlannedRun {
     const TableCheckpoint* checkpoint = nullptr;
+    std::string name;   // of its folder
+    std::string stats;  // file; empty: no method needs one
+    bool fits_on_test = false;
     std::vector<size_t> rows;  // of the table
     std::vector<std::string> ood;
     std::vector<std::string> methods;  // once each

@@ -179,6 +179,71 @@ TEST_F(Reproduce, RowsThatFitOnTestOrThatThisVersionCannotRunSayWhy) {
     EXPECT_FALSE(result("with")["rows"][2]["figures"]["textures"]["auroc"]["ours"].is_null());
 }
 
+// train/id: other images of the same ten figures.
+class ReproduceWithStatistics : public Reproduce {
+  protected:
+    ReproduceWithStatistics() {
+        demo::draw_demo(root_ / "train", {.seed = 4, .id_per_class = 4, .ood = 1});
+        table_["statistics"] = {{"train", {{"title", "templates"}, {"fit", "gradscore fit"}}},
+                                {"test", {{"title", "invalid templates"}, {"fit", "gradscore fit"}}}};
+        table_["rows"].push_back(row("KL", "klm"));
+        table_["rows"].back()["statistics"] = "train";
+        table_["rows"].push_back(row("KL, as printed", "klm"));
+        table_["rows"].back()["statistics"] = "test";
+        table_["rows"].back()["fit_on_test"] = "templates of test images";
+        put();
+    }
+    void fit(const std::string& set, const std::string& out) const {
+        const Ran ran =
+            run({"fit", "--weights", demo_weights(), "--id", set, "--methods", "klm", "--out", out});
+        EXPECT_EQ(ran.code, 0) << ran.err;
+    }
+};
+
+TEST_F(ReproduceWithStatistics, WithoutThemTheRowIsNotRun) {
+    const Ran ran = reproduce({"--out", "out"}, 6);
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("KL (klm; ResNet-8): not given: the statistics train"),
+                               HasSubstr("statistics train: templates; gradscore fit")));
+    EXPECT_EQ(results("out/resnet8")["methods"].size(), 2u);
+    EXPECT_THAT(reproduce({"--dry-run"}).out, HasSubstr("give: --stats train=FILE"));
+}
+
+TEST_F(ReproduceWithStatistics, ValidRowsShareARunAndInvalidOnesStandApart) {
+    fit("train=folder:train/id", "train.safetensors");
+    fit("test=folder:images/id", "test.safetensors");
+    const Ran valid = reproduce({"--out", "valid", "--stats", "train=train.safetensors"}, 6);
+    EXPECT_EQ(results("valid/resnet8")["methods"].size(), 3u) << "one run";
+    EXPECT_THAT(valid.out, HasSubstr("KL, as printed (klm; ResNet-8): its protocol learns from"));
+    EXPECT_THAT(valid.out, Not(HasSubstr("INVALID")));
+
+    const Ran both = reproduce({"--out", "both", "--stats", "train=train.safetensors", "--stats",
+                                "test=test.safetensors", "--allow-fit-on-test"});
+    EXPECT_THAT(both.out, HasSubstr("INVALID, learns from the images it scores: templates of test images"));
+    EXPECT_EQ(results("both/resnet8-test-fit-on-test")["methods"].size(), 1u);
+    EXPECT_EQ(results("both/resnet8")["run"]["invalid_protocol"], json::array());
+    EXPECT_NE(results("both/resnet8-test-fit-on-test")["run"]["invalid_protocol"], json::array());
+    const json rows = result("both")["rows"];
+    EXPECT_EQ(rows[2]["valid"], true);
+    EXPECT_EQ(rows[3]["valid"], false);
+    EXPECT_NE(rows[2]["figures"]["textures"]["auroc"]["ours"],
+              rows[3]["figures"]["textures"]["auroc"]["ours"]);
+}
+
+TEST_F(ReproduceWithStatistics, StatisticsOfTestImagesAreNoValidOnes) {
+    fit("test=folder:images/id", "test.safetensors");
+    const Ran ran = reproduce({"--out", "out", "--stats", "train=test.safetensors"}, 4);
+    EXPECT_THAT(ran.err, HasSubstr("was fitted on this very image"));
+}
+
+TEST_F(ReproduceWithStatistics, WrongFilesAreSaidBeforeAnythingRuns) {
+    write(root_ / "bad.safetensors", "no statistics");
+    EXPECT_THAT(reproduce({"--out", "out", "--stats", "train=bad.safetensors"}, 4).err,
+                HasSubstr("bad.safetensors"));
+    EXPECT_THAT(reproduce({"--out", "out", "--stats", "bad.safetensors"}, 2).err,
+                HasSubstr("--stats bad.safetensors: NAME=FILE needs one of the table's names: test, train"));
+    EXPECT_FALSE(fs::exists(root_ / "out"));
+}
+
 TEST_F(Reproduce, AnotherMethodMayMakeTheFigureOfASet) {
     table_["rows"].push_back(row("Mixed", "msp"));
     table_["rows"].back()["method_for"] = {{"shapes", "maxlogit"}};
@@ -251,7 +316,7 @@ TEST_F(Reproduce, WrongUseIsOneLine) {
     refused({"own.json", "--data", "figures=folder:nowhere"}, 4, {"nowhere"});
     refused({"own.json", "--weights", "nowhere.pth"}, 3, {"nowhere.pth"});
     refused({"own.json", "--weights", demo_weights(), "--weights", "resnet8=" + demo_weights()}, 2,
-            {"'resnet8' are given twice"});
+            {"'resnet8' is given twice"});
     refused({"own.json", "--method", "mahalanobis"}, 2, {"no such row", "msp, gradnorm"});
     refused({"own.json", "--limit", "0"}, 2, {"--limit"});
     write(root_ / "full/file", "x");
