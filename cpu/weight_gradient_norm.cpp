@@ -36,13 +36,13 @@ void outer_products(const WeightGradientNorm& args, const PowerSum& norm) {
 }
 
 // Depthwise: sums[c] of one tap, G[c, tap]; vectors run over channels, float32 over a row of the map.
-void depthwise_tap(const WeightGradientNorm& args, int64_t row, int64_t tap, std::span<double> sums) {
+void depthwise_tap(const WeightGradientNorm& args, int64_t row, int64_t tap, std::span<float> line,
+                   std::span<double> sums) {
     const Shape &x = args.x.shape, &y = args.dy.shape;
     const float* inputs = args.x.f32() + row % x.n * x.per_sample();
     const float* gradients = args.dy.f32() + row * y.per_sample();
     const int64_t dh = tap / args.spec.kernel_w - args.spec.pad,
                   dw = tap % args.spec.kernel_w - args.spec.pad;
-    std::vector<float> line(sums.size());
     std::fill(sums.begin(), sums.end(), 0.0);
     for (int64_t h = 0; h < y.h; ++h) {
         const int64_t ih = h * args.spec.stride + dh;
@@ -66,12 +66,35 @@ void require_gamma(const WeightGradientNorm& args) {
     GS_REQUIRE(args.gamma.weights.shape.size() == weight_shape(args.spec).size());
 }
 
-void depthwise_row(const WeightGradientNorm& args, int64_t row) {
-    std::vector<double> sums(static_cast<size_t>(args.dy.shape.c)), totals(args.norms.size());
-    std::vector<double> dots(args.gamma.out ? sums.size() : 0);
+// Memory of one thread: a tap's sums, the dots with the weights, a total an exponent, a row's float32 sums.
+class DepthwiseScratch {
+  public:
+    DepthwiseScratch(Context& context, const WeightGradientNorm& args)
+        : channels_(static_cast<size_t>(args.dy.shape.c)),
+          norms_(args.norms.size()),
+          memory_(context.per_thread.get<double>(each() * static_cast<size_t>(context.threads))) {}
+    std::span<double> sums() const { return {mine(), channels_}; }
+    std::span<double> dots() const { return {mine() + channels_, channels_}; }
+    std::span<double> totals() const { return {mine() + 2 * channels_, norms_}; }
+    std::span<float> line() const {
+        return {reinterpret_cast<float*>(mine() + 2 * channels_ + norms_), channels_};
+    }
+
+  private:
+    size_t channels_, norms_;
+    double* memory_;
+    size_t each() const { return 3 * channels_ + norms_; }
+    double* mine() const { return memory_ + each() * static_cast<size_t>(omp_get_thread_num()); }
+};
+
+void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseScratch& scratch) {
+    const std::span<double> sums = scratch.sums(), totals = scratch.totals();
+    const std::span<double> dots = scratch.dots().first(args.gamma.out ? sums.size() : 0);
+    std::fill(totals.begin(), totals.end(), 0.0);
+    std::fill(dots.begin(), dots.end(), 0.0);
     const int64_t taps = args.spec.kernel_h * args.spec.kernel_w;
     for (int64_t tap = 0; tap < taps; ++tap) {
-        depthwise_tap(args, row, tap, sums);
+        depthwise_tap(args, row, tap, scratch.line(), sums);
         for (size_t c = 0; c < dots.size(); ++c)
             dots[c] += sums[c] * args.gamma.weights.f32()[static_cast<int64_t>(c) * taps + tap];
         for (size_t n = 0; n < totals.size(); ++n) {
@@ -96,9 +119,10 @@ void by_rows(Context& context, const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n, outputs = args.dy.shape.c;
     const GradientRows gradient(context, args);
     const size_t per_row = args.norms.size() * static_cast<size_t>(outputs);
-    std::vector<double> values(static_cast<size_t>(rows) * per_row);
+    const std::span values(context.partial_sums.get<double>(static_cast<size_t>(rows) * per_row),
+                           static_cast<size_t>(rows) * per_row);
     const auto of_row = [&](int64_t row) {
-        return std::span(values).subspan(static_cast<size_t>(row) * per_row, per_row);
+        return values.subspan(static_cast<size_t>(row) * per_row, per_row);
     };
     parallel_for(context.threads, rows * gradient.groups(), [&](int64_t unit) {
         const int64_t row = unit / gradient.groups();
@@ -129,7 +153,8 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     }
     if (args.spec.groups > 1) {
         GS_REQUIRE(!args.standardised);
-        each(rows, [&](int64_t row) { depthwise_row(args, row); });
+        const DepthwiseScratch scratch(*context_, args);
+        each(rows, [&](int64_t row) { depthwise_row(args, row, scratch); });
         return;
     }
     const NormRoute route = cheapest_route(args.spec, args.x.shape);

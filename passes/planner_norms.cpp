@@ -25,16 +25,33 @@ namespace {
 
 using NormBuffers = std::map<double, BufferId>;  // by exponent
 
+// Cotangents [begin, end) from the first to the last that wants a norm of the node.
+struct Wanting {
+    int begin = 0, end = 0;
+};
+Wanting wanting(const BackwardGroup& group, const Node& node, const GradientSources& from) {
+    Wanting found{from.first + from.count, from.first};
+    for (int k = from.first; k < from.first + from.count; ++k) {
+        const auto& norms = group.passes[static_cast<size_t>(k)].weight_norms;
+        if (std::none_of(norms.begin(), norms.end(),
+                         [&](const WeightNorm& norm) { return node.parameter(norm.parameter); }))
+            continue;
+        found = {std::min(found.begin, k), k + 1};
+    }
+    return found;
+}
+
 // All parameters and exponents in one step: they share sums and products.
 void add_step(PlanWriter& plan, const ForwardBuffers& forward, int index, const GradientSources& from,
-              const std::vector<NormBuffers>& outs) {
+              const Wanting& wanted, const std::vector<NormBuffers>& outs) {
     const Node& node = plan.net().nodes[static_cast<size_t>(index)];
     const BufferId x = from.delta >= 0 ? forward.values[static_cast<size_t>(node.inputs[0])] : -1;
     Step step{.phase = Step::Phase::Backward,
               .what = "gradient norms of " + node.layer->kind() + " " + node.name};
     for (const BufferId id : {x, from.delta, from.sums, from.gamma})
         if (id >= 0) step.reads.push_back(id);
-    if (x >= 0) step.flops = plan.flops(index) * from.count;
+    const int skipped = wanted.begin - from.first, count = wanted.end - wanted.begin;
+    if (x >= 0) step.flops = plan.flops(index) * count;
     // One list a parameter; a run fills in where its buffers are.
     std::vector<std::vector<PowerSum>> sums(outs.size());
     for (size_t i = 0; i < outs.size(); ++i)
@@ -44,7 +61,7 @@ void add_step(PlanWriter& plan, const ForwardBuffers& forward, int index, const 
         }
     step.run = [=, layer = node.layer.get(),
                 lists = std::vector<std::span<const PowerSum>>(outs.size())](const StepContext& at) mutable {
-        const auto rows = [&](BufferId id) { return id >= 0 ? at.rows(id, 0, from.count) : View{}; };
+        const auto rows = [&](BufferId id) { return id >= 0 ? at.rows(id, skipped, count) : View{}; };
         for (size_t i = 0; i < outs.size(); ++i) {
             auto sum = sums[i].begin();
             for (const auto& [p, out] : outs[i]) (sum++)->out = at.view(out);
@@ -64,22 +81,24 @@ void add_step(PlanWriter& plan, const ForwardBuffers& forward, int index, const 
 void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward,
                          int index, const GradientSources& from) {
     const Node& node = plan.net().nodes[static_cast<size_t>(index)];
+    const Wanting wanted_by = wanting(group, node, from);
+    if (wanted_by.begin >= wanted_by.end) return;
     std::vector<NormBuffers> made(node.parameters.size());
-    for (int k = from.first; k < from.first + from.count; ++k) {
+    for (int k = wanted_by.begin; k < wanted_by.end; ++k) {
         const Backward& pass = group.passes[static_cast<size_t>(k)];
         for (const WeightNorm& wanted : pass.weight_norms) {
             const auto parameter = node.parameter(wanted.parameter);
             if (!parameter) continue;
             const auto [it, is_new] = made[*parameter].try_emplace(wanted.p, -1);
-            if (is_new) it->second = plan.new_buffer({1, 1, 1, 1}, DType::F32, from.count);
-            plan.add_output(it->second, k - from.first,
+            if (is_new)
+                it->second = plan.new_buffer({1, 1, 1, 1}, DType::F32, wanted_by.end - wanted_by.begin);
+            plan.add_output(it->second, k - wanted_by.begin,
                             [key = std::pair(pass.cotangent, wanted)](Evidence& e) -> Matrix& {
                                 return e.weight_norms[key];
                             });
         }
     }
-    if (std::any_of(made.begin(), made.end(), [](const NormBuffers& outs) { return !outs.empty(); }))
-        add_step(plan, forward, index, from, made);
+    add_step(plan, forward, index, from, wanted_by, made);
 }
 
 }  // namespace gs

@@ -135,7 +135,7 @@ const std::vector<Method>& methods() {
            {"layers", "all; as gradnorm's (each, too); the layers' scores are added"},
            {"p", "2; p > 0, or inf"},
            {"detector", "l2; of original_single: l2 | l1 | cosine (with the mean gradient of a fit)"},
-           {"stats", "of detector=cosine: a statistics file, instead of --stats"}}},
+           {"stats", "that of --stats; the statistics file (detector=cosine)"}}},
          make_track,
          make_track_fit,
          merge_track},

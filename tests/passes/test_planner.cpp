@@ -19,6 +19,7 @@ TEST_P(Plans, StackedCotangentsGiveWhatEachGivesAlone) {
         for (const Backward& backward : backwards_of_all_depths(net)) {
             Evidence one = run(backend, net, {.backwards = {backward}}, images);
             apart.gradients.merge(one.gradients);
+            apart.weight_norms.merge(one.weight_norms);
             apart.input_gradients.merge(one.input_gradients);
             apart.second_passes.merge(one.second_passes);
         }

@@ -70,6 +70,19 @@ TEST_F(Track, OtherCandidatesComeFromTheArrays) {
     EXPECT_NE(results("p1")["run"]["images_per_second"], 0);
 }
 
+TEST_F(Track, ShardsMergeWithTheirNorms) {
+    track({"--out", "whole"});
+    for (const char* shard : {"0/3", "1/3", "2/3"})
+        track({"--out", std::string("part") + shard[0], "--shard", shard});
+    const Ran merged = run({"merge", "merged", "part0", "part1", "part2", "--quiet"});
+    EXPECT_EQ(merged.code, 0) << merged.err;
+    for (const char* set : {"figures", "shapes"}) {
+        EXPECT_EQ(csv("merged", set), csv("whole", set));
+        const std::string arrays = std::string("arrays/") + set + ".safetensors";
+        EXPECT_EQ(content(root_ / "merged" / arrays), content(root_ / "whole" / arrays)) << set;
+    }
+}
+
 TEST_F(Track, ItsConfigurationIsAScoringRun) {
     track({"--out", "t", "--loss", "bce", "--score", "pred", "--layers", "block3+head"});
     score({"--config", "t/config.toml", "--out", "again", "--quiet"});
