@@ -1,5 +1,6 @@
 // gradscore search: options of fitted methods by trial on validation sets, kept as JSON for
-// METHOD:search=FILE.
+// METHOD:search=FILE, or in statistics for --stats.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -18,18 +19,26 @@ namespace {
 struct Searchable {
     const char* method;
     SearchMethod search;
+    bool tunes_statistics;  // leaves a tuned fit, not options
 };
-constexpr Searchable kSearchable[] = {{"nac", search_nac}};
+constexpr Searchable kSearchable[] = {{"nac", search_nac, false}, {"mahalanobis", search_mahalanobis, true}};
 
-SearchMethod find_search(const std::string& method) {
+const Searchable& find_search(const std::string& method) {
     for (const Searchable& known : kSearchable)
-        if (method == known.method) return known.search;
+        if (method == known.method) return known;
     throw Error(ErrorKind::Usage, "--methods: '" + method +
                                       "' has nothing to search for; methods that have: " +
                                       join(kSearchable, ", ", &Searchable::method));
 }
 
-void check_out(const SearchFlags& flags) {
+void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods) {
+    for (const MethodSpec& method : methods) {
+        const bool tunes = find_search(method.name).tunes_statistics;
+        if (flags.out.empty() || tunes == flags.out.ends_with(".safetensors")) continue;
+        throw Error(ErrorKind::Usage,
+                    "--out " + flags.out + ": the search of '" + method.name + "' leaves " +
+                        (tunes ? "tuned statistics, NAME.safetensors" : "options, as JSON"));
+    }
     std::error_code error;
     if (flags.out.empty() || flags.force || !std::filesystem::exists(flags.out, error)) return;
     throw Error(ErrorKind::Usage,
@@ -72,6 +81,22 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run,
             {"seen", seen}};
 }
 
+// The statistics with tuned fits in place of their own; the images searched on count as seen.
+void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found) {
+    Statistics statistics = read_statistics(flags.stats);
+    for (const Found& f : found)
+        for (FitState& state : statistics.states)
+            if (f.tuned && state.method == f.tuned->method && state.options == f.tuned->options)
+                state = *f.tuned;
+    for (const SearchedSet& set : run.searched()) {
+        statistics.set += "; tuned on " + set.name + "=" + set.description;
+        statistics.seen.insert(statistics.seen.end(), set.seen.begin(), set.seen.end());
+    }
+    std::sort(statistics.seen.begin(), statistics.seen.end());
+    statistics.seen.erase(std::unique(statistics.seen.begin(), statistics.seen.end()), statistics.seen.end());
+    write_statistics(flags.out, statistics);
+}
+
 void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const std::vector<Found>& found) {
     if (flags.json) {
         nlohmann::ordered_json shown = file;
@@ -81,17 +106,17 @@ void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const s
     }
     for (const Found& f : found) std::cout << "--methods " << f.method << '\n' << "    " << f.summary << '\n';
     if (flags.out.empty()) return;
-    std::cout << "Kept with the images searched on: " << flags.out << " (METHOD:search=" << flags.out
-              << ")\n";
+    const bool tuned = flags.out.ends_with(".safetensors");
+    std::cout << "Kept with the images searched on: " << flags.out
+              << (tuned ? " (--stats " : " (METHOD:search=") << flags.out << ")\n";
 }
 
 }  // namespace
 
 int run_search(const SearchFlags& flags) {
-    check_out(flags);
     check_limit(flags.limit);
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
-    for (const MethodSpec& method : methods) find_search(method.name);
+    check_out(flags, methods);
     const auto backend = make_backend(flags.net);
     LoadedNet loaded = load_net(*backend, flags.net);
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
@@ -107,9 +132,13 @@ int run_search(const SearchFlags& flags) {
                   {.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test});
     catch_interrupts();
     std::vector<Found> found;
-    for (const MethodSpec& method : methods) found.push_back(find_search(method.name)(method, run));
+    for (const MethodSpec& method : methods) found.push_back(find_search(method.name).search(method, run));
     const nlohmann::ordered_json file = file_of(loaded, run, found);
-    if (!flags.out.empty()) write_file_atomically(flags.out, file.dump(1) + "\n");
+    if (flags.out.ends_with(".safetensors")) {
+        write_tuned(flags, run, found);
+    } else if (!flags.out.empty()) {
+        write_file_atomically(flags.out, file.dump(1) + "\n");
+    }
     print(flags, file, found);
     int64_t excluded = 0;
     for (const SearchedSet& set : run.searched()) excluded += set.excluded;

@@ -37,9 +37,10 @@ void SearchRun::note_failures(const ImageSet& set, const Batch& batch, Progress&
 }
 
 void SearchRun::run(const ImageSet& set, const Request& request,
-                    const std::function<void(const Batch&, const Evidence&)>& each) {
+                    const std::function<void(const Batch&, const Evidence&)>& each,
+                    std::optional<int64_t> most) {
     const FitterOptions& o = options_.run;
-    const int64_t total = o.limit ? std::min(*o.limit, set.size()) : set.size();
+    const int64_t total = std::min({set.size(), o.limit.value_or(set.size()), most.value_or(set.size())});
     SearchedSet seen{.name = set.name(), .description = set.description(), .digest = {}, .seen = {}};
     std::vector<std::string> digests;
     Executor executor(backend_, net_, request, {.fuse = o.fuse, .micro_batch = o.batch});

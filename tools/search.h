@@ -46,9 +46,10 @@ class SearchRun {
     // Runs the net over a set; `each` gets the images of a batch, batch.indices, with the evidence that
     // answers the request. Throws Error(Data) for an image that the statistics found so far were fitted on
     // (unless allowed), under strict for the first that cannot be used, and where none can;
-    // Error(Interrupted).
+    // Error(Interrupted). Of a large set only the first `most` images.
     void run(const ImageSet& set, const Request& request,
-             const std::function<void(const Batch&, const Evidence&)>& each);
+             const std::function<void(const Batch&, const Evidence&)>& each,
+             std::optional<int64_t> most = {});
 
     static void stop_where_interrupted();  // throws Error(Interrupted)
     // Of every set read so far, in order of the sets.
@@ -72,9 +73,12 @@ struct Found {
     std::string method;      // ready for --methods
     nlohmann::json figures;  // kept in the file: at least {"auroc": …}
     std::string summary;     // one line for people
+    // The method's fit with what was found, where statistics keep that and not options.
+    std::optional<FitState> tuned{};
 };
 
 using SearchMethod = Found (*)(const MethodSpec&, SearchRun&);
 Found search_nac(const MethodSpec& spec, SearchRun& run);
+Found search_mahalanobis(const MethodSpec& spec, SearchRun& run);
 
 }  // namespace gs

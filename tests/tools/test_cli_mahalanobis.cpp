@@ -1,0 +1,140 @@
+// Mahalanobis end to end: fit, merge, search, score.
+#include "scores/mahalanobis_state.h"
+#include "scores/statistics.h"
+#include "tests/support/expect_close.h"
+#include "tests/tools/demo_images.h"
+
+namespace gs::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+// train/id: 120 other figures in the same ten folders; val/id: 30 more.
+class MahalanobisCommand : public DemoImages {
+  protected:
+    MahalanobisCommand() {
+        demo::draw_demo(root_ / "train", {.seed = 4, .id_per_class = 12, .ood = 1});
+        demo::draw_demo(root_ / "val", {.seed = 5, .id_per_class = 3, .ood = 1});
+    }
+
+    Ran expect_done(const Words& words) const {
+        Ran ran = run(words);
+        EXPECT_EQ(ran.code, 0) << ran.err;
+        return ran;
+    }
+    void fit(const std::string& out, const Words& more = {},
+             const std::string& method = "mahalanobis") const {
+        Words words{"fit",       "--weights", demo_weights(), "--id", "train=folder:train/id",
+                    "--methods", method,      "--out",        out,    "--quiet"};
+        words.insert(words.end(), more.begin(), more.end());
+        expect_done(words);
+    }
+    Words search_words(const std::string& stats, const std::string& out, const std::string& method) const {
+        return {"search",    "--weights", demo_weights(), "--stats", stats,    "--id", "val=folder:val/id",
+                "--methods", method,      "--out",        out,       "--quiet"};
+    }
+    std::vector<double> column(const std::string& run, const std::string& set) const {
+        std::vector<double> scores;
+        for (const ScoreRow& row : table(run, set).rows) scores.push_back(row.scores.at(0));
+        return scores;
+    }
+};
+
+TEST_F(MahalanobisCommand, FitThenScoreTellsTexturesApart) {
+    fit("s.safetensors");
+    score({"--id", kId, "--ood", kTextures, "--methods", "mahalanobis,mahalanobis:eta=0.002:combine=last",
+           "--stats", "s.safetensors", "--out", "run", "--quiet"});
+    const nlohmann::json json = results("run");
+    EXPECT_EQ(json["methods"][0]["options"]["combine"], "sum");
+    EXPECT_EQ(json["methods"][0]["options"]["eta"], "0");
+    EXPECT_EQ(json["methods"][0]["options"]["layers"], "layer1+layer2+layer3");
+    EXPECT_EQ(json["methods"][1]["options"]["eta"], "0.002");
+    EXPECT_GT(json["averages"]["mahalanobis"]["auroc"], 0.65);  // 0.5 is chance; twelve images a class are few
+    for (const double s : column("run", "figures")) EXPECT_LT(s, 0);
+}
+
+TEST_F(MahalanobisCommand, ShardsMergeToTheWhole) {
+    fit("whole.safetensors");
+    fit("a.safetensors", {"--shard", "0/2"});
+    fit("b.safetensors", {"--shard", "1/2"});
+    expect_done({"merge", "merged.safetensors", "a.safetensors", "b.safetensors"});
+    const FitState whole = read_statistics(root_ / "whole.safetensors").states.at(0);
+    const FitState merged = read_statistics(root_ / "merged.safetensors").states.at(0);
+    for (const char* layer : {"layer1", "layer2", "layer3"}) {
+        for (const char* array : {"/mean", "/scatter"})
+            expect_close(layer + std::string(array), merged.array(std::string(layer) + array).as<double>(),
+                         whole.array(std::string(layer) + array).as<double>(), 1e-10);
+        EXPECT_TRUE(whole.arrays.contains(std::string(layer) + "/whitening"));
+        EXPECT_TRUE(merged.arrays.contains(std::string(layer) + "/whitening"));
+    }
+    EXPECT_FALSE(read_statistics(root_ / "a.safetensors").states.at(0).arrays.contains("layer1/whitening"))
+        << "of a shard it would be derived in vain";
+    for (const char* stats : {"whole", "merged"})
+        score({"--id", kId, "--methods", "mahalanobis", "--stats", stats + std::string(".safetensors"),
+               "--out", stats, "--quiet"});
+    expect_close("scores", column("merged", "figures"), column("whole", "figures"), 1e-8);
+}
+
+TEST_F(MahalanobisCommand, SearchTunesAndScoreUsesIt) {
+    fit("s.safetensors");
+    const Ran found = expect_done(search_words("s.safetensors", "tuned.safetensors", "mahalanobis"));
+    EXPECT_THAT(found.out, AllOf(HasSubstr("FPR95"), HasSubstr("tuned.safetensors")));
+    const Statistics fitted = read_statistics(root_ / "s.safetensors");
+    const Statistics tuned = read_statistics(root_ / "tuned.safetensors");
+    EXPECT_EQ(tuned.seen.size(), fitted.seen.size() + 30) << "the validation images count as seen";
+    const auto tuning = get_tuning(tuned.states.at(0));
+    ASSERT_TRUE(tuning);
+    EXPECT_EQ(tuning->weight.size(), 3u);
+
+    score({"--id", kId, "--ood", kTextures, "--methods", "mahalanobis", "--stats", "tuned.safetensors",
+           "--out", "run", "--quiet"});
+    const nlohmann::json options = results("run")["methods"][0]["options"];
+    EXPECT_EQ(options["combine"], "logistic");
+    EXPECT_EQ(options["eta"], format_number(tuning->eta));
+    for (const double s : column("run", "figures")) EXPECT_TRUE(s <= 0 && s >= -1) << s;
+    expect_refusal({"score", "--weights", demo_weights(), "--id", "val=folder:val/id", "--methods",
+                    "mahalanobis", "--stats", "tuned.safetensors", "--out", "seen", "--quiet"},
+                   4, {"--allow-fit-on-test"});
+}
+
+TEST_F(MahalanobisCommand, SearchOfOneStepAndProperBounds) {
+    fit("s.safetensors", {}, "mahalanobis:layers=layer2+layer3");
+    for (const char* bounds : {"reference", "image"})
+        expect_done(search_words("s.safetensors", bounds + std::string(".safetensors"),
+                                 "mahalanobis:eta=0.001:bounds=" + std::string(bounds)));
+    const auto reference = get_tuning(read_statistics(root_ / "reference.safetensors").states.at(0));
+    const auto image = get_tuning(read_statistics(root_ / "image.safetensors").states.at(0));
+    ASSERT_TRUE(reference && image);
+    EXPECT_EQ(reference->eta, 0.001);
+    EXPECT_EQ(reference->weight.size(), 2u);
+    EXPECT_NE(reference->weight, image->weight) << "the published clamp takes the dark half away";
+}
+
+TEST_F(MahalanobisCommand, RefusalsNameTheFault) {
+    fit("s.safetensors");
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--methods", "mahalanobis", "--out",
+                    "run", "--quiet"},
+                   2, {"mahalanobis", "--stats"});
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--methods",
+                    "mahalanobis:combine=logistic", "--stats", "s.safetensors", "--out", "run", "--quiet"},
+                   2, {"combine=logistic", "gradscore search"});
+    expect_refusal(search_words("s.safetensors", "t.json", "mahalanobis"), 2,
+                   {"--out t.json", ".safetensors"});
+    expect_refusal(search_words("s.safetensors", "t.safetensors", "mahalanobis:eta=x"), 2, {"eta=x"});
+    Words few = search_words("s.safetensors", "t.safetensors", "mahalanobis");
+    few.insert(few.end(), {"--limit", "9"});
+    expect_refusal(few, 2, {"9 images", "at least 10"});
+    Words fitted = search_words("s.safetensors", "t.safetensors", "mahalanobis");
+    std::replace(fitted.begin(), fitted.end(), std::string("val=folder:val/id"),
+                 std::string("train=folder:train/id"));
+    expect_refusal(fitted, 4, {"train", "fitted on"});
+    Words flat = search_words("s.safetensors", "t.safetensors", "mahalanobis");
+    std::replace(flat.begin(), flat.end(), std::string("val=folder:val/id"),
+                 std::string("flat=folder:images/ood-shapes"));
+    expect_refusal(flat, 4, {"no label"});
+    EXPECT_FALSE(fs::exists(root_ / "t.safetensors"));
+}
+
+}  // namespace
+}  // namespace gs::test
