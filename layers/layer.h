@@ -89,6 +89,9 @@ class Layer {
 
     virtual bool fuses_activation() const { return false; }  // forward and backward take `activation`
     virtual bool runs_in_place() const { return false; }     // y may alias the first input
+    // The output is cheap to compute again from the first input and the state: one sweep instead of a map
+    // kept.
+    virtual bool recomputes_output() const { return false; }
     // Backward takes several terms, masks them and feeds the sinks itself; else it gets one masked term and
     // no sinks.
     virtual bool joins_terms() const { return false; }

@@ -47,6 +47,7 @@ class GroupNorm : public Layer {
     std::string kind() const override { return "group norm"; }
     Shape output_shape(std::span<const Shape> x) const override;
     Shape state_shape(const Shape& x) const override { return {x.n, 1, groups_, 2}; }
+    bool recomputes_output() const override { return true; }
     bool fuses_activation() const override { return true; }
     bool runs_in_place() const override { return true; }
     bool joins_terms() const override { return true; }

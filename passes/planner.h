@@ -76,11 +76,12 @@ WantedNorms wanted_norms(const BackwardGroup& group, const Node& node);
 struct GradientSources {
     BufferId delta = -1;  // the joined gradient; its rows are those of the cotangents [first, first + count)
     BufferId sums = -1, gamma = -1;
+    BufferId x = -1;  // the node's input; there where delta is
     int first = 0, count = 0;
 };
 // Appends the step that takes them, if any are asked for.
-void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward,
-                         int index, const GradientSources& from);
+void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, int index,
+                         const GradientSources& from);
 
 // What the backward steps of a group read of the forward pass.
 void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs);

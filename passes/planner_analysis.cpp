@@ -139,6 +139,21 @@ std::vector<BackwardGroup> analyse_backwards(const Net& net, std::vector<Backwar
     return groups;
 }
 
+namespace {
+
+// The value itself, or what it is computed from again.
+void need_norm_input(const Net& net, ValueId value, ForwardNeeds& needs) {
+    const Node* from = value > 0 ? &net.nodes[static_cast<size_t>(value) - 1] : nullptr;
+    if (from == nullptr || !from->layer->recomputes_output()) {
+        needs.values.insert(value);
+    } else {
+        needs.values.insert(from->inputs[0]);
+        needs.states.insert(value - 1);
+    }
+}
+
+}  // namespace
+
 void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs) {
     for (const Backward& pass : group.passes)
         if (const std::string tap = pass.cotangent.start(); !tap.empty())
@@ -148,7 +163,8 @@ void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds
         const Node& node = net.nodes[static_cast<size_t>(i)];
         if (group.active[static_cast<size_t>(i) + 1] == 0) continue;
         const BackwardReads reads = node.layer->backward_reads(node.activation);
-        if (reads.input || wanted_norms(group, node).reads_input()) needs.values.insert(node.inputs[0]);
+        if (reads.input) needs.values.insert(node.inputs[0]);
+        if (wanted_norms(group, node).reads_input()) need_norm_input(net, node.inputs[0], needs);
         if (reads.output) needs.values.insert(i + 1);
         if (reads.state) needs.states.insert(i);
     }

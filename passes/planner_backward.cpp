@@ -61,6 +61,7 @@ class BackwardEmitter {
     const ForwardBuffers& forward_;
     std::vector<std::vector<BufferId>>
         terms_;  // contributions to each value's gradient that are there so far
+    std::map<ValueId, BufferId> recomputed_;
 
     int active(ValueId value) const { return group_.active[static_cast<size_t>(value)]; }
     // Of the rows at a node's output, those that go on to one of its inputs (where others may start).
@@ -175,8 +176,12 @@ class BackwardEmitter {
             plan_.add_step(std::move(step));
             const WantedNorms wanted = wanted_norms(group_, net_.nodes.back());
             emit_gradient_norms(
-                plan_, group_, forward_, net_.logits() - 1,
-                {.delta = wanted.reads_input() ? dz : -1, .sums = dz, .first = k, .count = 1});
+                plan_, group_, net_.logits() - 1,
+                {.delta = wanted.reads_input() ? dz : -1,
+                 .sums = dz,
+                 .x = wanted.reads_input() ? forward_.values[static_cast<size_t>(features)] : -1,
+                 .first = k,
+                 .count = 1});
         }
         terms(features).push_back(gradient);
     }
@@ -269,7 +274,7 @@ class BackwardEmitter {
         if (wanted.gamma) norms.gamma = channel_sums(value, active(value));
         if (node.layer->joins_terms()) {
             emit_joining_layer(index, before, norms.gamma);
-            emit_gradient_norms(plan_, group_, forward_, index, norms);
+            emit_gradient_norms(plan_, group_, index, norms);
             return;
         }
         const bool goes_on = std::any_of(node.inputs.begin(), node.inputs.end(),
@@ -277,8 +282,11 @@ class BackwardEmitter {
                              wanted.reads_input();
         const BufferId delta =
             join(value, node.activation, forward_.values[static_cast<size_t>(value)], before, goes_on);
-        if (wanted.reads_input()) norms.delta = delta;
-        emit_gradient_norms(plan_, group_, forward_, index, norms);
+        if (wanted.reads_input()) {
+            norms.delta = delta;
+            norms.x = norm_input(node.inputs[0]);
+        }
+        emit_gradient_norms(plan_, group_, index, norms);
         if (node.layer->passes_gradient()) {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
@@ -298,6 +306,30 @@ class BackwardEmitter {
     }
     BufferId channel_sums(ValueId value, int rows) {
         return plan_.new_buffer({1, 1, 1, plan_.shape(value).c}, DType::F32, rows);
+    }
+
+    // The value that a weight gradient is taken with, computed again where that is cheaper than keeping it.
+    BufferId norm_input(ValueId value) {
+        const Node* from = value > 0 ? &net_.nodes[static_cast<size_t>(value) - 1] : nullptr;
+        if (from == nullptr || !from->layer->recomputes_output())
+            return forward_.values[static_cast<size_t>(value)];
+        const auto [it, is_new] = recomputed_.try_emplace(value, -1);
+        if (!is_new) return it->second;
+        const BufferId x = forward_.values[static_cast<size_t>(from->inputs[0])],
+                       state = forward_.states[static_cast<size_t>(value) - 1],
+                       y = plan_.new_buffer(plan_.shape(value));
+        Step step = backward_step(from->layer->kind() + " " + from->name + " again", {x, state}, {});
+        step.writes.push_back(y);
+        step.run = [=, layer = from->layer.get(), activation = from->activation](const StepContext& at) {
+            const View input[] = {at.view(x)};
+            layer->forward(at.backend, {.x = input,
+                                        .y = at.view(y),
+                                        .state = at.view(state),
+                                        .activation = activation,
+                                        .state_is_ready = true});
+        };
+        plan_.add_step(std::move(step));
+        return it->second = y;
     }
 
     // Norms and activations sum the terms, mask, feed the sinks and add to an earlier term of dx in their own
@@ -382,30 +414,6 @@ class BackwardEmitter {
 };
 
 }  // namespace
-
-Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient) {
-    struct Scratch {
-        std::vector<float> value, gradient;
-    };
-    Step step{.phase = Step::Phase::Backward, .what = "seed: " + cotangent.loss->name()};
-    step.reads = {value};
-    step.writes = {gradient};
-    step.run = [=, loss = cotangent.loss, scratch = std::make_shared<Scratch>()](const StepContext& at) {
-        const View from = at.view(value);
-        const auto columns = static_cast<size_t>(from.shape.c);
-        scratch->value.resize(static_cast<size_t>(from.shape.size()));
-        scratch->gradient.resize(scratch->value.size());
-        at.backend.download(from, scratch->value);
-        at.backend.synchronize();
-        for (int64_t n = 0; n < at.samples; ++n) {
-            const auto offset = static_cast<size_t>(n) * columns;
-            loss->gradient(at.first_sample + n, std::span(scratch->value).subspan(offset, columns),
-                           std::span(scratch->gradient).subspan(offset, columns));
-        }
-        at.backend.upload(scratch->gradient, at.view(gradient));
-    };
-    return step;
-}
 
 BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward) {
     return BackwardEmitter(plan, group, forward).run();

@@ -42,10 +42,10 @@ Wanting wanting(const BackwardGroup& group, const Node& node, const GradientSour
 }
 
 // All parameters and exponents in one step: they share sums and products.
-void add_step(PlanWriter& plan, const ForwardBuffers& forward, int index, const GradientSources& from,
-              const Wanting& wanted, const std::vector<NormBuffers>& outs) {
+void add_step(PlanWriter& plan, int index, const GradientSources& from, const Wanting& wanted,
+              const std::vector<NormBuffers>& outs) {
     const Node& node = plan.net().nodes[static_cast<size_t>(index)];
-    const BufferId x = from.delta >= 0 ? forward.values[static_cast<size_t>(node.inputs[0])] : -1;
+    const BufferId x = from.x;
     Step step{.phase = Step::Phase::Backward,
               .what = "gradient norms of " + node.layer->kind() + " " + node.name};
     for (const BufferId id : {x, from.delta, from.sums, from.gamma})
@@ -78,8 +78,8 @@ void add_step(PlanWriter& plan, const ForwardBuffers& forward, int index, const 
 
 }  // namespace
 
-void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward,
-                         int index, const GradientSources& from) {
+void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, int index,
+                         const GradientSources& from) {
     const Node& node = plan.net().nodes[static_cast<size_t>(index)];
     const Wanting wanted_by = wanting(group, node, from);
     if (wanted_by.begin >= wanted_by.end) return;
@@ -98,7 +98,7 @@ void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, const For
                             });
         }
     }
-    add_step(plan, forward, index, from, wanted_by, made);
+    add_step(plan, index, from, wanted_by, made);
 }
 
 }  // namespace gs

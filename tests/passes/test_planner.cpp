@@ -184,6 +184,22 @@ TEST(NarrowingStacks, CostWhatEachCostsAlone) {
     }
 }
 
+// A weight's gradient is taken with the layer's input: behind a group norm it is computed again instead of
+// kept.
+TEST(WeightNorms, NeedNoMoreMemoryThanTheirBackwardPass) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = build_random_net(backend, "bit-r50x1", 10, 1);
+    Backward backward{.cotangent = kUniform, .input_gradient = true};
+    const auto arena = [&] {
+        return static_cast<double>(
+            Executor(backend, net, {.backwards = {backward}}, {.micro_batch = 1}).plan(128, 128).arena_bytes);
+    };
+    const double plain = arena();
+    for (const Node& node : net.nodes)
+        if (!node.weight.empty()) backward.weight_norms.push_back({node.weight, 1});
+    EXPECT_LE(arena(), 1.1 * plain);
+}
+
 // ODIN's second pass is a forward pass on x - epsilon / scale[c] * sgn(g), sgn(0) = +1.
 TEST(SecondPasses, AreForwardPassesOnTheChangedImage) {
     on_all_backends([](Backend& backend) {
