@@ -67,9 +67,9 @@ std::unique_ptr<Score> score_of(const Threshold& t, const std::string& file, con
 void require_unseen(const StatisticsStore& statistics, const Batch& batch, const ImageSet& images) {
     for (size_t i = 0; i < batch.indices.size() && statistics.any_used(); ++i)
         if (const auto* file = statistics.seen_in(image_digest(batch.digests[i])))
-            throw Error(ErrorKind::Data,
-                        images.item(batch.indices[i]).path + ": " + file->string() +
-                            " was fitted on this very image; --allow-fit-on-test judges it all the same");
+            throw Error(ErrorKind::Data, images.item(batch.indices[i]).path + ": " + file->string() +
+                                             " was fitted (or searched) on this very image; "
+                                             "--allow-fit-on-test judges it all the same");
 }
 
 // Puts what became of a batch into its places: images that were scored and images that could not be used.

@@ -103,9 +103,10 @@ void Scorer::check_unseen(SetRun& run, std::span<const int64_t> indices,
         const std::filesystem::path* file = options_.statistics->seen_in(image_digest(digests[i]));
         if (file == nullptr) continue;
         if (!options_.allow_fit_on_test)
-            throw Error(ErrorKind::Data,
-                        run.set.name() + ": " + run.set.item(indices[i]).path + ": " + file->string() +
-                            " was fitted on this very image; score other images, or --allow-fit-on-test");
+            throw Error(ErrorKind::Data, run.set.name() + ": " + run.set.item(indices[i]).path + ": " +
+                                             file->string() +
+                                             " was fitted (or searched) on this very image; score other "
+                                             "images, or --allow-fit-on-test");
         ++run.fitted_on[*file];
     }
 }

@@ -108,8 +108,9 @@ TEST_F(FitCommand, ImagesOfTheFitAreNotScored) {
     fit("s.safetensors");
     const Words words =
         score_words({"--id", kId, "--ood", "seen=folder:train/id", "--stats", "s.safetensors"});
-    expect_refusal(words, 4,
-                   {"seen: ", ".png: s.safetensors was fitted on this very image", "--allow-fit-on-test"});
+    expect_refusal(
+        words, 4,
+        {"seen: ", ".png: s.safetensors was fitted (or searched) on this very image", "--allow-fit-on-test"});
     EXPECT_FALSE(fs::exists(root_ / "run/scores/seen.csv"));
     EXPECT_EQ(results("run")["sets"].size(), 1u) << "what was scored before stays";
 

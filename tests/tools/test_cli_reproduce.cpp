@@ -232,7 +232,7 @@ TEST_F(ReproduceWithStatistics, ValidRowsShareARunAndInvalidOnesStandApart) {
 TEST_F(ReproduceWithStatistics, StatisticsOfTestImagesAreNoValidOnes) {
     fit("test=folder:images/id", "test.safetensors");
     const Ran ran = reproduce({"--out", "out", "--stats", "train=test.safetensors"}, 4);
-    EXPECT_THAT(ran.err, HasSubstr("was fitted on this very image"));
+    EXPECT_THAT(ran.err, HasSubstr("was fitted (or searched) on this very image"));
 }
 
 TEST_F(ReproduceWithStatistics, WrongFilesAreSaidBeforeAnythingRuns) {

@@ -1,0 +1,19 @@
+// Flags of the commands: how the command line's library fills the structs of tools/commands.h.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "tools/commands.h"
+
+namespace gs {
+
+void add_score(CLI::App& app, ScoreFlags& flags);
+void add_track(CLI::App& app, TrackFlags& flags);
+void add_fit(CLI::App& app, FitFlags& flags);
+void add_search(CLI::App& app, SearchFlags& flags);
+void add_merge(CLI::App& app, MergeFlags& flags);
+void add_bench(CLI::App& app, BenchFlags& flags);
+void add_plan(CLI::App& app, PlanFlags& flags);
+void add_reproduce(CLI::App& app, ReproduceFlags& flags);
+
+}  // namespace gs
