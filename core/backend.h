@@ -7,6 +7,10 @@
 //   samples +
 //             sample). A saved activation then has n = samples and row r reads sample r % samples.
 //   aliasing  an output may be one of the inputs only where said ("may alias")
+//   types     float32, but for maps: activations and gradients between the image and the pooled features are
+//   of
+//             map_type(). Images, features, logits, statistics, coefficients, reductions and norms are always
+//             float32, and so is all arithmetic
 //   accuracy  float32 storage; reductions of more than a few hundred terms accumulate pairwise, in several
 //   lanes, or
 //             in float64, such that the relative error stays near 1e-6
@@ -32,6 +36,13 @@ enum class Activation : uint8_t { None, Relu, Relu6 };
 // Spatial reductions of a map (n,h,w,c) to (n,1,1,c). NonzeroShare: share of positions whose value is not
 // exactly 0.
 enum class Reduction : uint8_t { Sum, Mean, NonzeroShare };
+
+// What convolutions compute with. Sums, norms, statistics and scores are float32 or float64 in all of them.
+enum class Precision : uint8_t {
+    F32,   // float32 throughout, no tensor cores
+    TF32,  // float32 maps; operands of products rounded to 10 bits of mantissa (CUDA only)
+    BF16,  // maps stored and multiplied as bfloat16
+};
 
 // What becomes of an output that is there already.
 enum class Grad : uint8_t { Overwrite, Add };
@@ -183,6 +194,8 @@ class Backend {
     virtual ~Backend() = default;
 
     virtual std::string description() const = 0;  // "cpu: oneDNN 2.6.3, AVX-512, 2 threads"
+    // What activation maps and their gradients are stored as.
+    virtual DType map_type() const { return DType::F32; }
 
     // Memory. allocate: 64-byte aligned, uninitialised. Throws Error(Device) with the size that was asked
     // for.
@@ -255,7 +268,17 @@ struct CpuOptions {
     // Wide 3x3 convolutions of stride 1 forward by Winograd's F(4x4, 3x3): half the time, a root mean square
     // error of about 1e-6 of the outputs' instead of 3e-7. Gradients are always direct (exact zeros).
     bool winograd = true;
+    Precision precision = Precision::F32;
 };
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options = {});
+
+struct CudaOptions {
+    int device = 0;
+    Precision precision = Precision::F32;
+    bool deterministic = false;  // only algorithms that repeat to the bit
+    std::string plan_cache{};  // file of the choices measured on this device, read and extended; empty: none
+};
+// Throws Error(Device) where there is no such device, or this build has no CUDA. Defined in cuda/.
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options);
 
 }  // namespace gs

@@ -8,13 +8,22 @@
 #include <memory>
 #include <string>
 
+#include "core/bfloat16.h"
 #include "core/error.h"
 
 namespace gs {
 
-enum class DType : uint8_t { F32, U8 };
+enum class DType : uint8_t { F32, BF16, U8 };
 constexpr size_t size_of(DType type) {
-    return type == DType::F32 ? 4 : 1;
+    switch (type) {
+        case DType::F32:
+            return 4;
+        case DType::BF16:
+            return 2;
+        case DType::U8:
+            break;
+    }
+    return 1;
 }
 
 struct Shape {
@@ -38,6 +47,10 @@ struct View {
     float* f32() const {
         GS_REQUIRE(dtype == DType::F32);
         return static_cast<float*>(data);
+    }
+    Bf16* bf16() const {
+        GS_REQUIRE(dtype == DType::BF16);
+        return static_cast<Bf16*>(data);
     }
     uint8_t* u8() const {
         GS_REQUIRE(dtype == DType::U8);
