@@ -1,0 +1,49 @@
+// What all operations of one CUDA backend share: the device, its stream, and scratch memory.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "core/backend.h"
+#include "cuda/runtime.h"
+
+namespace gs::cuda {
+
+struct DeviceProperties {
+    int ordinal = 0;
+    std::string name;            // "NVIDIA H200"
+    int compute_capability = 0;  // 90 for 9.0
+    int multiprocessors = 0;
+    size_t total_bytes = 0;
+};
+DeviceProperties properties_of(int ordinal);
+
+// Scratch by purpose, so that one operation's does not overwrite another's that it calls. Contents do not
+// outlive the operation.
+enum class Scratch : uint8_t { Partial, Coefficients, Sinks, Convolution, Padded, Gradient, Count };
+
+class Context {
+  public:
+    explicit Context(const CudaOptions& options);
+
+    const CudaOptions& options() const { return options_; }
+    const DeviceProperties& device() const { return device_; }
+    cudaStream_t stream() const { return stream_.get(); }
+
+    // At least `bytes`, 256-byte aligned. Grows by a new allocation after the stream has run dry: never while
+    // a graph is being captured, for which the operation must have run before.
+    void* scratch(Scratch purpose, size_t bytes);
+    template <class T>
+    T* scratch(Scratch purpose, int64_t count) {
+        return static_cast<T*>(scratch(purpose, static_cast<size_t>(count) * sizeof(T)));
+    }
+
+  private:
+    CudaOptions options_;
+    DeviceProperties device_;
+    CurrentDevice current_;
+    Stream stream_;
+    std::array<DeviceMemory, static_cast<size_t>(Scratch::Count)> scratch_;
+};
+
+}  // namespace gs::cuda
