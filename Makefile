@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 DEMO ?= demo-out
 GENERATOR = $(shell command -v ninja >/dev/null 2>&1 && echo '-G Ninja')
 
-.PHONY: all build demo test bench asan fuzz format check-format install setup setup-dev clean
+.PHONY: all build cuda-release demo test bench asan fuzz format check-format install setup setup-dev clean
 
 all: build
 
@@ -26,6 +26,12 @@ build: setup
 	@$(MAKE) --no-print-directory $(BUILD)/CMakeCache.txt CMAKE_FLAGS="-DGRADSCORE_TESTS=OFF $(CMAKE_FLAGS)"
 	@cmake --build $(BUILD) -j $(JOBS) --target gradscore gradscore-draw-demo
 
+# For every GPU from the A100 on: machine code of 8.0, 8.6, 8.9, 9.0 and 12.0, and PTX of the last two for later ones.
+cuda-release: setup
+	@cmake $(GENERATOR) -S . -B $(BUILD)-cuda -DGRADSCORE_TESTS=OFF -DGRADSCORE_CUDA=ON \
+	  -DGRADSCORE_CUDA_ARCHITECTURES="80-real;86-real;89-real;90;120" $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)-cuda -j $(JOBS) --target gradscore
+
 demo: build
 	@BUILD=$(BUILD) tools/demo.sh $(DEMO)
 
@@ -35,7 +41,7 @@ test: setup-dev
 	@cd $(BUILD) && OMP_WAIT_POLICY=passive ctest --output-on-failure -j $(JOBS)
 
 asan: setup-dev
-	@cmake $(GENERATOR) -S . -B $(BUILD)-asan -DGRADSCORE_TESTS=ON -DGRADSCORE_SANITIZE=address,undefined \
+	@cmake $(GENERATOR) -S . -B $(BUILD)-asan -DGRADSCORE_TESTS=ON -DGRADSCORE_CUDA=OFF -DGRADSCORE_SANITIZE=address,undefined \
 	  -DCMAKE_BUILD_TYPE=RelWithDebInfo $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)-asan -j $(JOBS)
 	@cd $(BUILD)-asan && OMP_WAIT_POLICY=passive ctest --output-on-failure -j $(JOBS)
@@ -50,7 +56,7 @@ bench:
 # libFuzzer targets (clang); run one with: build-fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:
 	@tools/setup.sh build test fuzz
-	@cmake $(GENERATOR) -S . -B $(BUILD)-fuzz -DGRADSCORE_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)
+	@cmake $(GENERATOR) -S . -B $(BUILD)-fuzz -DGRADSCORE_FUZZ=ON -DGRADSCORE_CUDA=OFF -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)-fuzz -j $(JOBS)
 
 SOURCES = $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
@@ -64,4 +70,4 @@ install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(DEMO)
+	rm -rf $(BUILD) $(BUILD)-cuda $(BUILD)-asan $(BUILD)-fuzz $(DEMO)

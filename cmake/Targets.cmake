@@ -2,16 +2,18 @@
 
 add_library(gs_options INTERFACE)
 target_include_directories(gs_options INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_options(gs_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-  -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+function(gs_cxx_options)
+  target_compile_options(gs_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${ARGN}>")
+endfunction()
+gs_cxx_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -Woverloaded-virtual -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(gs_options INTERFACE -Wno-restrict)  # GCC 12: false alarms on string concatenation (PR 105651)
+  gs_cxx_options(-Wno-restrict)  # GCC 12: false alarms on string concatenation (PR 105651)
 endif()
 if(GRADSCORE_SANITIZE)
-  target_compile_options(gs_options INTERFACE -fsanitize=${GRADSCORE_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer)
+  gs_cxx_options(-fsanitize=${GRADSCORE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(gs_options INTERFACE -Wno-maybe-uninitialized)  # false alarms when instrumented (PR 105562)
+    gs_cxx_options(-Wno-maybe-uninitialized)  # false alarms when instrumented (PR 105562)
   endif()
   target_link_options(gs_options INTERFACE -fsanitize=${GRADSCORE_SANITIZE})
 endif()
