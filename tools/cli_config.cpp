@@ -3,7 +3,7 @@
 #include <iterator>
 
 #include "core/error.h"
-#include "tools/config_toml.h"
+#include "core/toml.h"
 
 namespace gs {
 namespace {
@@ -42,7 +42,7 @@ std::string TomlConfig::to_config(const CLI::App* app, bool, bool, std::string p
 std::vector<CLI::ConfigItem> TomlConfig::from_config(std::istream& in) const {
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     std::vector<CLI::ConfigItem> found;
-    for (const ConfigEntry& entry : read_config_toml(text, "--config")) {
+    for (const TomlEntry& entry : read_toml(text, "--config")) {
         const auto fail = [&](const std::string& what) {
             throw Error(ErrorKind::Usage,
                         "--config:" + std::to_string(entry.line) + ": '" + entry.key + "' " + what);

@@ -7,11 +7,11 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/toml.h"
 #include "metrics/draws.h"
 #include "report/reproduction.h"
 #include "report/scores_csv.h"
 #include "report/table.h"
-#include "tools/config_toml.h"
 #include "tools/embedded_tables.h"
 #include "tools/reproduce_plan.h"
 #include "tools/score_run.h"

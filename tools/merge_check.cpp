@@ -7,8 +7,8 @@
 #include "core/files.h"
 #include "core/join.h"
 #include "core/printable.h"
+#include "core/toml.h"
 #include "report/results_json.h"
-#include "tools/config_toml.h"
 
 namespace gs {
 namespace {
@@ -61,7 +61,7 @@ void add_facts_of_lists(const Results& results, Facts& facts) {
 }
 
 std::string flag_of(const RunShard& shard, const std::string& key) {
-    for (const ConfigEntry& entry : read_config_toml(shard.config, (shard.folder / "config.toml").string()))
+    for (const TomlEntry& entry : read_toml(shard.config, (shard.folder / "config.toml").string()))
         if (entry.key == key) return join(entry.values, ",");
     return "";
 }

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "tools/config_toml.h"
+#include "core/toml.h"
 
 namespace gs {
 namespace {
@@ -12,14 +12,14 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 std::vector<std::string> values(const std::string& value) {
-    const auto entries = read_config_toml("[t]\nk = " + value + "\n", "f");
+    const auto entries = read_toml("[t]\nk = " + value + "\n", "f");
     EXPECT_EQ(entries.size(), 1u);
     return entries.at(0).values;
 }
 
 std::string error_of(const std::string& text) {
     try {
-        read_config_toml(text, "f.toml");
+        read_toml(text, "f.toml");
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::Usage);
         return error.what();
@@ -27,7 +27,7 @@ std::string error_of(const std::string& text) {
     return "no error";
 }
 
-TEST(ConfigToml, Values) {
+TEST(Toml, Values) {
     EXPECT_THAT(values("12"), ElementsAre("12"));
     EXPECT_THAT(values("-0.5e-3 # comment"), ElementsAre("-0.5e-3"));
     EXPECT_THAT(values("true"), ElementsAre("true"));
@@ -38,8 +38,8 @@ TEST(ConfigToml, Values) {
     EXPECT_THAT(values("[1, 'b',\n # more\n \"c\"\n,]"), ElementsAre("1", "b", "c"));
 }
 
-TEST(ConfigToml, TablesAndLines) {
-    const auto entries = read_config_toml("a=1\n#x\n[t-1]\r\n b_c = [\n2]\nd='3'", "f");
+TEST(Toml, TablesAndLines) {
+    const auto entries = read_toml("a=1\n#x\n[t-1]\r\n b_c = [\n2]\nd='3'", "f");
     ASSERT_EQ(entries.size(), 3u);
     EXPECT_EQ(entries[0].table, "");
     EXPECT_FALSE(entries[0].array);
@@ -48,18 +48,18 @@ TEST(ConfigToml, TablesAndLines) {
     EXPECT_TRUE(entries[1].array);
     EXPECT_EQ(entries[1].line, 4);
     EXPECT_EQ(entries[2].line, 6);
-    EXPECT_THAT(read_config_toml("", "f"), IsEmpty());
-    EXPECT_THAT(read_config_toml("# only this", "f"), IsEmpty());
+    EXPECT_THAT(read_toml("", "f"), IsEmpty());
+    EXPECT_THAT(read_toml("# only this", "f"), IsEmpty());
 }
 
-TEST(ConfigToml, EveryByteComesBack) {
+TEST(Toml, EveryByteComesBack) {
     std::string all;
     for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
     EXPECT_THAT(values(toml_string(all)), ElementsAre(all));
     EXPECT_EQ(toml_string("a\"b\\c\n"), R"("a\"b\\c\u000a")");
 }
 
-TEST(ConfigToml, FaultsNameTheirLine) {
+TEST(Toml, FaultsNameTheirLine) {
     EXPECT_THAT(error_of("a = 1\nb 2\n"), HasSubstr("f.toml:2: 'b' needs ="));
     EXPECT_THAT(error_of("a =\n"), HasSubstr("a value is needed"));
     EXPECT_THAT(error_of("a = b\n"), HasSubstr("quotes"));
@@ -77,11 +77,11 @@ TEST(ConfigToml, FaultsNameTheirLine) {
 }
 
 // Any text is read or refused, never looped over or read beyond its end.
-TEST(ConfigToml, TruncatedAnywhere) {
+TEST(Toml, TruncatedAnywhere) {
     const std::string text = "# c\n[t]\na = [1, \"b\\u00e9\", 'c'] # x\nd = true\n";
     for (size_t n = 0; n <= text.size(); ++n) {
         try {
-            read_config_toml(std::string_view(text).substr(0, n), "f");
+            read_toml(std::string_view(text).substr(0, n), "f");
         } catch (const Error& error) {
             EXPECT_EQ(error.kind(), ErrorKind::Usage);
         }

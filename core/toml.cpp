@@ -1,4 +1,4 @@
-#include "tools/config_toml.h"
+#include "core/toml.h"
 
 #include <set>
 #include <utility>
@@ -28,8 +28,8 @@ class Parser {
   public:
     Parser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
-    std::vector<ConfigEntry> parse() {
-        std::vector<ConfigEntry> entries;
+    std::vector<TomlEntry> parse() {
+        std::vector<TomlEntry> entries;
         std::set<std::pair<std::string, std::string>> seen;
         std::string table;
         while (skip_to_content(), at_ < text_.size()) {
@@ -37,7 +37,7 @@ class Parser {
                 table = bare_key();
                 expect(']', "a table needs its ]");
             } else {
-                ConfigEntry entry{
+                TomlEntry entry{
                     .table = table, .key = bare_key(), .values = {}, .array = false, .line = line_};
                 if (!seen.emplace(entry.table, entry.key).second) fail("'" + entry.key + "' stands twice");
                 expect('=', "'" + entry.key + "' needs = and a value");
@@ -93,7 +93,7 @@ class Parser {
         return std::string(text_.substr(begin, at_ - begin));
     }
 
-    void read_value(ConfigEntry& entry) {
+    void read_value(TomlEntry& entry) {
         if (!take('[')) {
             entry.values.push_back(scalar());
             return;
@@ -174,7 +174,7 @@ class Parser {
 
 }  // namespace
 
-std::vector<ConfigEntry> read_config_toml(std::string_view text, const std::string& name) {
+std::vector<TomlEntry> read_toml(std::string_view text, const std::string& name) {
     return Parser(text, name).parse();
 }
 
