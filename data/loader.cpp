@@ -16,7 +16,7 @@ namespace gs {
 namespace {
 
 struct Item {
-    int64_t index = 0, width = 0, height = 0;
+    int64_t position = 0, index = 0, width = 0, height = 0;
     std::vector<float> own;    // where sizes are not known beforehand
     std::span<float> place{};  // or a part of the group's batch
     std::string digest;
@@ -35,6 +35,19 @@ struct Group {
 std::string strip_name(std::string message, const std::string& name) {
     const size_t at = message.find(name + ": ");
     return at == std::string::npos ? message : message.substr(at + name.size() + 2);
+}
+
+// An order says what stands at any position; without one the set ends the range.
+int64_t last_position(const ImageSet& set, const LoaderOptions& options) {
+    if (options.order) return options.last;
+    return options.last < 0 ? set.size() : std::min(options.last, set.size());
+}
+
+std::optional<Size> known_size(const ImageSet& set, const Preprocess& preprocess,
+                               const LoaderOptions& options) {
+    if (set.is_raw()) return std::nullopt;
+    return options.training ? output_size(options.training->augmentation, preprocess)
+                            : preprocess.output_size();
 }
 
 }  // namespace
@@ -61,10 +74,10 @@ struct Loader::State {
         : set(set_),
           preprocess(preprocess_),
           options(options_),
-          last(options_.last < 0 ? set_.size() : std::min(options_.last, set_.size())),
+          last(last_position(set_, options_)),
           group_count((std::max<int64_t>(last - options_.first, 0) + options_.batch - 1) / options_.batch),
           ahead(2 + (options_.threads + options_.batch - 1) / options_.batch),
-          size(set_.is_raw() ? std::nullopt : preprocess_.output_size()),
+          size(known_size(set_, preprocess_, options_)),
           next_index(options_.first) {}
 
     ~State();
@@ -74,6 +87,7 @@ struct Loader::State {
     std::optional<std::pair<Group*, Item*>> take(std::unique_lock<std::mutex>& lock);
     void load(Item& item) const;
     void load_pixels(Item& item) const;
+    Image prepared(const Item& item, const Image& decoded) const;
     void finish(Group& group, std::unique_lock<std::mutex>& lock);
     void finish_in_place(Group& group) const;
     void finish_by_size(Group& group, std::unique_lock<std::mutex>& lock);
@@ -121,7 +135,8 @@ void Loader::State::open_group() {
     group->batch.pixels.resize(each * group->items.size());
     for (size_t i = 0; i < group->items.size(); ++i) {
         Item& item = group->items[i];
-        item.index = begin + static_cast<int64_t>(i);
+        item.position = begin + static_cast<int64_t>(i);
+        item.index = options.order ? options.order(item.position) : item.position;
         item.place = std::span(group->batch.pixels).subspan(i * each, each);
         item.failure.reset();
     }
@@ -175,6 +190,12 @@ void Loader::State::load(Item& item) const {
     }
 }
 
+Image Loader::State::prepared(const Item& item, const Image& decoded) const {
+    if (!options.training) return transform(decoded, preprocess);
+    const Random random{options.training->seed, static_cast<uint64_t>(item.position)};
+    return augmented(decoded, options.training->augmentation, preprocess, random);
+}
+
 void Loader::State::load_pixels(Item& item) const {
     const std::vector<std::byte> bytes = set.bytes(item.index);
     if (options.digests) item.digest = sha256_hex(bytes);
@@ -185,7 +206,7 @@ void Loader::State::load_pixels(Item& item) const {
         item.own = std::move(raw.values);
         return;
     }
-    const Image image = transform(set.decode(item.index, bytes, options.limits), preprocess);
+    const Image image = prepared(item, set.decode(item.index, bytes, options.limits));
     item.width = image.width;
     item.height = image.height;
     if (!size) item.own.resize(image.rgb.size());
@@ -282,6 +303,7 @@ Loader::State::~State() {
 
 Loader::Loader(const ImageSet& set, const Preprocess& preprocess, const LoaderOptions& options) {
     GS_REQUIRE(options.batch > 0 && options.threads > 0 && options.first >= 0);
+    GS_REQUIRE(!options.order || options.last >= options.first);
     state_ = std::make_unique<State>(set, preprocess, options);
     for (int i = 0; i < options.threads; ++i)
         state_->threads.emplace_back([state = state_.get()] { state->run(); });

@@ -8,12 +8,9 @@
 namespace gs {
 namespace {
 
-// Where the crop lies along one axis: source positions [source, source + count) land at `target`.
-struct CropAxis {
-    int64_t source = 0, target = 0, count = 0;
-};
+using detail::CropAxis;
 
-CropAxis crop_axis(int64_t size, int64_t crop) {
+CropAxis center_axis(int64_t size, int64_t crop) {
     if (crop >= size) return {0, (crop - size) / 2, size};
     // round() half to even of (size - crop) / 2
     const int64_t spare = size - crop, half = spare / 2;
@@ -25,16 +22,6 @@ void check_size(Size size) {
     if (size.width > limit / size.height)
         throw Error(ErrorKind::Data, "would be resized to " + std::to_string(size.width) + "x" +
                                          std::to_string(size.height) + " pixels, which is too large");
-}
-
-Size resized(const Image& image, const Preprocess& preprocess) {
-    if (preprocess.resize) return *preprocess.resize;
-    if (!preprocess.short_side) return {image.width, image.height};
-    const int64_t side = *preprocess.short_side;
-    const int64_t longer = std::max(image.width, image.height), shorter = std::min(image.width, image.height);
-    const auto other =
-        static_cast<int64_t>(static_cast<double>(side * longer) / static_cast<double>(shorter));
-    return image.width <= image.height ? Size{side, other} : Size{other, side};
 }
 
 std::string number(float value) {
@@ -49,31 +36,50 @@ std::string size_text(Size size) {
                                      : std::to_string(size.width) + "x" + std::to_string(size.height);
 }
 
-Image resize_and_crop(const Image& image, Size size, Size crop, ResizeOrder order) {
+Image resize_and_center(const Image& image, Size size, Size crop, ResizeOrder order) {
     GS_REQUIRE(size.width > 0 && size.height > 0 && crop.width > 0 && crop.height > 0);
-    const CropAxis x = crop_axis(size.width, crop.width), y = crop_axis(size.height, crop.height);
-    check_size({x.count, y.count});
-    Image part = detail::resize_region(image, size, {x.source, y.source, x.count, y.count}, order);
-    if (x.count == crop.width && y.count == crop.height) return part;
+    return detail::resize_and_crop(image, size, center_axis(size.width, crop.width),
+                                   center_axis(size.height, crop.height), crop, order);
+}
+
+}  // namespace
+
+Size detail::resized_size(const Image& image, const Preprocess& preprocess) {
+    if (preprocess.resize) return *preprocess.resize;
+    if (!preprocess.short_side) return {image.width, image.height};
+    const int64_t side = *preprocess.short_side;
+    const int64_t longer = std::max(image.width, image.height), shorter = std::min(image.width, image.height);
+    const auto other =
+        static_cast<int64_t>(static_cast<double>(side * longer) / static_cast<double>(shorter));
+    return image.width <= image.height ? Size{side, other} : Size{other, side};
+}
+
+Image detail::resize_and_crop(const Image& image, Size size, const CropAxis& x, const CropAxis& y, Size crop,
+                              ResizeOrder order) {
     check_size(crop);
-    Image out{crop.width, crop.height,
-              std::vector<uint8_t>(static_cast<size_t>(crop.width * crop.height * 3))};
+    Image part, out{crop.width, crop.height, {}};
+    if (x.count > 0 && y.count > 0) {
+        check_size({x.count, y.count});
+        part = detail::resize_region(image, size, {x.source, y.source, x.count, y.count}, order);
+        if (x.count == crop.width && y.count == crop.height) return part;
+    }
+    out.rgb.resize(static_cast<size_t>(crop.width * crop.height * 3));
+    if (part.rgb.empty()) return out;
     for (int64_t row = 0; row < y.count; ++row)
         std::copy_n(part.rgb.begin() + row * x.count * 3, x.count * 3,
                     out.rgb.begin() + ((y.target + row) * crop.width + x.target) * 3);
     return out;
 }
 
-}  // namespace
-
 Image center_crop(const Image& image, int64_t width, int64_t height) {
-    return resize_and_crop(image, {image.width, image.height}, {width, height}, ResizeOrder::HorizontalFirst);
+    return resize_and_center(image, {image.width, image.height}, {width, height},
+                             ResizeOrder::HorizontalFirst);
 }
 
 Image transform(const Image& image, const Preprocess& preprocess) {
     GS_REQUIRE(image.width > 0 && image.height > 0);
-    const Size size = resized(image, preprocess);
-    return resize_and_crop(image, size, preprocess.crop.value_or(size), preprocess.order);
+    const Size size = detail::resized_size(image, preprocess);
+    return resize_and_center(image, size, preprocess.crop.value_or(size), preprocess.order);
 }
 
 void normalise(const Image& image, const Preprocess& preprocess, std::span<float> out) {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/image.h"
+#include "data/augment.h"
 
 namespace gs::train {
 
@@ -28,15 +28,6 @@ enum class Schedule : uint8_t {
 };
 
 enum class Start : uint8_t { Weights, Random };  // from a file, or drawn from the seed
-
-// What becomes of a training image before normalisation, in this order.
-struct Augmentation {
-    std::optional<Size> resize;  // to this size, aspect not kept; absent: as the net's preprocessing resizes
-    int64_t pad = 0;             // black pixels on each side
-    std::optional<Size> crop;    // of random place; absent: the net's centre crop
-    bool flip = false;           // left to right, every second image
-    bool operator==(const Augmentation&) const = default;
-};
 
 struct Recipe {
     std::string net = "resnet20-cifar";  // a published name (nets/architecture.h)
