@@ -27,11 +27,11 @@ Opener plain(std::unique_ptr<ImageSet> (*open)(const SetSource&)) {
 const std::vector<Kind>& kinds() {
     static const std::vector<Kind> all{
         {"folder", {}, plain(detail::open_folder)},
-        {"list", {"root"}, plain(detail::open_list)},
+        {"list", {"root", "groups"}, plain(detail::open_list)},
         {"cifar10", {"split"}, plain(detail::open_cifar10)},
         {"cifar100", {"split"}, plain(detail::open_cifar100)},
         {"svhn", {}, plain(detail::open_svhn)},
-        {"tiny-images", {}, plain(detail::open_tiny_images)},
+        {"tiny-images", {"skip"}, plain(detail::open_tiny_images)},
         {"npy", {}, plain(detail::open_npy)},
         {"synthetic", {"size"}, detail::open_synthetic},
     };

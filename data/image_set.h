@@ -53,13 +53,19 @@ class ImageSet {
 // spec: "[NAME=]KIND:PATH[:option=value]"; NAME defaults to the last part of the path (a file's without its
 // extension).
 //   folder:DIR            .jpg .jpeg .png below DIR, links followed; label: index among the top folders that
-//   hold images list:FILE[:root=DIR]  lines "path label", or "path" throughout; paths are relative to the
-//   list's folder or to root;
-//                         blank lines and those that begin with # are skipped, a negative label means none
+//                         hold images
+//   list:FILE[:root=DIR][:groups=A+B…]  lines "path label", or "path" throughout; paths are relative to the
+//                         list's folder or to root; blank lines and those that begin with # are skipped, a
+//                         negative label means none. groups, MOS' lists: lines "path group class", the groups
+//                         of A, B … classes; the label counts classes through the groups
 //   cifar10:PATH, cifar100:PATH[:split=train]  a .bin or pickled file, or the folder of the archive (its test
-//   part) svhn:FILE.mat         cropped digits, version 5 or 7.3; label 10 becomes 0 tiny-images:FILE the 80
-//   million tiny images' binary npy:FILE              float32 [N, 3, H, W] used as it is, or uint8 [N, H, W,
-//   3] synthetic:N[:size=224]  smooth noise made from `seed`
+//                         part)
+//   svhn:FILE.mat         cropped digits, version 5 or 7.3; label 10 becomes 0
+//   tiny-images:FILE[:skip=LIST]  the 80 million tiny images' binary; LIST: numbers of images to leave out,
+//   from
+//                         1 on, one a line
+//   npy:FILE              float32 [N, 3, H, W] used as it is, or uint8 [N, H, W, 3]
+//   synthetic:N[:size=224]  smooth noise made from `seed`
 // Throws Error(Usage) for a bad spec, Error(Data) for sets that cannot be read or are empty. Not to be called
 // from several threads at once (HDF5).
 std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed = 0);

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <numeric>
 #include <set>
 #include <system_error>
 
+#include "core/join.h"
 #include "data/sets.h"
 
 namespace gs::detail {
@@ -15,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxFile = size_t{1} << 30;
+constexpr int64_t kMostClasses = 1'000'000;
 
 bool is_image_name(const fs::path& path) {
     std::string extension = path.extension().string();
@@ -80,17 +83,50 @@ struct Line {
     std::optional<int64_t> label;  // the last field, where it is an integer after a path
 };
 
+std::optional<int64_t> parse_integer(std::string_view field) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
+    if (error != std::errc{} || end != field.data() + field.size()) return {};
+    return value;
+}
+
 Line parse_line(std::string_view text, int64_t number) {
     Line line{number, text, {}, {}};
     const size_t blank = text.find_last_of(" \t");
     if (blank == std::string_view::npos) return line;
-    const std::string_view field = text.substr(blank + 1);
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-    if (error != std::errc{} || end != field.data() + field.size()) return line;
-    line.path = trim(text.substr(0, blank));
-    line.label = value;
+    line.label = parse_integer(text.substr(blank + 1));
+    if (line.label) line.path = trim(text.substr(0, blank));
     return line;
+}
+
+// "398+521+9": classes of each group.
+std::vector<int64_t> parse_groups(const std::string& text) {
+    std::vector<int64_t> groups;
+    for (const std::string& part : split(text, '+')) {
+        const std::optional<int64_t> classes = parse_integer(part);
+        if (!classes || *classes < 1 || *classes > kMostClasses)
+            throw Error(ErrorKind::Usage,
+                        "groups=" + text + ": write the classes of each group, as 398+521+9");
+        groups.push_back(*classes);
+    }
+    return groups;
+}
+
+// "path group class" to "path label", labels counted through the groups.
+void join_groups(std::vector<Line>& lines, const std::vector<int64_t>& groups, const std::string& name) {
+    for (Line& line : lines) {
+        const Line outer = parse_line(line.path, line.number);
+        const int64_t group = outer.label.value_or(-1), in_group = line.label.value_or(-1);
+        const auto fail = [&](const std::string& what) {
+            throw Error(ErrorKind::Data, name + ":" + std::to_string(line.number) + ": " + what);
+        };
+        if (!outer.label) fail("the line does not end in a group and a class (two integers)");
+        if (group < 0 || group >= static_cast<int64_t>(groups.size()) || in_group < 0 ||
+            in_group >= groups[static_cast<size_t>(group)])
+            fail("there is no class " + std::to_string(in_group) + " of group " + std::to_string(group));
+        line.path = outer.path;
+        line.label = std::accumulate(groups.begin(), groups.begin() + group, in_group);
+    }
 }
 
 std::vector<Line> parse_lines(std::string_view text, const std::string& name) {
@@ -160,7 +196,9 @@ std::unique_ptr<ImageSet> open_folder(const SetSource& source) {
 std::unique_ptr<ImageSet> open_list(const SetSource& source) {
     const std::vector<std::byte> content = read_file(source.path, ErrorKind::Data, kMaxFile);
     const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
-    const std::vector<Line> lines = parse_lines(text, source.path);
+    std::vector<Line> lines = parse_lines(text, source.path);
+    if (const std::string* groups = source.option("groups"))
+        join_groups(lines, parse_groups(*groups), source.path);
     const auto labelled = [](const Line& line) { return line.label.has_value(); };
     const bool labels = std::any_of(lines.begin(), lines.end(), labelled);
     const auto bare = std::find_if_not(lines.begin(), lines.end(), labelled);

@@ -72,6 +72,12 @@ class ArraySet : public ImageSet {
     std::vector<std::shared_ptr<const void>> owners_;
 };
 
+Image decode_array(std::span<const std::byte> bytes, ArraySet::Order order);
+
+// Indices from 0, ascending, out of a text of numbers from 1 on, one a line (energy_ood's
+// 80mn_cifar_idxs.txt). Throws Error(Data) "NAME:LINE: …".
+std::vector<int64_t> parse_skip_list(std::string_view text, const std::string& name);
+
 // "index 17": how items of arrays are called.
 std::string index_name(int64_t index);
 

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "data/image_concat.h"
 #include "data/image_set.h"
 #include "tests/data/expected.h"
 
@@ -257,6 +258,63 @@ TEST_F(Sets, TinyImages) {
     expect_known("tiny-images:" + file.string(), {std::nullopt, std::nullopt, std::nullopt});
     expect_error("tiny-images:" + write("odd.bin", planes(0, true) + "x").string(), ErrorKind::Data,
                  "3073 bytes are no whole number");
+}
+
+TEST_F(Sets, TinyImagesWithoutThoseOfAList) {
+    std::string all;
+    for (int64_t n = 0; n < 7; ++n) all += planes(n, true);
+    const std::string tiny = "tiny-images:" + write("tiny.bin", all).string() + ":skip=";
+    const auto kept = [&](const std::string& list) {
+        const auto set = open_image_set(tiny + write("skip.txt", list).string());
+        std::string text;
+        for (int64_t i = 0; i < set->size(); ++i) {
+            text += set->item(i).path.substr(6);  // behind "index "
+            const int64_t n = text.back() - '0';
+            EXPECT_EQ(set->bytes(i), open_image_set("tiny-images:" + (dir / "tiny.bin").string())->bytes(n));
+        }
+        return text;
+    };
+    EXPECT_EQ(kept("4\n2\n3\n2\n"), "0456");  // numbers count from 1
+    EXPECT_EQ(kept("1\r\n7\r\n"), "12345");
+    EXPECT_EQ(kept("79302017\n6"), "012346");
+    EXPECT_EQ(kept(""), "0123456");
+    expect_error(tiny + write("skip.txt", "5\n0\n").string(), ErrorKind::Data, "skip.txt:2: not the number");
+    expect_error(tiny + write("skip.txt", "5,6").string(), ErrorKind::Data, "skip.txt:1: not the number");
+    expect_error(tiny + (dir / "absent").string(), ErrorKind::Data, "absent: cannot open");
+    expect_error(tiny + write("skip.txt", "1\n2\n3\n4\n5\n6\n7\n").string(), ErrorKind::Data, "no images");
+}
+
+TEST_F(Sets, ListOfGroupsAndClasses) {
+    const auto list = write("group.txt", "a b.jpg 0 0\nc.jpg 0 2\nd.jpg 1 0\ne.jpg\t2\t1\n");
+    const auto set = open_image_set("list:" + list.string() + ":groups=3+1+2");
+    ASSERT_EQ(set->size(), 4);
+    EXPECT_EQ(set->item(0).path, "a b.jpg");
+    EXPECT_EQ(set->item(3).path, "e.jpg");
+    for (const auto& [index, label] : {std::pair{0, 0}, {1, 2}, {2, 3}, {3, 5}})
+        EXPECT_EQ(set->item(index).label, label) << index;
+    const std::string spec = "list:" + list.string();
+    expect_error(spec + ":groups=2+1+2", ErrorKind::Data, "group.txt:2: there is no class 2 of group 0");
+    expect_error(spec + ":groups=3+1", ErrorKind::Data, "group.txt:4: there is no class 1 of group 2");
+    expect_error(spec + ":groups=3+x", ErrorKind::Usage, "groups=3+x: write the classes of each group");
+    expect_error("list:" + write("flat.txt", "a.jpg 3\n").string() + ":groups=9", ErrorKind::Data,
+                 "flat.txt:1: the line does not end in a group and a class");
+    expect_error("list:" + write("bare.txt", "a.jpg\n").string() + ":groups=9", ErrorKind::Data,
+                 "bare.txt:1: the line does not end in a group and a class");
+}
+
+TEST_F(Sets, OneAfterTheOther) {
+    std::vector<std::unique_ptr<ImageSet>> parts;
+    parts.push_back(open_image_set("a=synthetic:2:size=4", 1));
+    parts.push_back(open_image_set("b=tiny-images:" + write("t", planes(0, true)).string()));
+    parts.push_back(open_image_set("c=synthetic:1:size=5", 2));
+    const ImageConcat all(std::move(parts));
+    ASSERT_EQ(all.size(), 4);
+    EXPECT_EQ(all.name(), "a+b+c");
+    const auto side = [&](int64_t i) { return all.decode(i, all.bytes(i), {}).width; };
+    EXPECT_EQ((std::vector{side(0), side(1), side(2), side(3)}), (std::vector<int64_t>{4, 4, 32, 5}));
+    EXPECT_EQ(all.item(1).path, "index 1");
+    EXPECT_EQ(all.item(3).path, "index 0");
+    EXPECT_EQ(all.bytes(1), open_image_set("synthetic:2:size=4", 1)->bytes(1));
 }
 
 // Writes an SVHN file with matio: the version 7.3 is HDF5, which scipy cannot write.

@@ -7,5 +7,6 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     gs::test::open_and_read("list", {data, size}, ".txt", true);
+    gs::test::open_and_read("list", {data, size}, ".txt", true, ":groups=2+1");
     return 0;
 }

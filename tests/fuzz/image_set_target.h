@@ -12,10 +12,11 @@
 namespace gs::test {
 
 inline void open_and_read(const std::string& kind, std::span<const uint8_t> content,
-                          const std::string& suffix, bool items_are_files = false) {
+                          const std::string& suffix, bool items_are_files = false,
+                          const std::string& options = "") {
     const ScratchFile file(content, suffix);
     try {
-        const auto set = open_image_set("x=" + kind + ":" + file.path());
+        const auto set = open_image_set("x=" + kind + ":" + file.path() + options);
         for (int64_t i = 0; i < std::min<int64_t>(set->size(), 20); ++i) {
             if (set->item(i).path.empty()) std::abort();
             if (items_are_files) continue;  // of the fuzzer's machine: not to be opened
