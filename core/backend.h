@@ -78,8 +78,11 @@ class Convolution {
     // dw = the gradient with respect to w of <dy, w * x>, summed over the batch; overwrites dw, of
     // weight_shape(spec). x and dy have the same n.
     virtual void backward_weights(View x, View dy, View dw) = 0;
-    // The weights as they were given to make_convolution.
+    // The weights as they were given to make_convolution or set_weights.
     virtual std::vector<float> weights() = 0;
+    // Other weights, of weight_shape(spec), and bias (1,1,1,o); absent where there was none. Both are copied.
+    // What was prepared for the old ones is prepared again, in the memory it has.
+    virtual void set_weights(View weights, View bias) = 0;
 };
 
 struct PowerSum {
@@ -189,6 +192,14 @@ enum class Seed : uint8_t {
     ClassBinaryCrossEntropy,  // L = sum_j softplus(z_j/T) - z_target/T      (sigmoid(z/T) - onehot) / T
 };
 
+// Arguments of the operations of training: core/training.h.
+struct BatchNormStatistics;
+struct BatchNormForward;
+struct BatchNormBackward;
+struct StandardiseWeights;
+struct Dropout;
+struct SgdUpdate;
+
 class Backend {
   public:
     virtual ~Backend() = default;
@@ -260,6 +271,14 @@ class Backend {
     virtual void seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) = 0;
     // out = x - step[c] * sgn(g), sgn(0) = +1 (scores.md section 4); step (1,1,1,c). out may alias x or g.
     virtual void sign_step(View x, View g, View step, View out) = 0;
+
+    // Training (core/training.h).
+    virtual void batch_norm_stats(const BatchNormStatistics& args) = 0;
+    virtual void batch_norm(const BatchNormForward& args) = 0;
+    virtual void batch_norm_backward(const BatchNormBackward& args) = 0;
+    virtual void standardise_weights(const StandardiseWeights& args) = 0;
+    virtual void dropout(const Dropout& args) = 0;
+    virtual void sgd_update(const SgdUpdate& args) = 0;
 };
 
 struct CpuOptions {

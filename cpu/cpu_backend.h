@@ -54,6 +54,13 @@ class CpuBackend final : public Backend {
     void seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) override;
     void sign_step(View x, View g, View step, View out) override;
 
+    void batch_norm_stats(const BatchNormStatistics& args) override;
+    void batch_norm(const BatchNormForward& args) override;
+    void batch_norm_backward(const BatchNormBackward& args) override;
+    void standardise_weights(const StandardiseWeights& args) override;
+    void dropout(const Dropout& args) override;
+    void sgd_update(const SgdUpdate& args) override;
+
   private:
     template <class Body>
     void each(int64_t count, const Body& body) const {

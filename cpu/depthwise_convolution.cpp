@@ -14,11 +14,7 @@ class DepthwiseConvolution final : public Convolution {
           spec_(spec),
           weights_(weights.size()),
           bias_(bias.begin(), bias.end()) {
-        const size_t taps = static_cast<size_t>(spec.kernel_h * spec.kernel_w);
-        const size_t channels = static_cast<size_t>(spec.in_channels);
-        for (size_t c = 0; c < channels; ++c) {
-            for (size_t t = 0; t < taps; ++t) weights_[t * channels + c] = weights[c * taps + t];
-        }
+        pack(weights.data());
     }
 
     void forward(View x, View y, Activation activation) override {
@@ -60,8 +56,20 @@ class DepthwiseConvolution final : public Convolution {
         return plain;
     }
 
+    void set_weights(View weights, View bias) override {
+        require_weights(spec_, weights, bias, !bias_.empty());
+        pack(weights.f32());
+        if (bias) std::copy_n(bias.f32(), spec_.out_channels, bias_.begin());
+    }
+
   private:
     static constexpr int64_t kChannels = 64;
+
+    void pack(const float* weights) {
+        const size_t channels = static_cast<size_t>(spec_.in_channels), taps = weights_.size() / channels;
+        for (size_t c = 0; c < channels; ++c)
+            for (size_t t = 0; t < taps; ++t) weights_[t * channels + c] = weights[c * taps + t];
+    }
 
     void sum_channels(const View& x, const View& dy, const DepthwiseShape& shape, int64_t first,
                       int64_t count, const View& dw) const {

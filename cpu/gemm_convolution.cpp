@@ -61,11 +61,15 @@ struct Unfold {
 // [panel][depth][width].
 class PackedMatrix {
   public:
+    PackedMatrix(int64_t depth, int64_t columns, int64_t width)
+        : depth_(depth),
+          columns_(columns),
+          width_(width),
+          data_(static_cast<size_t>(div_up(columns, width) * depth * width)) {}
     template <class Value>
-    PackedMatrix(int64_t depth, int64_t columns, int64_t width, const Value& value)
-        : depth_(depth), width_(width), data_(static_cast<size_t>(div_up(columns, width) * depth * width)) {
-        for (int64_t k = 0; k < depth; ++k) {
-            for (int64_t c = 0; c < columns; ++c) at(c / width, k)[c % width] = value(k, c);
+    void fill(const Value& value) {
+        for (int64_t k = 0; k < depth_; ++k) {
+            for (int64_t c = 0; c < columns_; ++c) at(c / width_, k)[c % width_] = value(k, c);
         }
     }
     const float* panel(int64_t index, int64_t k) const {
@@ -75,7 +79,7 @@ class PackedMatrix {
 
   private:
     float* at(int64_t index, int64_t k) { return data_.data() + (index * depth_ + k) * width_; }
-    int64_t depth_, width_;
+    int64_t depth_, columns_, width_;
     std::vector<float> data_;
 };
 
@@ -85,14 +89,9 @@ class GemmConvolution final : public Convolution {
                     std::span<const float> bias)
         : context_(std::move(context)),
           spec_(spec),
-          forward_(spec.kernel_h * spec.kernel_w * spec.in_channels, spec.out_channels, width(),
-                   [&](int64_t k, int64_t o) {
-                       return weights[index(o, k % spec.in_channels, k / spec.in_channels)];
-                   }),
-          backward_(spec.kernel_h * spec.kernel_w * spec.out_channels, spec.in_channels, width(),
-                    [&](int64_t k, int64_t i) {
-                        return weights[index(k % spec.out_channels, i, k / spec.out_channels)];
-                    }) {
+          forward_(spec.kernel_h * spec.kernel_w * spec.in_channels, spec.out_channels, width()),
+          backward_(spec.kernel_h * spec.kernel_w * spec.out_channels, spec.in_channels, width()) {
+        pack(weights.data());
         if (bias.empty()) return;
         bias_.assign(bias.begin(), bias.end());
         bias_.resize(static_cast<size_t>(div_up(spec.out_channels, width()) * width()));
@@ -141,7 +140,21 @@ class GemmConvolution final : public Convolution {
         return plain;
     }
 
+    void set_weights(View weights, View bias) override {
+        require_weights(spec_, weights, bias, !bias_.empty());
+        pack(weights.f32());
+        if (bias) std::copy_n(bias.f32(), spec_.out_channels, bias_.begin());
+    }
+
   private:
+    void pack(const float* weights) {
+        forward_.fill([&](int64_t k, int64_t o) {
+            return weights[index(o, k % spec_.in_channels, k / spec_.in_channels)];
+        });
+        backward_.fill([&](int64_t k, int64_t i) {
+            return weights[index(k % spec_.out_channels, i, k / spec_.out_channels)];
+        });
+    }
     int64_t width() const { return context_->kernels.gemm_columns; }
     size_t index(int64_t o, int64_t i, int64_t tap) const {
         return static_cast<size_t>((o * spec_.in_channels + i) * spec_.kernel_h * spec_.kernel_w + tap);

@@ -39,6 +39,18 @@ class OnednnConvolution final : public Convolution {
 
     std::vector<float> weights() override { return weights_.plain(); }
 
+    void set_weights(View weights, View bias) override {
+        require_weights(spec_, weights, bias, !bias_.empty());
+        try {
+            const ThreadCount threads(context_->threads);
+            weights_.set(weights.f32());
+        } catch (const dnnl::error& error) {
+            rethrow(error);
+        }
+        if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
+        if (plain_) plain_->set_weights(weights, bias);
+    }
+
   private:
     enum class Pass : uint8_t { Forward, Data, Weights };
     struct Key {
@@ -101,7 +113,8 @@ class OnednnConvolution final : public Convolution {
         if (own == wanted) return product.run(context_->convolution, {x.f32(), dy.f32(), dw.f32()});
         auto* sums = context_->gradient.get<std::byte>(own.get_size());
         product.run(context_->convolution, {x.f32(), dy.f32(), sums});
-        reorder(own, sums, wanted, dw.f32());
+        if (!from_sums_ || from_sums_->first != own) from_sums_.emplace(own, Reorder(own, wanted));
+        from_sums_->second.run(sums, dw.f32());
     }
 
     std::optional<Prepared> prepare(const Key& key) {
@@ -161,7 +174,8 @@ class OnednnConvolution final : public Convolution {
     ConvSpec spec_;
     WeightFormats weights_;
     std::vector<float> bias_;
-    std::map<Key, std::optional<Prepared>> prepared_;  // nothing: oneDNN has only reference code
+    std::optional<std::pair<memory::desc, Reorder>> from_sums_;  // of a weight gradient
+    std::map<Key, std::optional<Prepared>> prepared_;            // nothing: oneDNN has only reference code
     std::unique_ptr<Convolution> plain_;
 };
 

@@ -37,49 +37,76 @@ inline const Library& library() {
                     (memory_is_out ? "; use a smaller --batch or a smaller image" : ""));
 }
 
-inline void reorder(const memory::desc& from, void* from_data, const memory::desc& to, void* to_data) {
-    const auto& [engine, stream] = library();
-    memory source(from, engine, from_data), destination(to, engine, to_data);
-    dnnl::stream running = stream;
-    dnnl::reorder(source, destination).execute(running, source, destination);
-    running.wait();
-}
+// From one format to another; running it allocates nothing of ours.
+class Reorder {
+  public:
+    Reorder(const memory::desc& from, const memory::desc& to)
+        : from_(from, library().engine, nullptr),
+          to_(to, library().engine, nullptr),
+          primitive_(from_, to_) {}
+    void run(const void* from, void* to) {
+        from_.set_data_handle(const_cast<void*>(from));  // oneDNN's type has no place for const
+        to_.set_data_handle(to);
+        dnnl::stream stream = library().stream;
+        primitive_.execute(stream, from_, to_);
+        stream.wait();
+    }
 
-// The weights in every format that some shape asked for. The copy in PyTorch's order is given up as soon as
-// another exists: formats are turned into each other without loss.
+  private:
+    memory from_, to_;
+    dnnl::reorder primitive_;
+};
+
+// The weights in every format that some shape asked for. Until one has, there is a copy in PyTorch's order;
+// it is given up as soon as another exists: formats are turned into each other without loss.
 class WeightFormats {
   public:
     WeightFormats(const memory::dims& dims, Tag plain, std::span<const float> weights)
         : plain_(dims, kF32, plain) {
-        Copy copy{plain_, allocate_aligned(weights.size_bytes())};
-        std::copy(weights.begin(), weights.end(), static_cast<float*>(copy.buffer.data()));
-        copies_.push_back(std::move(copy));
+        std::copy(weights.begin(), weights.end(), static_cast<float*>(add(plain_).buffer.data()));
     }
+    // Stays where it is.
     void* get(const memory::desc& wanted) {
-        for (const Copy& copy : copies_) {
-            if (copy.desc == wanted) return copy.buffer.data();
+        for (Copy& copy : copies_) {
+            if (copy.desc != wanted) continue;
+            copy.asked_for = true;
+            return copy.buffer.data();
         }
-        Copy made{wanted, allocate_aligned(wanted.get_size())};
-        reorder(copies_.front().desc, copies_.front().buffer.data(), wanted, made.buffer.data());
-        if (copies_.front().desc == plain_) copies_.clear();
-        copies_.push_back(std::move(made));
-        return copies_.back().buffer.data();
+        Copy& made = add(wanted);
+        made.asked_for = true;
+        void* data = made.buffer.data();
+        Copy& first = copies_.front();
+        Reorder(first.desc, wanted).run(first.buffer.data(), data);
+        if (!first.asked_for) copies_.erase(copies_.begin());
+        return data;
     }
     const memory::desc& plain_desc() const { return plain_; }
-    // A copy for the caller; none that only this call needed stays behind.
-    std::vector<float> plain() {
-        const size_t before = copies_.size();
-        const auto* data = static_cast<const float*>(get(plain_));
-        std::vector<float> weights(data, data + plain_.get_size() / sizeof(float));
-        if (copies_.size() > before) copies_.pop_back();
+    // In PyTorch's order.
+    std::vector<float> plain() const {
+        std::vector<float> weights(plain_.get_size() / sizeof(float));
+        const Copy& first = copies_.front();
+        Reorder(first.desc, plain_).run(first.buffer.data(), weights.data());
         return weights;
+    }
+    // Other weights, in PyTorch's order.
+    void set(const float* weights) {
+        for (Copy& copy : copies_) {
+            if (!copy.from_plain) copy.from_plain.emplace(plain_, copy.desc);
+            copy.from_plain->run(weights, copy.buffer.data());
+        }
     }
 
   private:
     struct Copy {
         memory::desc desc;
         Buffer buffer;
+        bool asked_for = false;
+        std::optional<Reorder> from_plain{};  // made at the first use
     };
+    Copy& add(const memory::desc& desc) {
+        copies_.push_back({desc, allocate_aligned(desc.get_size())});
+        return copies_.back();
+    }
     memory::desc plain_;
     std::vector<Copy> copies_;
 };

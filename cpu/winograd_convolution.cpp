@@ -30,6 +30,9 @@ class Filters {
           width_(context.kernels.gemm_columns),
           panels_(div_up(out_, width_)),
           data_(allocate_aligned(static_cast<size_t>(kPoints * panels_ * in_ * width_) * sizeof(float))) {
+        transform(context, weights);
+    }
+    void transform(const Context& context, std::span<const float> weights) {
         parallel_for(context.threads, panels_ * in_, [&](int64_t unit) {
             float filters[9][kMostColumns] = {};  // [tap][lane], zero right of the last output channel
             const int64_t panel = unit / in_, i = unit % in_, first = panel * width_;
@@ -93,6 +96,14 @@ class WinogradConvolution final : public Convolution {
           make_direct_(direct) {}
 
     std::vector<float> weights() override { return weights_; }
+
+    void set_weights(View weights, View bias) override {
+        require_weights(spec_, weights, bias, !bias_.empty());
+        std::copy_n(weights.f32(), weights_.size(), weights_.begin());
+        if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
+        if (filters_) filters_->transform(*context_, weights_);
+        if (direct_) direct_->set_weights(weights, bias);
+    }
 
     void forward(View x, View y, Activation activation) override {
         GS_REQUIRE(y.shape == spec_.output_shape(x.shape));

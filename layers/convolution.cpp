@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/sums.h"
+#include "core/standardise.h"
 
 namespace gs {
 
@@ -100,14 +100,9 @@ std::vector<float> standardise_weights(std::span<const float> weights, int64_t o
     const size_t fan_in = weights.size() / static_cast<size_t>(out_channels);
     std::vector<float> standardised(weights.size());
     for (size_t o = 0; o < static_cast<size_t>(out_channels); ++o) {
-        const auto row = weights.subspan(o * fan_in, fan_in);
-        const double count = static_cast<double>(fan_in);
-        const double mean = lane_sum(row, [](float w) { return w; }) / count;
-        const double var = lane_sum(row, [mean](float w) { return (w - mean) * (w - mean); }) / count;
-        const double scale = 1 / std::sqrt(var + 1e-10);
+        const double scale = standardise_row(weights.subspan(o * fan_in, fan_in),
+                                             std::span(standardised).subspan(o * fan_in, fan_in));
         if (rstd != nullptr) (*rstd)[o] = scale;
-        for (size_t k = 0; k < fan_in; ++k)
-            standardised[o * fan_in + k] = static_cast<float>((row[k] - mean) * scale);
     }
     return standardised;
 }

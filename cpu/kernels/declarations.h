@@ -52,5 +52,10 @@ void depthwise_backward(const float* dy, const float* weights, const DepthwiseSh
                         float* dx);
 void depthwise_weights(const float* x, const float* dy, const DepthwiseShape& shape, int64_t oh,
                        int64_t channels, float* dw);
+void normalize_add(const float* x, const float* addend, int64_t pixels, int64_t c,
+                   const NormCoefficients& norm, Activation activation, float* y);
+void dropout(const float* x, int64_t count, uint64_t key, int64_t first, uint32_t threshold, float scale,
+             float* y);
+void sgd(float* w, const float* g, float* v, int64_t count, const SgdFactors& factors);
 
 }  // namespace gs::cpu::GS_ISA

@@ -53,6 +53,11 @@ struct NormBackwardCoefficients {
     const float* shift;
 };
 
+struct SgdFactors {
+    float learning_rate, momentum, weight_decay;
+    bool nesterov;
+};
+
 struct PoolWindow {
     int64_t h, w, c;  // input map
     int64_t oh, ow;   // output position (forward) or output size (backward)
@@ -180,6 +185,15 @@ struct Kernels {
     // [kernel_h][kernel_w][channels], overwritten.
     void (*depthwise_weights)(const float* x, const float* dy, const DepthwiseShape& shape, int64_t oh,
                               int64_t channels, float* dw);
+
+    // normalize, with a map added before the activation.
+    void (*normalize_add)(const float* x, const float* addend, int64_t pixels, int64_t c,
+                          const NormCoefficients& norm, Activation activation, float* y);
+    // Elements [first, first + count) of a tensor (core/training.h); `first` is a multiple of 2 *
+    // gemm_columns.
+    void (*dropout)(const float* x, int64_t count, uint64_t key, int64_t first, uint32_t threshold,
+                    float scale, float* y);
+    void (*sgd)(float* w, const float* g, float* v, int64_t count, const SgdFactors& factors);
 };
 
 // The best the machine offers; GRADSCORE_ISA=baseline|avx2|avx512 asks for less.

@@ -38,7 +38,10 @@ Kernels table() {
             .winograd_output = winograd_output,
             .depthwise = depthwise,
             .depthwise_backward = depthwise_backward,
-            .depthwise_weights = depthwise_weights};
+            .depthwise_weights = depthwise_weights,
+            .normalize_add = normalize_add,
+            .dropout = dropout,
+            .sgd = sgd};
 }
 
 }  // namespace gs::cpu::GS_ISA
