@@ -8,9 +8,10 @@
 //             sample). A saved activation then has n = samples and row r reads sample r % samples.
 //   aliasing  an output may be one of the inputs only where said ("may alias")
 //   types     float32, but for maps: activations and gradients between the image and the pooled features are
-//   of
-//             map_type(). Images, features, logits, statistics, coefficients, reductions and norms are always
-//             float32, and so is all arithmetic
+//             of map_type(). Images, features, logits, statistics, coefficients, reductions and norms are
+//             always float32, and so is all arithmetic: values are rounded when they are stored, to nearest,
+//             ties to even. Sinks reduce what was computed, before it is stored; statistics are those of what
+//             is stored. Only convolutions and average pools may have an x and a y of different types
 //   accuracy  float32 storage; reductions of more than a few hundred terms accumulate pairwise, in several
 //   lanes, or
 //             in float64, such that the relative error stays near 1e-6
@@ -67,6 +68,9 @@ struct ConvSpec {
 Shape weight_shape(const ConvSpec& spec);
 
 // A convolution with its weights prepared for the device. 1x1 on (n,1,1,c) is the linear layer.
+// With bfloat16 maps weights are rounded to bfloat16. Where x is the image, float32, it keeps 16 bits or more
+// (as the sum of two bfloat16, say): ODIN's steps are smaller than the spacing of bfloat16. With x and y
+// float32 (the head) nothing is rounded.
 class Convolution {
   public:
     virtual ~Convolution() = default;

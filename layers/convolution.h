@@ -48,6 +48,7 @@ class Conv2d : public Layer {
     Shape output_shape(std::span<const Shape> x) const override { return spec_.output_shape(x[0]); }
     double flops(std::span<const Shape> x) const override { return spec_.flops(x[0]); }
     bool fuses_activation() const override { return true; }
+    bool changes_type() const override { return true; }
     BackwardReads backward_reads(Activation activation) const override {
         return {.input = false, .output = activation != Activation::None, .state = false};
     }

@@ -99,6 +99,9 @@ class Layer {
     // The gradient of every input is the (joined) gradient of the output: residual adds. backward is never
     // called.
     virtual bool passes_gradient() const { return false; }
+    // Its input and output may be stored differently: one is the image or the pooled features, the other a
+    // map.
+    virtual bool changes_type() const { return false; }
     virtual BackwardReads backward_reads(Activation activation) const = 0;
 
     virtual void forward(Backend& backend, const LayerForward& args) const = 0;

@@ -31,6 +31,7 @@ class AveragePool : public Layer {
   public:
     explicit AveragePool(int64_t window = 0) : window_(window) {}  // 0: global
     std::string kind() const override { return "average pool"; }
+    bool changes_type() const override { return true; }
     Shape output_shape(std::span<const Shape> x) const override;
     BackwardReads backward_reads(Activation) const override { return {}; }
     void forward(Backend& backend, const LayerForward& args) const override;

@@ -49,6 +49,9 @@ PlanWriter::PlanWriter(Backend& backend, const Net& net, int64_t height, int64_t
     : backend_(backend), net_(net), shapes_(infer_shapes(net, {1, height, width, 3})) {
     plan_.image = shapes_[0];
     plan_.max_batch = max_batch;
+    for (size_t i = 0; i < net.nodes.size(); ++i)
+        for (const ValueId input : net.nodes[i].inputs)
+            GS_REQUIRE(net.nodes[i].layer->changes_type() || type(input) == type(static_cast<ValueId>(i) + 1));
 }
 
 double PlanWriter::flops(int node) const {
@@ -78,6 +81,7 @@ void PlanWriter::add_step(Step step) {
 }
 
 void PlanWriter::add_output(BufferId buffer, int copy, std::function<Matrix&(Evidence&)> target) {
+    GS_REQUIRE(type_of(buffer) == DType::F32);
     plan_.outputs.push_back({.buffer = buffer, .copy = copy, .target = std::move(target)});
 }
 
@@ -118,7 +122,7 @@ void emit_second_passes(PlanWriter& plan, const BackwardGroup& group, BufferId i
             std::vector<float> step(3, second.epsilon);
             for (size_t c = 0; c < second.scale.size(); ++c) step[c] /= second.scale[c];
             const size_t constant = plan.add_constant(step);
-            const BufferId changed = plan.new_buffer(plan.shape(0));
+            const BufferId changed = plan.new_value(0);
             plan.add_step({.phase = Step::Phase::Second,
                            .what = "sign step",
                            .reads = {image, gradient},
@@ -151,7 +155,7 @@ Plan plan_passes(Backend& backend, const Net& net, const Request& request, int64
         if (has_second_pass(group)) needs.values.insert(0);
     }
 
-    const BufferId image = plan.new_buffer(plan.shape(0));
+    const BufferId image = plan.new_value(0);
     const ForwardBuffers forward = emit_forward(plan, image, needs, net.logits(), Step::Phase::Forward);
     const auto buffer_of = [&](ValueId value) { return forward.values[static_cast<size_t>(value)]; };
     if (request.logits)

@@ -20,7 +20,18 @@ class PlanWriter {
     double flops(int node) const;
     double flops(Step::Phase phase) const { return plan_.flops(phase); }  // of the steps so far
 
+    // What a value and its gradients are stored as: maps, all between the image and the pooled features, as
+    // the backend stores them; the rest as float32.
+    DType type(ValueId value) const {
+        return value > 0 && value < net_.features() ? backend_.map_type() : DType::F32;
+    }
+
     BufferId new_buffer(const Shape& shape, DType dtype = DType::F32, int copies = 1);
+    // For a value, or `copies` gradients of one.
+    BufferId new_value(ValueId value, int copies = 1) {
+        return new_buffer(shape(value), type(value), copies);
+    }
+    DType type_of(BufferId id) const { return plan_.buffers[static_cast<size_t>(id)].dtype; }
     int copies(BufferId id) const { return plan_.buffers[static_cast<size_t>(id)].copies; }
     void add_step(Step step);
     void add_output(BufferId buffer, int copy, std::function<Matrix&(Evidence&)> target);

@@ -80,7 +80,7 @@ class BackwardEmitter {
     BufferId reuse_or_new(std::span<const BufferId> candidates, ValueId value, int rows) {
         for (const BufferId id : candidates)
             if (!shared(id)) return id;
-        return plan_.new_buffer(plan_.shape(value), DType::F32, rows);
+        return plan_.new_value(value, rows);
     }
 
     // Fresh sinks for the reductions asked for at `value`, and their way to the evidence.
@@ -152,7 +152,7 @@ class BackwardEmitter {
     void emit_seeds() {
         const int count = static_cast<int>(group_.passes.size());
         const ValueId features = net_.features();
-        const BufferId gradient = plan_.new_buffer(plan_.shape(features), DType::F32, count);
+        const BufferId gradient = plan_.new_value(features, count);
         const BufferId logits = forward_.values.back();
         const Layer* head = net_.nodes.back().layer.get();
         for (int k = 0; k < count; ++k) {
@@ -164,7 +164,7 @@ class BackwardEmitter {
                 plan_.add_step(std::move(step));
                 continue;
             }
-            const BufferId dz = plan_.new_buffer(plan_.shape(net_.logits()));
+            const BufferId dz = plan_.new_value(net_.logits());
             plan_.add_step(seed_step(cotangent, logits, dz));
             Step step = backward_step("backward of the head", {dz}, {});
             step.writes = {gradient};
@@ -229,7 +229,7 @@ class BackwardEmitter {
                                             group_.starts.begin());
         const auto count = static_cast<int>(std::count(group_.starts.begin(), group_.starts.end(), value));
         if (count == 0) return;
-        const BufferId stacked = plan_.new_buffer(plan_.shape(value), DType::F32, first + count);
+        const BufferId stacked = plan_.new_value(value, first + count);
         if (first > 0) {
             const std::vector<BufferId> from = std::move(terms(value));
             Step step = backward_step("join gradients", from, {});
@@ -293,7 +293,7 @@ class BackwardEmitter {
         } else if (active(node.inputs[0]) > 0) {
             emit_layer(
                 index, {delta}, -1,
-                plan_.new_buffer(plan_.shape(node.inputs[0]), DType::F32, onward(value, node.inputs[0])), {});
+                plan_.new_value(node.inputs[0], onward(value, node.inputs[0])), {});
         }
     }
 
@@ -317,7 +317,7 @@ class BackwardEmitter {
         if (!is_new) return it->second;
         const BufferId x = forward_.values[static_cast<size_t>(from->inputs[0])],
                        state = forward_.states[static_cast<size_t>(value) - 1],
-                       y = plan_.new_buffer(plan_.shape(value));
+                       y = plan_.new_value(value);
         Step step = backward_step(from->layer->kind() + " " + from->name + " again", {x, state}, {});
         step.writes.push_back(y);
         step.run = [=, layer = from->layer.get(), activation = from->activation](const StepContext& at) {

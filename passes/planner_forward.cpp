@@ -44,7 +44,7 @@ class ForwardEmitter {
         if (node.layer->runs_in_place())
             for (const ValueId input : node.inputs)
                 if (dies_here(input) && plan_.shape(input) == plan_.shape(value)) return buffer_of(input);
-        return plan_.new_buffer(plan_.shape(value));
+        return plan_.new_value(value);
     }
 
     BufferId state_buffer(int node) {

@@ -14,7 +14,9 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 // A request that cannot be met is an error of ours to report, not one for the sanitizer to stop at.
-extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char* __asan_default_options() {
+    return "allocator_may_return_null=1";
+}
 #endif
 
 namespace gs::test {

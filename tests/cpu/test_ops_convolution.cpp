@@ -4,10 +4,7 @@
 #include <bit>
 
 #include "tests/reference/convolution.h"
-#include "tests/support/backends.h"
-#include "tests/support/device_tensor.h"
-#include "tests/support/expect_close.h"
-#include "tests/support/random.h"
+#include "tests/support/maps.h"
 
 namespace gs::test {
 namespace {
@@ -25,38 +22,70 @@ void PrintTo(const ConvCase& c, std::ostream* out) {
     *out << c.what;
 }
 
+// Where a convolution stands in a net: between two maps, behind the image, or as the head.
+struct Place {
+    Maps maps;  // of the backends it runs on
+    Maps x = maps, y = maps;
+
+    // The weights as they are multiplied.
+    std::vector<float> weights(int64_t count, Fill fill, uint64_t seed) const {
+        return y.rounded(random_values(count, fill, seed));
+    }
+    // Sums err by what float32 loses, and where an image meets bfloat16 by the 16 bits that it keeps.
+    double tolerance(Fill fill) const {
+        if (fill == Fill::SmallIntegers) return 0;
+        return x.is_float() && !y.is_float() ? 3e-5 : 2e-6;
+    }
+};
+
 struct ConvData {
     ref::Tensor<float> x, dy;
     std::vector<float> weights, bias;
 };
 
-ConvData make_data(const ConvCase& c, Fill fill) {
-    return {random_tensor(c.input(), fill, 1), random_tensor(c.spec.output_shape(c.input()), fill, 2),
-            random_values(c.weights(), fill, 3), random_values(c.spec.out_channels, fill, 4)};
+ConvData make_data(const Place& place, const ConvCase& c, Fill fill) {
+    return {place.x.random(c.input(), fill, 1), place.y.random(c.spec.output_shape(c.input()), fill, 2),
+            place.weights(c.weights(), fill, 3), random_values(c.spec.out_channels, fill, 4)};
+}
+
+template <class F>
+void at_every_place(const ConvCase& c, const F& test) {
+    on_every_map_type([&](const Maps& maps) {
+        test(Place{maps});
+        const Maps f32(DType::F32);
+        constexpr int64_t kImageChannels = 3;
+        const bool image = c.spec.in_channels <= kImageChannels;
+        const bool linear = c.h * c.w * c.spec.kernel_h * c.spec.kernel_w == 1;
+        if (image && !maps.is_float()) test(Place{maps, f32, maps});
+        if (linear && !maps.is_float()) test(Place{maps, f32, f32});
+    });
 }
 
 std::string to_string(Activation activation) {
     return activation == Activation::None ? "none" : activation == Activation::Relu ? "relu" : "relu6";
 }
 
-ref::Tensor<float> run_forward(Backend& backend, Convolution& convolution, const ConvSpec& spec,
-                               const ref::Tensor<float>& x, Activation activation) {
-    const DeviceTensor in(backend, x), out(backend, spec.output_shape(x.shape));
+ref::Tensor<float> run_forward(const Place& place, Backend& backend, Convolution& convolution,
+                               const ConvSpec& spec, const ref::Tensor<float>& x, Activation activation) {
+    const DeviceTensor in = place.x.put(backend, x),
+                       out = place.y.output(backend, spec.output_shape(x.shape));
     convolution.forward(in, out, activation);
     expect_same_bits("x afterwards", in.download().values, x.values);
     return out.download();
 }
 
-ref::Tensor<float> run_backward(Backend& backend, Convolution& convolution, const ref::Tensor<float>& dy,
-                                const Shape& x) {
-    const DeviceTensor in(backend, dy), out(backend, x);
+ref::Tensor<float> run_backward(const Place& place, Backend& backend, Convolution& convolution,
+                                const ref::Tensor<float>& dy, const Shape& x) {
+    const DeviceTensor in = place.y.put(backend, dy), out = place.x.output(backend, x);
     convolution.backward_data(in, out);
     return out.download();
 }
 
-std::vector<float> run_weights(Backend& backend, Convolution& convolution, const ConvSpec& spec,
-                               const ref::Tensor<float>& x, const ref::Tensor<float>& dy) {
-    const DeviceTensor in(backend, x), gradient(backend, dy), out(backend, weight_shape(spec));
+std::vector<float> run_weights(const Place& place, Backend& backend, Convolution& convolution,
+                               const ConvSpec& spec, const ref::Tensor<float>& x,
+                               const ref::Tensor<float>& dy) {
+    const DeviceTensor in = place.x.put(backend, x), gradient = place.y.put(backend, dy),
+                       out(backend, weight_shape(spec));
     convolution.backward_weights(in, gradient, out);
     return out.download().values;
 }
@@ -69,11 +98,10 @@ double largest(const ref::Tensor<double>& t) {
 
 class ConvolutionOnEveryBackend : public testing::TestWithParam<ConvCase> {};
 
-TEST_P(ConvolutionOnEveryBackend, ForwardMatchesDouble) {
-    const ConvCase& c = GetParam();
+void check_forward(const Place& place, const ConvCase& c) {
     for (const Fill fill : {Fill::SmallIntegers, Fill::Normal})
         for (const bool with_bias : {true, false}) {
-            ConvData in = make_data(c, fill);
+            ConvData in = make_data(place, c, fill);
             if (!with_bias) in.bias.clear();
             const auto sum = ref::convolution(c.spec, ref::cast<double>(in.x), ref::cast<double>(in.weights),
                                               ref::cast<double>(in.bias), Activation::None);
@@ -82,50 +110,56 @@ TEST_P(ConvolutionOnEveryBackend, ForwardMatchesDouble) {
                 const auto want = ref::activate(sum, activation);
                 // Small integers are exact in float32: any difference is an error of an index. Else the sum
                 // errs, whatever ReLU6 clips of it.
-                const double tol = fill == Fill::SmallIntegers ? 0 : 2e-6 * largest(sum) / largest(want);
-                on_every_backend([&](Backend& backend) {
+                const double tol = place.tolerance(fill) * largest(sum) / largest(want);
+                place.maps.on_every_backend([&](Backend& backend) {
                     const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
-                    expect_close("y", run_forward(backend, *convolution, c.spec, in.x, activation), want,
-                                 tol);
+                    expect_close("y", run_forward(place, backend, *convolution, c.spec, in.x, activation),
+                                 want, place.y.tolerance(tol));
                 });
             }
         }
 }
+TEST_P(ConvolutionOnEveryBackend, ForwardMatchesDouble) {
+    at_every_place(GetParam(), [](const Place& place) { check_forward(place, GetParam()); });
+}
 
-TEST_P(ConvolutionOnEveryBackend, DataGradientMatchesDouble) {
-    const ConvCase& c = GetParam();
+void check_data_gradient(const Place& place, const ConvCase& c) {
     for (const Fill fill : {Fill::SmallIntegers, Fill::Normal}) {
         SCOPED_TRACE(to_string(fill));
-        const ConvData in = make_data(c, fill);
+        const ConvData in = make_data(place, c, fill);
         const auto want = ref::convolution_backward_data(c.spec, ref::cast<double>(in.dy),
                                                          ref::cast<double>(in.weights), c.input());
-        on_every_backend([&](Backend& backend) {
+        place.maps.on_every_backend([&](Backend& backend) {
             const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
-            expect_close("dx", run_backward(backend, *convolution, in.dy, c.input()), want,
-                         fill == Fill::SmallIntegers ? 0 : 2e-6);
+            expect_close("dx", run_backward(place, backend, *convolution, in.dy, c.input()), want,
+                         place.x.tolerance(fill == Fill::SmallIntegers ? 0 : 2e-6));
         });
     }
 }
+TEST_P(ConvolutionOnEveryBackend, DataGradientMatchesDouble) {
+    at_every_place(GetParam(), [](const Place& place) { check_data_gradient(place, GetParam()); });
+}
 
-TEST_P(ConvolutionOnEveryBackend, WeightGradientMatchesDouble) {
-    const ConvCase& c = GetParam();
+void check_weight_gradient(const Place& place, const ConvCase& c) {
     for (const Fill fill : {Fill::SmallIntegers, Fill::Normal}) {
         SCOPED_TRACE(to_string(fill));
-        const ConvData in = make_data(c, fill);
+        const ConvData in = make_data(place, c, fill);
         const auto want =
             ref::convolution_backward_weights(c.spec, ref::cast<double>(in.x), ref::cast<double>(in.dy));
-        on_every_backend([&](Backend& backend) {
+        place.maps.on_every_backend([&](Backend& backend) {
             const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
-            expect_close("dw", run_weights(backend, *convolution, c.spec, in.x, in.dy), want,
-                         fill == Fill::SmallIntegers ? 0 : 2e-6);
+            expect_close("dw", run_weights(place, backend, *convolution, c.spec, in.x, in.dy), want,
+                         place.tolerance(fill));
         });
     }
+}
+TEST_P(ConvolutionOnEveryBackend, WeightGradientMatchesDouble) {
+    at_every_place(GetParam(), [](const Place& place) { check_weight_gradient(place, GetParam()); });
 }
 
 // GAIA-Z counts exact zeros: where no dy reaches, dx must be +0, not a residue of a transformed domain.
-TEST_P(ConvolutionOnEveryBackend, GradientOutsideTheReceptiveFieldIsBitZero) {
-    const ConvCase& c = GetParam();
-    const ConvData in = make_data(c, Fill::Normal);
+void check_zeros(const Place& place, const ConvCase& c) {
+    const ConvData in = make_data(place, c, Fill::Normal);
     const Shape y = in.dy.shape;
     for (const auto& [corner_h, corner_w] :
          {std::pair{int64_t{0}, int64_t{0}}, std::pair{y.h - 1, y.w - 1}}) {
@@ -136,9 +170,9 @@ TEST_P(ConvolutionOnEveryBackend, GradientOutsideTheReceptiveFieldIsBitZero) {
         ref::for_each_product(c.spec, c.input(), [&](auto p, auto q, auto, auto h, auto w, auto i, auto) {
             if (p == corner_h && q == corner_w) reached.at(0, h, w, i) = 1;
         });
-        on_every_backend([&](Backend& backend) {
+        place.maps.on_every_backend([&](Backend& backend) {
             const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
-            const ref::Tensor<float> dx = run_backward(backend, *convolution, dy, c.input());
+            const ref::Tensor<float> dx = run_backward(place, backend, *convolution, dy, c.input());
             size_t wrong = 0, inside = 0;
             for (size_t i = 0; i < dx.values.size(); ++i) {
                 if (reached.values[i])
@@ -150,6 +184,9 @@ TEST_P(ConvolutionOnEveryBackend, GradientOutsideTheReceptiveFieldIsBitZero) {
             EXPECT_GT(inside, 0u) << "the seed reached nothing";
         });
     }
+}
+TEST_P(ConvolutionOnEveryBackend, GradientOutsideTheReceptiveFieldIsBitZero) {
+    at_every_place(GetParam(), [](const Place& place) { check_zeros(place, GetParam()); });
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -187,49 +224,59 @@ INSTANTIATE_TEST_SUITE_P(
 // whose gradients are direct.
 TEST(Convolution, WeightGradientOfALargeBatch) {
     const ConvSpec spec{16, 40, 3, 3, 1, 1, 1}, depthwise{20, 20, 3, 3, 2, 1, 20};
-    for (const ConvSpec& s : {spec, depthwise}) {
-        const auto x = random_tensor({30, 20, 20, s.in_channels}, Fill::Normal, 1);
-        const auto dy = random_tensor(s.output_shape(x.shape), Fill::Normal, 2);
-        const auto want = ref::convolution_backward_weights(s, ref::cast<double>(x), ref::cast<double>(dy));
-        on_every_backend_and_default([&](Backend& backend) {
-            const auto convolution = backend.make_convolution(
-                s, random_values(static_cast<int64_t>(want.size()), Fill::Normal, 3), {});
-            expect_close("dw", run_weights(backend, *convolution, s, x, dy), want, 3e-6);
-        });
-    }
+    on_every_map_type([&](const Maps& maps) {
+        for (const ConvSpec& s : {spec, depthwise}) {
+            const auto x = maps.random({30, 20, 20, s.in_channels}, Fill::Normal, 1);
+            const auto dy = maps.random(s.output_shape(x.shape), Fill::Normal, 2);
+            const auto want =
+                ref::convolution_backward_weights(s, ref::cast<double>(x), ref::cast<double>(dy));
+            maps.on_every_backend_and_default([&](Backend& backend) {
+                const auto convolution = backend.make_convolution(
+                    s, random_values(static_cast<int64_t>(want.size()), Fill::Normal, 3), {});
+                expect_close("dw", run_weights({maps}, backend, *convolution, s, x, dy), want, 3e-6);
+            });
+        }
+    });
 }
 
 TEST(Convolution, WeightGradientOfNoImagesIsZero) {
     const ConvSpec spec{5, 7, 3, 3, 1, 1, 1}, depthwise{5, 5, 3, 3, 1, 1, 5};
-    for (const ConvSpec& s : {spec, depthwise})
-        on_every_backend([&](Backend& backend) {
-            const int64_t count = weight_shape(s).size();
-            const auto convolution = backend.make_convolution(s, random_values(count, Fill::Normal, 3), {});
-            const ref::Tensor<float> x(Shape{0, 4, 4, 5}), dy(s.output_shape(x.shape));
-            EXPECT_EQ(run_weights(backend, *convolution, s, x, dy),
-                      std::vector<float>(static_cast<size_t>(count), 0.0f));
-        });
+    on_every_map_type([&](const Maps& maps) {
+        for (const ConvSpec& s : {spec, depthwise})
+            maps.on_every_backend([&](Backend& backend) {
+                const int64_t count = weight_shape(s).size();
+                const auto convolution =
+                    backend.make_convolution(s, random_values(count, Fill::Normal, 3), {});
+                const ref::Tensor<float> x(Shape{0, 4, 4, 5}), dy(s.output_shape(x.shape));
+                EXPECT_EQ(run_weights({maps}, backend, *convolution, s, x, dy),
+                          std::vector<float>(static_cast<size_t>(count), 0.0f));
+            });
+    });
 }
 
 // One prepared object serves any batch and map size; what it keeps for one must not leak into another.
 TEST(Convolution, ShapesMayAlternate) {
     const ConvSpec spec{12, 20, 3, 3, 1, 1, 1};
     const auto weights = random_values(12 * 20 * 9, Fill::SmallIntegers, 1);
-    on_every_backend([&](Backend& backend) {
-        const auto convolution = backend.make_convolution(spec, weights, {});
-        for (const Shape& shape : {Shape{1, 6, 6, 12}, Shape{4, 9, 5, 12}, Shape{1, 6, 6, 12},
-                                   Shape{2, 6, 6, 12}, Shape{4, 9, 5, 12}}) {
-            const auto x = random_tensor(shape, Fill::SmallIntegers, static_cast<uint64_t>(shape.n + 7));
-            const auto dy = random_tensor(spec.output_shape(shape), Fill::SmallIntegers, 8);
-            const auto w = ref::cast<double>(weights);
-            expect_close("y", run_forward(backend, *convolution, spec, x, Activation::Relu),
-                         ref::convolution(spec, ref::cast<double>(x), w, {}, Activation::Relu), 0);
-            expect_close("dx", run_backward(backend, *convolution, dy, shape),
-                         ref::convolution_backward_data(spec, ref::cast<double>(dy), w, shape), 0);
-            expect_close("dw", run_weights(backend, *convolution, spec, x, dy),
-                         ref::convolution_backward_weights(spec, ref::cast<double>(x), ref::cast<double>(dy)),
-                         0);
-        }
+    const auto w = ref::cast<double>(weights);
+    on_every_map_type([&](const Maps& maps) {
+        maps.on_every_backend([&](Backend& backend) {
+            const auto convolution = backend.make_convolution(spec, weights, {});
+            for (const Shape& shape : {Shape{1, 6, 6, 12}, Shape{4, 9, 5, 12}, Shape{1, 6, 6, 12},
+                                       Shape{2, 6, 6, 12}, Shape{4, 9, 5, 12}}) {
+                const auto x = random_tensor(shape, Fill::SmallIntegers, static_cast<uint64_t>(shape.n + 7));
+                const auto dy = random_tensor(spec.output_shape(shape), Fill::SmallIntegers, 8);
+                expect_close("y", run_forward({maps}, backend, *convolution, spec, x, Activation::Relu),
+                             ref::convolution(spec, ref::cast<double>(x), w, {}, Activation::Relu),
+                             maps.tolerance(0));
+                expect_close("dx", run_backward({maps}, backend, *convolution, dy, shape),
+                             ref::convolution_backward_data(spec, ref::cast<double>(dy), w, shape),
+                             maps.tolerance(0));
+                expect_close(
+                    "dw", run_weights({maps}, backend, *convolution, spec, x, dy),
+                    ref::convolution_backward_weights(spec, ref::cast<double>(x), ref::cast<double>(dy)), 0);
+            }
+        });
     });
 }
 
@@ -237,18 +284,20 @@ TEST(Convolution, ShapesMayAlternate) {
 TEST(Convolution, EqualSpecsKeepTheirOwnWeights) {
     const ConvSpec spec{8, 8, 3, 3, 1, 1, 1};
     const auto x = random_tensor({1, 5, 5, 8}, Fill::SmallIntegers, 1);
-    on_every_backend([&](Backend& backend) {
-        std::vector<std::vector<float>> weights;
-        std::vector<std::unique_ptr<Convolution>> convolutions;
-        for (uint64_t seed = 2; seed < 4; ++seed) {
-            weights.push_back(random_values(8 * 8 * 9, Fill::SmallIntegers, seed));
-            convolutions.push_back(backend.make_convolution(spec, weights.back(), {}));
-        }
-        for (size_t i = 0; i < 2; ++i)
-            expect_close("y", run_forward(backend, *convolutions[i], spec, x, Activation::None),
-                         ref::convolution(spec, ref::cast<double>(x), ref::cast<double>(weights[i]), {},
-                                          Activation::None),
-                         0);
+    on_every_map_type([&](const Maps& maps) {
+        maps.on_every_backend([&](Backend& backend) {
+            std::vector<std::vector<float>> weights;
+            std::vector<std::unique_ptr<Convolution>> convolutions;
+            for (uint64_t seed = 2; seed < 4; ++seed) {
+                weights.push_back(random_values(8 * 8 * 9, Fill::SmallIntegers, seed));
+                convolutions.push_back(backend.make_convolution(spec, weights.back(), {}));
+            }
+            for (size_t i = 0; i < 2; ++i)
+                expect_close("y", run_forward({maps}, backend, *convolutions[i], spec, x, Activation::None),
+                             ref::convolution(spec, ref::cast<double>(x), ref::cast<double>(weights[i]), {},
+                                              Activation::None),
+                             maps.tolerance(0));
+        });
     });
 }
 
@@ -260,12 +309,15 @@ TEST(Convolution, CopiesItsWeights) {
                bias = random_values(6, Fill::SmallIntegers, 3);
     const auto want = ref::convolution(spec, ref::cast<double>(x), ref::cast<double>(weights),
                                        ref::cast<double>(bias), Activation::None);
-    on_every_backend([&](Backend& backend) {
-        auto w = weights, b = bias;
-        const auto convolution = backend.make_convolution(spec, w, b);
-        std::fill(w.begin(), w.end(), 99.0f);
-        std::fill(b.begin(), b.end(), 99.0f);
-        expect_close("y", run_forward(backend, *convolution, spec, x, Activation::None), want, 0);
+    on_every_map_type([&](const Maps& maps) {
+        maps.on_every_backend([&](Backend& backend) {
+            auto w = weights, b = bias;
+            const auto convolution = backend.make_convolution(spec, w, b);
+            std::fill(w.begin(), w.end(), 99.0f);
+            std::fill(b.begin(), b.end(), 99.0f);
+            expect_close("y", run_forward({maps}, backend, *convolution, spec, x, Activation::None), want,
+                         maps.tolerance(0));
+        });
     });
 }
 

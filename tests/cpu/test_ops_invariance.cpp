@@ -4,10 +4,7 @@
 
 #include <functional>
 
-#include "tests/support/backends.h"
-#include "tests/support/device_tensor.h"
-#include "tests/support/expect_close.h"
-#include "tests/support/random.h"
+#include "tests/support/maps.h"
 
 namespace gs::test {
 namespace {
@@ -46,6 +43,11 @@ struct Operation {
 const Shape kMap{kSamples, 23, 19, 40};  // several chunks of work for each of three threads
 const GroupNormParams kNorm{8, 1e-5f, {}, {}};
 
+// As this backend stores maps.
+Maps maps_of(const Backend& backend) {
+    return Maps(backend.map_type());
+}
+
 ref::Tensor<float> samples(uint64_t seed, const Shape& shape = kMap) {
     return random_tensor(shape, Fill::Normal, seed);
 }
@@ -65,36 +67,43 @@ Operation convolution(const std::string& name, const Shape& x, const ConvSpec& s
                 const auto weights = random_values(spec.out_channels * fan_in, Fill::Normal, 1);
                 const auto bias = random_values(spec.out_channels, Fill::Normal, 2);
                 const auto prepared = backend.make_convolution(spec, weights, bias);
-                const DeviceTensor in(backend, part.samples(samples(3, x)));
-                const DeviceTensor out(backend, spec.output_shape(in.view().shape));
+                const Maps maps = maps_of(backend);
+                const DeviceTensor in = maps.put(backend, part.samples(samples(3, x)));
+                const DeviceTensor out = maps.output(backend, spec.output_shape(in.view().shape));
                 prepared->forward(in, out, Activation::Relu);
-                const DeviceTensor dy(backend, part.rows(rows(4, spec.output_shape(x))));
-                const DeviceTensor dx(backend, x.with_n(kCotangents * part.count));
+                const DeviceTensor dy = maps.put(backend, part.rows(rows(4, spec.output_shape(x))));
+                const DeviceTensor dx = maps.output(backend, x.with_n(kCotangents * part.count));
                 prepared->backward_data(dy, dx);
                 return {{out.download(), 1}, {dx.download(), kCotangents}};
             }};
 }
 
 Outputs run_elementwise(Backend& backend, const Part& part) {
-    const DeviceTensor a(backend, part.samples(samples(1))), b(backend, part.samples(samples(2)));
+    const Maps maps = maps_of(backend);
+    const DeviceTensor a = maps.put(backend, part.samples(samples(1))),
+                       b = maps.put(backend, part.samples(samples(2)));
     const DeviceTensor scale = channels(backend, 3), shift = channels(backend, 4);
     Outputs outputs;
     const auto keep = [&](const std::function<void(View)>& operation) {
-        const DeviceTensor out(backend, a.view().shape);
+        const DeviceTensor out = maps.output(backend, a.view().shape);
         operation(out);
         outputs.push_back({out.download()});
     };
     keep([&](View y) { backend.channel_affine(a, scale, shift, Activation::Relu, y); });
     keep([&](View y) { backend.activate(a, Activation::Relu6, y); });
     keep([&](View y) { backend.add(a, b, Activation::Relu, y); });
-    keep([&](View y) { backend.sign_step(a, b, scale, y); });
+    const DeviceTensor image(backend, part.samples(samples(1))), g(backend, part.samples(samples(2)));
+    backend.sign_step(image, g, scale, image);
+    outputs.push_back({image.download()});
     return outputs;
 }
 
 Outputs run_pointwise_backward(Backend& backend, const Part& part) {
-    const DeviceTensor a(backend, part.rows(rows(1))), b(backend, part.rows(rows(2)));
-    const DeviceTensor y(backend, part.samples(samples(3))), addend(backend, part.rows(rows(4)));
-    const DeviceTensor scale = channels(backend, 5), dx(backend, a.view().shape);
+    const Maps maps = maps_of(backend);
+    const DeviceTensor a = maps.put(backend, part.rows(rows(1))), b = maps.put(backend, part.rows(rows(2)));
+    const DeviceTensor y = maps.put(backend, part.samples(samples(3))),
+                       addend = maps.put(backend, part.rows(rows(4)));
+    const DeviceTensor scale = channels(backend, 5), dx = maps.output(backend, a.view().shape);
     const DeviceTensor sum = reduced(backend, a.view().shape), mean = reduced(backend, a.view().shape);
     const View terms[] = {a, b};
     const TapSink sinks[] = {{Reduction::Sum, sum}, {Reduction::Mean, mean}};
@@ -103,20 +112,22 @@ Outputs run_pointwise_backward(Backend& backend, const Part& part) {
 }
 
 Outputs run_group_norm(Backend& backend, const Part& part) {
-    const DeviceTensor x(backend, part.samples(samples(1))), b(backend, part.samples(samples(2)));
+    const Maps maps = maps_of(backend);
+    const DeviceTensor x = maps.put(backend, part.samples(samples(1))),
+                       b = maps.put(backend, part.samples(samples(2)));
     const DeviceTensor gamma = channels(backend, 3), beta = channels(backend, 4);
     GroupNormParams params = kNorm;
     params.gamma = gamma;
     params.beta = beta;
     const Shape shape = x.view().shape;
-    const DeviceTensor y(backend, shape), sum(backend, shape);
+    const DeviceTensor y = maps.output(backend, shape), sum = maps.output(backend, shape);
     const DeviceTensor stats(backend, Shape{shape.n, 1, params.groups, 2}),
         stats2(backend, stats.view().shape);
     backend.group_norm_stats(x, params, stats);
     backend.group_norm(x, stats, params, Activation::Relu, y);
     backend.add_with_stats(x, b, sum, params, stats2);
 
-    const DeviceTensor dy(backend, part.rows(rows(5))), dx(backend, dy.view().shape);
+    const DeviceTensor dy = maps.put(backend, part.rows(rows(5))), dx = maps.output(backend, dy.view().shape);
     const DeviceTensor tap = reduced(backend, dy.view().shape);
     const View terms[] = {dy};
     const TapSink sinks[] = {{Reduction::Mean, tap}};
@@ -130,15 +141,17 @@ Outputs run_group_norm(Backend& backend, const Part& part) {
 }
 
 Outputs run_pooling(Backend& backend, const Part& part) {
-    const DeviceTensor x(backend, part.samples(samples(1)));
+    const Maps maps = maps_of(backend);
+    const DeviceTensor x = maps.put(backend, part.samples(samples(1)));
     const PoolSpec spec{3, 2, 1, true};
     const Shape shape = spec.output_shape(x.view().shape), all = spec.output_shape(kMap);
-    const DeviceTensor y(backend, shape), winner(backend, shape, DType::U8);
+    const DeviceTensor y = maps.output(backend, shape), winner(backend, shape, DType::U8);
     backend.max_pool(x, spec, y, winner);
-    const DeviceTensor dy(backend, part.rows(rows(2, all)));
-    const DeviceTensor dx(backend, kMap.with_n(kCotangents * part.count));
+    const DeviceTensor dy = maps.put(backend, part.rows(rows(2, all)));
+    const DeviceTensor dx = maps.output(backend, kMap.with_n(kCotangents * part.count));
     backend.max_pool_backward(dy, winner, spec, dx);
-    const DeviceTensor average = reduced(backend, x.view().shape), spread(backend, x.view().shape);
+    const DeviceTensor average = reduced(backend, x.view().shape),
+                       spread = maps.output(backend, x.view().shape);
     backend.average_pool(x, kMap.h, kMap.w, average);
     backend.average_pool_backward(average, kMap.h, kMap.w, spread);
     return {{y.download()},
@@ -149,12 +162,13 @@ Outputs run_pooling(Backend& backend, const Part& part) {
 }
 
 Outputs run_reductions(Backend& backend, const Part& part) {
-    const DeviceTensor x(backend, part.samples(samples(1)));
+    const Maps maps = maps_of(backend);
+    const DeviceTensor x = maps.put(backend, part.samples(samples(1)));
     const DeviceTensor sum = reduced(backend, x.view().shape), share = reduced(backend, x.view().shape);
     const TapSink sinks[] = {{Reduction::Sum, sum}, {Reduction::NonzeroShare, share}};
     backend.reduce(x, sinks);
     const Shape wide{x.view().shape.n, 12, 10, 80};
-    const DeviceTensor padded(backend, wide), back(backend, x.view().shape);
+    const DeviceTensor padded = maps.output(backend, wide), back = maps.output(backend, x.view().shape);
     backend.pad_subsample(x, 2, padded);
     backend.pad_subsample_backward(padded, 2, back);
     return {{sum.download()}, {share.download()}, {padded.download()}, {back.download()}};
@@ -199,7 +213,7 @@ void expect_part(const Outputs& got, const Outputs& whole, const Part& part) {
 }
 
 TEST(Invariance, ThreadsDoNotChangeABit) {
-    for (const BackendUnderTest& b : backends_under_test()) {
+    for (const BackendUnderTest& b : all_backends()) {
         const auto two = b.make(2), three = b.make(3);
         for (const Operation& operation : operations()) {
             SCOPED_TRACE(b.name + ", " + operation.name);
@@ -212,7 +226,7 @@ TEST(Invariance, ThreadsDoNotChangeABit) {
 
 TEST(Invariance, ASampleIsTheSameAloneAndInABatch) {
     const std::pair<int, Part> runs[] = {{1, {0, 1}}, {1, {1, 1}}, {1, {1, 2}}, {3, {0, 1}}, {3, {2, 1}}};
-    for (const BackendUnderTest& b : backends_under_test()) {
+    for (const BackendUnderTest& b : all_backends()) {
         const auto three = b.make(3);
         for (const Operation& operation : operations()) {
             const Outputs whole = operation.run(*b.backend, Part{});

@@ -1,10 +1,7 @@
 // Memory of a backend, and what it does when a caller breaks a contract.
 #include <gtest/gtest.h>
 
-#include "tests/support/backends.h"
-#include "tests/support/device_tensor.h"
-#include "tests/support/expect_close.h"
-#include "tests/support/random.h"
+#include "tests/support/maps.h"
 
 namespace gs::test {
 namespace {
@@ -36,18 +33,20 @@ TEST(Memory, UploadAndDownloadKeepEveryBit) {
 }
 
 TEST(Memory, FillAndCopyWriteTheWholeViewAndNoMore) {
-    for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 11}, Shape{2, 64, 64, 16}}) {
-        const auto x = random_tensor(shape, Fill::Normal, 1);
-        on_every_backend([&](Backend& backend) {
-            const DeviceTensor in(backend, x), out(backend, shape);
-            backend.copy(in, out);
-            expect_same_bits("copy", out.download().values, x.values);
-            backend.fill(out, -2.5f);
-            expect_same_bits("fill", out.download().values, std::vector<float>(x.values.size(), -2.5f));
-            backend.fill(out, 0.0f);
-            expect_same_bits("zeros", out.download().values, std::vector<float>(x.values.size(), 0.0f));
-        });
-    }
+    on_every_map_type([](const Maps& maps) {
+        for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 11}, Shape{2, 64, 64, 16}}) {
+            const auto x = maps.random(shape, Fill::Normal, 1);
+            maps.on_every_backend([&](Backend& backend) {
+                const DeviceTensor in = maps.put(backend, x), out = maps.output(backend, shape);
+                backend.copy(in, out);
+                expect_same_bits("copy", out.download().values, x.values);
+                backend.fill(out, -2.5f);
+                expect_same_bits("fill", out.download().values, std::vector<float>(x.values.size(), -2.5f));
+                backend.fill(out, 0.0f);
+                expect_same_bits("zeros", out.download().values, std::vector<float>(x.values.size(), 0.0f));
+            });
+        }
+    });
 }
 
 TEST(Memory, DescriptionNamesTheDevice) {
@@ -101,6 +100,29 @@ TEST(Contracts, MismatchedShapesAreRefused) {
         std::vector<float> few(3);
         EXPECT_THROW(backend.download(x, few), Error);
         EXPECT_THROW(backend.upload(few, x), Error);
+    });
+}
+
+TEST(Contracts, MapsOfTwoTypesAreRefused) {
+    Maps(DType::BF16).on_every_backend([](Backend& backend) {
+        const Shape shape{2, 4, 4, 8};
+        const DeviceTensor map(backend, random_tensor(shape, Fill::Normal, 1), DType::BF16),
+            out(backend, shape, DType::BF16), floats(backend, shape),
+            c8(backend, std::vector<float>(8, 1.0f)), stats(backend, Shape{2, 1, 4, 2});
+        const auto none = Activation::None;
+        const GroupNormParams norm{4, 1e-5f, c8, c8};
+        EXPECT_THROW(backend.activate(map, none, floats), Error);
+        EXPECT_THROW(backend.channel_affine(floats, c8, c8, none, map), Error);
+        EXPECT_THROW(backend.add(map, floats, none, out), Error);
+        EXPECT_THROW(backend.copy(map, floats), Error);
+        EXPECT_THROW(backend.add_with_stats(map, floats, out, norm, stats), Error);
+        EXPECT_THROW(backend.pad_subsample(map, 1, floats), Error);
+        EXPECT_THROW(backend.max_pool(map, {3, 1, 1, false}, floats, View{}), Error);
+        const View terms[] = {map.view(), floats.view()};
+        EXPECT_THROW(backend.pointwise_backward({terms, none, {}, {}, {}, out, {}}), Error);
+        EXPECT_THROW(backend.pointwise_backward({{terms, 1}, none, {}, {}, {}, floats, {}}), Error);
+        std::vector<float> values(static_cast<size_t>(shape.size()));
+        EXPECT_THROW(backend.download(map, values), Error);
     });
 }
 

@@ -5,10 +5,7 @@
 #include "tests/reference/pointwise.h"
 #include "tests/reference/pooling.h"
 #include "tests/reference/weight_gradient.h"
-#include "tests/support/backends.h"
-#include "tests/support/device_tensor.h"
-#include "tests/support/expect_close.h"
-#include "tests/support/random.h"
+#include "tests/support/maps.h"
 
 namespace gs::test {
 namespace {
@@ -128,14 +125,36 @@ std::vector<double> gamma_gradient(const ref::Tensor<double>& g, const ref::Tens
 class GammaGradient : public testing::TestWithParam<Shape> {
   protected:
     Shape shape_ = GetParam();
-    ref::Tensor<float> x_ = random_tensor(shape_, Fill::Normal, 1),
-                       y_ = random_tensor(shape_, Fill::OffKinks, 2);
-    ref::Tensor<float> first_ = random_tensor(shape_.with_n(2 * shape_.n), Fill::Normal, 3),
-                       second_ = random_tensor(shape_.with_n(2 * shape_.n), Fill::Normal, 4);
     Shape sums_{2 * shape_.n, 1, 1, shape_.c};
+    ref::Tensor<float> x_, y_, first_, second_;
+
+    void draw(const Maps& maps) {
+        const Shape rows = shape_.with_n(2 * shape_.n);
+        x_ = maps.random(shape_, Fill::Normal, 1);
+        y_ = maps.random(shape_, Fill::OffKinks, 2);
+        first_ = maps.random(rows, Fill::Normal, 3);
+        second_ = maps.random(rows, Fill::Normal, 4);
+    }
+    void of_a_frozen_norm(const Maps& maps) const;
+    void of_a_group_norm(const Maps& maps) const;
 };
 
 TEST_P(GammaGradient, OfAFrozenNorm) {
+    on_every_map_type([&](const Maps& maps) {
+        draw(maps);
+        of_a_frozen_norm(maps);
+    });
+}
+
+TEST_P(GammaGradient, OfAGroupNorm) {
+    if (shape_.c % 3 != 0) return;
+    on_every_map_type([&](const Maps& maps) {
+        draw(maps);
+        of_a_group_norm(maps);
+    });
+}
+
+void GammaGradient::of_a_frozen_norm(const Maps& maps) const {
     const auto mean = random_values(shape_.c, Fill::Normal, 5),
                rstd = random_values(shape_.c, Fill::OffKinks, 6);
     ref::Tensor<double> xhat(shape_);
@@ -146,10 +165,12 @@ TEST_P(GammaGradient, OfAFrozenNorm) {
     for (const Activation activation : {Activation::None, Activation::Relu, Activation::Relu6}) {
         const auto g = ref::masked_sum<double>({ref::cast<double>(first_), ref::cast<double>(second_)},
                                                ref::cast<double>(y_), activation);
-        on_every_backend([&](Backend& backend) {
-            const DeviceTensor x(backend, x_), y(backend, y_), a(backend, first_), b(backend, second_),
-                m(backend, mean), r(backend, rstd), gamma(backend, sums_), beta(backend, sums_),
-                dx(backend, first_.shape);
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor x = maps.put(backend, x_), y = maps.put(backend, y_),
+                               a = maps.put(backend, first_), b = maps.put(backend, second_),
+                               dx = maps.output(backend, first_.shape);
+            const DeviceTensor m(backend, mean), r(backend, rstd), gamma(backend, sums_),
+                beta(backend, sums_);
             const View terms[] = {a, b};
             const TapSink sum{Reduction::Sum, beta};
             for (const bool goes_on : {false, true}) {
@@ -162,13 +183,12 @@ TEST_P(GammaGradient, OfAFrozenNorm) {
                 expect_close("gamma", gamma.download().values, gamma_gradient(g, xhat), 3e-6);
                 expect_close("beta", beta.download().values, ref::reduce(g, Reduction::Sum).values, 3e-6);
             }
-            expect_close("dx", dx.download(), g, 1e-6);
+            expect_close("dx", dx.download(), g, maps.tolerance(1e-6));
         });
     }
 }
 
-TEST_P(GammaGradient, OfAGroupNorm) {
-    if (shape_.c % 3 != 0) return;
+void GammaGradient::of_a_group_norm(const Maps& maps) const {
     const GroupNormParams params{.groups = 3, .eps = 1e-5f, .gamma = {}, .beta = {}};
     const auto gamma = random_values(shape_.c, Fill::OffKinks, 5),
                beta = random_values(shape_.c, Fill::Normal, 6);
@@ -179,10 +199,11 @@ TEST_P(GammaGradient, OfAGroupNorm) {
         for (size_t i = 0; i < dy.values.size(); ++i) dy.values[i] += static_cast<double>(second_.values[i]);
         const auto want = ref::group_norm_backward<double>(
             dy, x, stats, {3, 1e-5, ref::cast<double>(gamma), ref::cast<double>(beta)}, activation);
-        on_every_backend([&](Backend& backend) {
-            const DeviceTensor in(backend, x_), a(backend, first_), b(backend, second_),
-                scale(backend, gamma), shift(backend, beta), moments(backend, stats.shape),
-                dgamma(backend, sums_), dx(backend, first_.shape);
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor in = maps.put(backend, x_), a = maps.put(backend, first_),
+                               b = maps.put(backend, second_), dx = maps.output(backend, first_.shape);
+            const DeviceTensor scale(backend, gamma), shift(backend, beta), moments(backend, stats.shape),
+                dgamma(backend, sums_);
             GroupNormParams p = params;
             p.gamma = scale;
             p.beta = shift;
@@ -199,7 +220,7 @@ TEST_P(GammaGradient, OfAGroupNorm) {
                 expect_close("gamma", dgamma.download().values,
                              gamma_gradient(want.output, ref::normalised(x, stats)), 5e-6);
             }
-            expect_close("dx", dx.download(), want.dx, 5e-6);
+            expect_close("dx", dx.download(), want.dx, maps.tolerance(5e-6));
         });
     }
 }

@@ -6,10 +6,7 @@
 
 #include "tests/reference/pointwise.h"
 #include "tests/reference/pooling.h"
-#include "tests/support/backends.h"
-#include "tests/support/device_tensor.h"
-#include "tests/support/expect_close.h"
-#include "tests/support/random.h"
+#include "tests/support/maps.h"
 
 namespace gs::test {
 namespace {
@@ -29,42 +26,46 @@ bool proves_something(const ref::Tensor<double>& want) {
 
 template <class F>
 void on_every_shape_and_fill(const F& test) {
-    uint64_t seed = 1;
-    for (const Shape& shape : kShapes)
-        for (const Fill fill : {Fill::SmallIntegers, Fill::OffKinks}) {
-            SCOPED_TRACE(to_string(shape) + ", " + to_string(fill));
-            test(shape, fill, seed += 10);
-        }
+    on_every_map_type([&](const Maps& maps) {
+        uint64_t seed = 1;
+        for (const Shape& shape : kShapes)
+            for (const Fill fill : {Fill::SmallIntegers, Fill::OffKinks}) {
+                SCOPED_TRACE(to_string(shape) + ", " + to_string(fill));
+                test(maps, shape, fill, seed += 10);
+            }
+    });
 }
 
 TEST(Pointwise, ChannelAffineMatchesDouble) {
-    on_every_shape_and_fill([](const Shape& shape, Fill fill, uint64_t seed) {
-        const auto x = random_tensor(shape, fill, seed);
+    on_every_shape_and_fill([](const Maps& maps, const Shape& shape, Fill fill, uint64_t seed) {
+        const auto x = maps.random(shape, fill, seed);
         const auto scale = random_values(shape.c, fill, seed + 1),
                    shift = random_values(shape.c, fill, seed + 2);
         for (const Activation activation : kActivations) {
             const auto want = ref::channel_affine(ref::cast<double>(x), ref::cast<double>(scale),
                                                   ref::cast<double>(shift), activation);
             if (!proves_something(want)) continue;
-            on_every_backend([&](Backend& backend) {
-                const DeviceTensor in(backend, x), a(backend, scale), b(backend, shift), out(backend, shape);
+            const Tolerance tol = maps.tolerance(tolerance(fill));
+            maps.on_every_backend([&](Backend& backend) {
+                const DeviceTensor in = maps.put(backend, x), out = maps.output(backend, shape),
+                                   a(backend, scale), b(backend, shift);
                 backend.channel_affine(in, a, b, activation, out);
-                expect_close("y", out.download(), want, tolerance(fill));
+                expect_close("y", out.download(), want, tol);
                 backend.channel_affine(in, a, b, activation, in);
-                expect_close("y in place", in.download(), want, tolerance(fill));
+                expect_close("y in place", in.download(), want, tol);
             });
         }
     });
 }
 
 TEST(Pointwise, ActivateIsExact) {
-    on_every_shape_and_fill([](const Shape& shape, Fill fill, uint64_t seed) {
-        const auto x = random_tensor(shape, fill, seed);
+    on_every_shape_and_fill([](const Maps& maps, const Shape& shape, Fill fill, uint64_t seed) {
+        const auto x = maps.random(shape, fill, seed);
         for (const Activation activation : kActivations) {
             const auto want = ref::cast<double>(ref::activate(x, activation));
             if (!proves_something(want)) continue;
-            on_every_backend([&](Backend& backend) {
-                const DeviceTensor in(backend, x), out(backend, shape);
+            maps.on_every_backend([&](Backend& backend) {
+                const DeviceTensor in = maps.put(backend, x), out = maps.output(backend, shape);
                 backend.activate(in, activation, out);
                 expect_close("y", out.download(), want, 0);
                 backend.activate(in, activation, in);
@@ -75,20 +76,22 @@ TEST(Pointwise, ActivateIsExact) {
 }
 
 TEST(Pointwise, AddMatchesDoubleAndMayOverwriteEitherInput) {
-    on_every_shape_and_fill([](const Shape& shape, Fill fill, uint64_t seed) {
-        const auto a = random_tensor(shape, fill, seed), b = random_tensor(shape, fill, seed + 1);
+    on_every_shape_and_fill([](const Maps& maps, const Shape& shape, Fill fill, uint64_t seed) {
+        const auto a = maps.random(shape, fill, seed), b = maps.random(shape, fill, seed + 1);
+        const Tolerance tol = maps.tolerance(tolerance(fill));
         for (const Activation activation : kActivations) {
             const auto want = ref::add(ref::cast<double>(a), ref::cast<double>(b), activation);
             if (!proves_something(want)) continue;
-            on_every_backend([&](Backend& backend) {
-                const DeviceTensor left(backend, a), right(backend, b), out(backend, shape);
+            maps.on_every_backend([&](Backend& backend) {
+                const DeviceTensor left = maps.put(backend, a), right = maps.put(backend, b),
+                                   out = maps.output(backend, shape);
                 backend.add(left, right, activation, out);
-                expect_close("y", out.download(), want, tolerance(fill));
-                const DeviceTensor left2(backend, a), right2(backend, b);
+                expect_close("y", out.download(), want, tol);
+                const DeviceTensor left2 = maps.put(backend, a), right2 = maps.put(backend, b);
                 backend.add(left2, right, activation, left2);
                 backend.add(left, right2, activation, right2);
-                expect_close("y over a", left2.download(), want, tolerance(fill));
-                expect_close("y over b", right2.download(), want, tolerance(fill));
+                expect_close("y over a", left2.download(), want, tol);
+                expect_close("y over b", right2.download(), want, tol);
             });
         }
     });
@@ -115,13 +118,13 @@ struct JoinData {
     }
 };
 
-JoinData make_join(const JoinCase& c, Fill fill, uint64_t seed) {
+JoinData make_join(const Maps& maps, const JoinCase& c, Fill fill, uint64_t seed) {
     const Shape rows = c.samples.with_n(c.cotangents * c.samples.n);
     JoinData data;
-    for (size_t i = 0; i < c.terms; ++i) data.terms.push_back(random_tensor(rows, fill, seed + i));
+    for (size_t i = 0; i < c.terms; ++i) data.terms.push_back(maps.random(rows, fill, seed + i));
     if (c.activation != Activation::None)
-        data.y = ref::activate(random_tensor(c.samples, fill, seed + 3), c.activation);
-    if (c.addend) data.addend = random_tensor(rows, fill, seed + 4);
+        data.y = ref::activate(maps.random(c.samples, fill, seed + 3), c.activation);
+    if (c.addend) data.addend = maps.random(rows, fill, seed + 4);
     if (c.scale) data.scale = random_values(c.samples.c, fill, seed + 5);
     return data;
 }
@@ -134,12 +137,12 @@ constexpr Reduction kReductions[] = {Reduction::Sum, Reduction::Mean, Reduction:
 
 // alias: -1 dx is memory of its own, 0.. a term, terms.size() the addend; kNoDx: only the sinks are fed.
 constexpr int kNoDx = -2;
-JoinRun run_join(Backend& backend, const JoinCase& c, const JoinData& data, int alias) {
+JoinRun run_join(const Maps& maps, Backend& backend, const JoinCase& c, const JoinData& data, int alias) {
     std::vector<DeviceTensor> inputs;
-    for (const auto& term : data.terms) inputs.emplace_back(backend, term);
-    if (c.addend) inputs.emplace_back(backend, data.addend);
+    for (const auto& term : data.terms) inputs.push_back(maps.put(backend, term));
+    if (c.addend) inputs.push_back(maps.put(backend, data.addend));
     const Shape rows = data.terms.front().shape;
-    const DeviceTensor own(backend, rows);
+    const DeviceTensor own = maps.output(backend, rows);
     std::vector<View> terms(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(c.terms));
 
     PointwiseBackward args;
@@ -148,7 +151,7 @@ JoinRun run_join(Backend& backend, const JoinCase& c, const JoinData& data, int 
     args.addend = c.addend ? inputs.back().view() : View{};
     if (alias != kNoDx) args.dx = alias < 0 ? own.view() : inputs[static_cast<size_t>(alias)].view();
     std::optional<DeviceTensor> y, scale;
-    if (c.activation != Activation::None) args.y = y.emplace(backend, data.y);
+    if (c.activation != Activation::None) args.y = y.emplace(maps.put(backend, data.y));
     if (c.scale) args.scale = scale.emplace(backend, data.scale);
     std::vector<DeviceTensor> outs;
     std::vector<TapSink> sinks;
@@ -164,22 +167,22 @@ JoinRun run_join(Backend& backend, const JoinCase& c, const JoinData& data, int 
     return run;
 }
 
-void check_join(const JoinCase& c, Fill fill, uint64_t seed) {
+void check_join(const Maps& maps, const JoinCase& c, Fill fill, uint64_t seed) {
     SCOPED_TRACE(to_string(c.samples) + ", cotangents " + std::to_string(c.cotangents) + ", terms " +
                  std::to_string(c.terms) + ", activation " + std::to_string(int(c.activation)) + ", scale " +
                  std::to_string(c.scale) + ", addend " + std::to_string(c.addend) + ", sinks " +
                  std::to_string(c.sinks) + ", " + to_string(fill));
-    const JoinData data = make_join(c, fill, seed);
+    const JoinData data = make_join(maps, c, fill, seed);
     const auto terms = data.doubles();
     const auto y = ref::cast<double>(data.y);
     const auto want = ref::pointwise_backward(terms, y, c.activation, ref::cast<double>(data.scale),
                                               ref::cast<double>(data.addend));
     const auto inner = ref::masked_sum(terms, y, c.activation);
-    on_every_backend([&](Backend& backend) {
+    maps.on_every_backend([&](Backend& backend) {
         for (int alias = c.sinks ? kNoDx : -1; alias < int(c.terms) + c.addend; ++alias) {
             SCOPED_TRACE("dx aliases " + std::to_string(alias));
-            const JoinRun got = run_join(backend, c, data, alias);
-            if (alias != kNoDx) expect_close("dx", got.dx, want, tolerance(fill));
+            const JoinRun got = run_join(maps, backend, c, data, alias);
+            if (alias != kNoDx) expect_close("dx", got.dx, want, maps.tolerance(tolerance(fill)));
             for (size_t i = 0; i < got.sinks.size(); ++i)
                 expect_close("sink " + std::to_string(i), got.sinks[i], ref::reduce(inner, kReductions[i]),
                              kReductions[i] == Reduction::Sum && fill == Fill::SmallIntegers ? 0 : 1e-6);
@@ -190,13 +193,14 @@ void check_join(const JoinCase& c, Fill fill, uint64_t seed) {
     });
 }
 
-TEST(PointwiseBackward, AllCombinationsMatchDouble) {
+void check_combinations(const Maps& maps) {
     uint64_t seed = 100;
     for (const size_t terms : {1, 2, 3})
         for (const Activation activation : kActivations)
             for (int parts = 0; parts < 8; ++parts)
                 for (const Fill fill : {Fill::SmallIntegers, Fill::OffKinks})
-                    check_join({{2, 3, 3, 19},
+                    check_join(maps,
+                               {{2, 3, 3, 19},
                                 1,
                                 terms,
                                 activation,
@@ -205,56 +209,71 @@ TEST(PointwiseBackward, AllCombinationsMatchDouble) {
                                 (parts & 4) != 0},
                                fill, seed += 10);
 }
+TEST(PointwiseBackward, AllCombinationsMatchDouble) {
+    on_every_map_type(check_combinations);
+}
 
-TEST(PointwiseBackward, CotangentsShareTheSavedActivation) {
+void check_cotangents(const Maps& maps) {
     uint64_t seed = 1000;
     for (const int64_t cotangents : {2, 3})
         for (const Shape& samples : {Shape{1, 2, 3, 8}, Shape{3, 5, 4, 33}, Shape{2, 1, 1, 5}})
             for (const size_t terms : {1, 2})
                 for (const Activation activation : kActivations)
-                    check_join({samples, cotangents, terms, activation, true, true, true},
+                    check_join(maps, {samples, cotangents, terms, activation, true, true, true},
                                Fill::SmallIntegers, seed += 10);
+}
+TEST(PointwiseBackward, CotangentsShareTheSavedActivation) {
+    on_every_map_type(check_cotangents);
 }
 
 TEST(PointwiseBackward, LargerMapsAndManyTerms) {
-    check_join({{1, 40, 37, 24}, 2, 2, Activation::Relu, true, true, true}, Fill::OffKinks, 1);
-    check_join({{2, 17, 23, 64}, 1, 5, Activation::Relu6, false, false, true}, Fill::OffKinks, 2);
-    check_join({{1, 1, 1, 513}, 4, 1, Activation::Relu, false, true, true}, Fill::OffKinks, 3);
+    on_every_map_type([](const Maps& maps) {
+        check_join(maps, {{1, 40, 37, 24}, 2, 2, Activation::Relu, true, true, true}, Fill::OffKinks, 1);
+        check_join(maps, {{2, 17, 23, 64}, 1, 5, Activation::Relu6, false, false, true}, Fill::OffKinks, 2);
+        check_join(maps, {{1, 1, 1, 513}, 4, 1, Activation::Relu, false, true, true}, Fill::OffKinks, 3);
+    });
 }
 
 // The kinks themselves: act' is 0 at y = 0 and at y = 6, whatever rounding would say.
 TEST(PointwiseBackward, GateIsClosedAtZeroAndSix) {
     ref::Tensor<float> y(Shape{1, 1, 1, 6}), dy(y.shape, 2.0f);
-    y.values = {0.0f, -0.0f, 6.0f, 1e-38f, 5.9999995f, 3.0f};
-    on_every_backend([&](Backend& backend) {
-        const DeviceTensor in(backend, dy), saved(backend, y), out(backend, y.shape);
-        const View terms[] = {in.view()};
-        PointwiseBackward args;
-        args.terms = terms;
-        args.y = saved;
-        args.dx = out;
-        args.activation = Activation::Relu6;
-        backend.pointwise_backward(args);
-        EXPECT_EQ(out.download().values, (std::vector<float>{0, 0, 0, 2, 2, 2}));
-        args.activation = Activation::Relu;
-        backend.pointwise_backward(args);
-        EXPECT_EQ(out.download().values, (std::vector<float>{0, 0, 2, 2, 2, 2}));
+    on_every_map_type([&](const Maps& maps) {
+        const float below_six = maps.is_float() ? 5.9999995f : 5.96875f;
+        y.values = {0.0f, -0.0f, 6.0f, 1e-38f, below_six, 3.0f};
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor in = maps.put(backend, dy), saved = maps.put(backend, y),
+                               out = maps.output(backend, y.shape);
+            const View terms[] = {in.view()};
+            PointwiseBackward args;
+            args.terms = terms;
+            args.y = saved;
+            args.dx = out;
+            args.activation = Activation::Relu6;
+            backend.pointwise_backward(args);
+            EXPECT_EQ(out.download().values, (std::vector<float>{0, 0, 0, 2, 2, 2}));
+            args.activation = Activation::Relu;
+            backend.pointwise_backward(args);
+            EXPECT_EQ(out.download().values, (std::vector<float>{0, 0, 2, 2, 2, 2}));
+        });
     });
 }
 
 // 0 * inf would be NaN: a closed gate drops what comes, it does not multiply it.
 TEST(PointwiseBackward, ClosedGateDropsInfinity) {
     ref::Tensor<float> y(Shape{1, 1, 2, 9}), dy(y.shape, std::numeric_limits<float>::infinity());
-    on_every_backend([&](Backend& backend) {
-        const DeviceTensor in(backend, dy), saved(backend, y), out(backend, y.shape);
-        const View terms[] = {in.view()};
-        PointwiseBackward args;
-        args.terms = terms;
-        args.y = saved;
-        args.dx = out;
-        args.activation = Activation::Relu;
-        backend.pointwise_backward(args);
-        EXPECT_EQ(out.download().values, std::vector<float>(18, 0.0f));
+    on_every_map_type([&](const Maps& maps) {
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor in = maps.put(backend, dy), saved = maps.put(backend, y),
+                               out = maps.output(backend, y.shape);
+            const View terms[] = {in.view()};
+            PointwiseBackward args;
+            args.terms = terms;
+            args.y = saved;
+            args.dx = out;
+            args.activation = Activation::Relu;
+            backend.pointwise_backward(args);
+            EXPECT_EQ(out.download().values, std::vector<float>(18, 0.0f));
+        });
     });
 }
 

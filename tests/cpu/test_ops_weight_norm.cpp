@@ -4,10 +4,7 @@
 #include <limits>
 
 #include "tests/reference/weight_gradient.h"
-#include "tests/support/backends.h"
-#include "tests/support/device_tensor.h"
-#include "tests/support/expect_close.h"
-#include "tests/support/random.h"
+#include "tests/support/maps.h"
 
 namespace gs::test {
 namespace {
@@ -59,9 +56,10 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
     }
 
     // [exponent][row]
-    std::vector<std::vector<float>> run(Backend& backend, const ref::Tensor<float>& x,
+    std::vector<std::vector<float>> run(const Maps& maps, Backend& backend, const ref::Tensor<float>& x,
                                         const ref::Tensor<float>& dy, const std::vector<double>& ps) const {
-        const DeviceTensor in(backend, x), delta(backend, dy), scale(backend, channels());
+        const DeviceTensor in = maps.put(backend, x), delta = maps.put(backend, dy),
+                           scale(backend, channels());
         ref::Tensor<float> standardised(Shape{1, y_.c, c_.spec.kernel_h * c_.spec.kernel_w, c_.x.c});
         if (c_.standardised) standardised.values = weights();
         const DeviceTensor w(backend, standardised);
@@ -79,14 +77,14 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
         for (const DeviceTensor& out : outs) values.push_back(out.download().values);
         return values;
     }
-    std::vector<float> run(Backend& backend, const ref::Tensor<float>& x, const ref::Tensor<float>& dy,
-                           double p) const {
-        return run(backend, x, dy, std::vector{p}).at(0);
+    void expect_gamma(const Maps& maps) const;
+    std::vector<float> run(const Maps& maps, Backend& backend, const ref::Tensor<float>& x,
+                           const ref::Tensor<float>& dy, double p) const {
+        return run(maps, backend, x, dy, std::vector{p}).at(0);
     }
 
-    void expect_norms(Fill fill, double p, double tol) const {
-        const auto x = random_tensor(c_.x, fill, 1),
-                   dy = random_tensor(y_.with_n(kCotangents * y_.n), fill, 2);
+    void expect_norms(const Maps& maps, Fill fill, double p, double tol) const {
+        const auto x = maps.random(c_.x, fill, 1), dy = maps.random(y_.with_n(kCotangents * y_.n), fill, 2);
         std::vector<double> want;
         for (int64_t r = 0; r < dy.shape.n; ++r)
             want.push_back(ref::power_sum(
@@ -94,8 +92,8 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
                     ref::weight_gradient(c_.spec, ref::cast<double>(x), ref::cast<double>(dy), r), y_.c,
                     channels(), weights()),
                 p));
-        on_every_backend([&](Backend& backend) {
-            expect_close(c_.name + ", p = " + std::to_string(p), run(backend, x, dy, p), want, tol);
+        maps.on_every_backend([&](Backend& backend) {
+            expect_close(c_.name + ", p = " + std::to_string(p), run(maps, backend, x, dy, p), want, tol);
         });
     }
 };
@@ -103,22 +101,26 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
 // Sums over up to 930 positions in float32: near 1e-7 of an element, and less of a norm. A power sum
 // multiplies the relative error by p; roots of small elements are the least accurate.
 TEST_P(WeightGradientNormTest, EqualsTheNormOfTheGradient) {
-    for (const double p : {1.0, 2.0, 3.0, kInf}) expect_norms(Fill::Normal, p, 2e-6);
-    expect_norms(Fill::Normal, 0.5, 2e-5);
+    on_every_map_type([&](const Maps& maps) {
+        for (const double p : {1.0, 2.0, 3.0, kInf}) expect_norms(maps, Fill::Normal, p, 2e-6);
+        expect_norms(maps, Fill::Normal, 0.5, 2e-5);
+    });
 }
 
 // Other exponents share the product but not its reduction: float32 sums in another order.
 TEST_P(WeightGradientNormTest, SeveralExponentsAtOnce) {
     const std::vector<double> ps = {1, 2, 0.5, kInf};
-    const auto x = random_tensor(c_.x, Fill::Normal, 1),
-               dy = random_tensor(y_.with_n(3 * c_.x.n), Fill::Normal, 2);
-    on_every_backend([&](Backend& backend) {
-        const auto together = run(backend, x, dy, ps);
-        for (size_t i = 0; i < ps.size(); ++i) {
-            const std::vector<float> alone = run(backend, x, dy, ps[i]);
-            expect_close(c_.name + ", p = " + std::to_string(ps[i]), together.at(i),
-                         std::vector<double>(alone.begin(), alone.end()), 2e-6);
-        }
+    on_every_map_type([&](const Maps& maps) {
+        const auto x = maps.random(c_.x, Fill::Normal, 1),
+                   dy = maps.random(y_.with_n(3 * c_.x.n), Fill::Normal, 2);
+        maps.on_every_backend([&](Backend& backend) {
+            const auto together = run(maps, backend, x, dy, ps);
+            for (size_t i = 0; i < ps.size(); ++i) {
+                const std::vector<float> alone = run(maps, backend, x, dy, ps[i]);
+                expect_close(c_.name + ", p = " + std::to_string(ps[i]), together.at(i),
+                             std::vector<double>(alone.begin(), alone.end()), 2e-6);
+            }
+        });
     });
 }
 
@@ -127,17 +129,22 @@ TEST_P(WeightGradientNormTest, KeepsNaN) {
     const auto x = random_tensor(c_.x, Fill::Normal, 1);
     auto dy = random_tensor(y_, Fill::Normal, 2);
     dy.values.back() = std::numeric_limits<float>::quiet_NaN();
-    on_every_backend([&](Backend& backend) {
-        for (const double p : {1.0, 2.0, 3.0, kInf})
-            EXPECT_TRUE(std::isnan(run(backend, x, dy, p).back())) << p;
+    on_every_map_type([&](const Maps& maps) {
+        maps.on_every_backend([&](Backend& backend) {
+            for (const double p : {1.0, 2.0, 3.0, kInf})
+                EXPECT_TRUE(std::isnan(run(maps, backend, x, dy, p).back())) << p;
+        });
     });
 }
 
 // Gamma of a folded norm from the same product, with norms and without.
 TEST_P(WeightGradientNormTest, GammaOfAFoldedNorm) {
-    if (c_.standardised) return;
+    if (!c_.standardised) on_every_map_type([&](const Maps& maps) { expect_gamma(maps); });
+}
+
+void WeightGradientNormTest::expect_gamma(const Maps& maps) const {
     const int64_t rows = kCotangents * y_.n;
-    const auto x = random_tensor(c_.x, Fill::Normal, 1), dy = random_tensor(y_.with_n(rows), Fill::Normal, 2);
+    const auto x = maps.random(c_.x, Fill::Normal, 1), dy = maps.random(y_.with_n(rows), Fill::Normal, 2);
     const Shape sums{rows, 1, 1, y_.c};
     const auto w = random_tensor({1, 1, 1, weight_shape(c_.spec).size()}, Fill::Normal, 5),
                beta = random_tensor(sums, Fill::Normal, 6);
@@ -153,10 +160,10 @@ TEST_P(WeightGradientNormTest, GammaOfAFoldedNorm) {
             want.at(r, 0, 0, static_cast<int64_t>(k / fan_in)) += g[k] * static_cast<double>(w.values[k]);
         want_norms.push_back(ref::power_sum(ref::stored_gradient(g, y_.c, channels(), {}), 2));
     }
-    on_every_backend([&](Backend& backend) {
-        const DeviceTensor in(backend, x), delta(backend, dy), unit(backend, w), dbeta(backend, beta),
-            shifts(backend, shift), scale(backend, channels()), gamma(backend, sums),
-            out(backend, Shape{rows, 1, 1, 1});
+    maps.on_every_backend([&](Backend& backend) {
+        const DeviceTensor in = maps.put(backend, x), delta = maps.put(backend, dy), unit(backend, w),
+                           dbeta(backend, beta), shifts(backend, shift), scale(backend, channels()),
+                           gamma(backend, sums), out(backend, Shape{rows, 1, 1, 1});
         const PowerSum norm{2, out};
         for (const bool with_norm : {false, true}) {
             backend.weight_gradient_norm(
@@ -196,23 +203,27 @@ TEST(PowerSums, OfScaledRows) {
 // Small integers are exact until the projection divides.
 TEST_P(WeightGradientNormTest, IsExactOnSmallIntegers) {
     c_.scaled = c_.standardised = false;
-    for (const double p : {1.0, 2.0, kInf}) expect_norms(Fill::SmallIntegers, p, 6e-8);
+    on_every_map_type([&](const Maps& maps) {
+        for (const double p : {1.0, 2.0, kInf}) expect_norms(maps, Fill::SmallIntegers, p, 6e-8);
+    });
 }
 
 TEST_P(WeightGradientNormTest, SameBitsForAnyThreadsAndBatch) {
-    const auto x = random_tensor(c_.x, Fill::Normal, 1), dy = random_tensor(y_, Fill::Normal, 2);
-    for (const BackendUnderTest& b : backends_under_test()) {
-        SCOPED_TRACE(b.name);
-        const std::vector<float> want = run(*b.backend, x, dy, 1);
-        for (const int threads : {2, 3})
-            EXPECT_EQ(run(*b.make(threads), x, dy, 1), want) << threads << " threads";
-        const auto first = [](const ref::Tensor<float>& t) {
-            ref::Tensor<float> one(t.shape.with_n(1));
-            std::copy_n(t.values.begin(), one.values.size(), one.values.begin());
-            return one;
-        };
-        EXPECT_EQ(run(*b.backend, first(x), first(dy), 1).at(0), want[0]) << "alone";
-    }
+    on_every_map_type([&](const Maps& maps) {
+        const auto x = maps.random(c_.x, Fill::Normal, 1), dy = maps.random(y_, Fill::Normal, 2);
+        for (const BackendUnderTest& b : maps.backends()) {
+            SCOPED_TRACE(b.name);
+            const std::vector<float> want = run(maps, *b.backend, x, dy, 1);
+            for (const int threads : {2, 3})
+                EXPECT_EQ(run(maps, *b.make(threads), x, dy, 1), want) << threads << " threads";
+            const auto first = [](const ref::Tensor<float>& t) {
+                ref::Tensor<float> one(t.shape.with_n(1));
+                std::copy_n(t.values.begin(), one.values.size(), one.values.begin());
+                return one;
+            };
+            EXPECT_EQ(run(maps, *b.backend, first(x), first(dy), 1).at(0), want[0]) << "alone";
+        }
+    });
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, WeightGradientNormTest, testing::Range(size_t{0}, norm_cases().size()));

@@ -23,6 +23,17 @@ TEST(Support, DifferenceAcceptsWhatIsCloseAndNothingElse) {
     EXPECT_NE(difference(Floats{1, 2}, Doubles{1, 2, 4}, 1.0), "");
 }
 
+TEST(Support, BfloatResultsMayBeRoundedOnce) {
+    const float one_third = 0.333984375f, next = 0.3359375f;  // 1/3 in bfloat16, and the value above
+    const Tolerance exact{0, Rounding::Bf16}, close{1e-6, Rounding::Bf16};
+    EXPECT_EQ(difference(Floats{one_third, 1}, Doubles{1.0 / 3, 1}, exact), "");
+    EXPECT_NE(difference(Floats{next, 1}, Doubles{1.0 / 3, 1}, exact), "");
+    EXPECT_NE(difference(Floats{1.0f / 3, 1}, Doubles{1.0 / 3, 1}, exact), "") << "not rounded";
+    EXPECT_EQ(difference(Floats{one_third, 1}, Doubles{1.0 / 3, 1}, close), "");
+    EXPECT_NE(difference(Floats{next, 1}, Doubles{1.0 / 3, 1}, close), "");
+    EXPECT_NE(difference(Floats{1e-4f, 1}, Doubles{0, 1}, close), "") << "zero has no rounding";
+}
+
 TEST(Support, DifferenceRejectsNanInfinityAndDataWithoutValues) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
     EXPECT_NE(difference(Floats{1, nan}, Doubles{1, 2}, 1e9), "");
@@ -56,8 +67,10 @@ TEST(Support, GuardsSeeWritesBesideATensor) {
 
 TEST(Support, OutputsStartAsNan) {
     on_every_backend([](Backend& backend) {
-        const DeviceTensor tensor(backend, Shape{2, 3, 3, 5});
-        for (const float value : tensor.download().values) ASSERT_TRUE(std::isnan(value));
+        for (const DType type : {DType::F32, DType::BF16}) {
+            const DeviceTensor tensor(backend, Shape{2, 3, 3, 5}, type);
+            for (const float value : tensor.download().values) ASSERT_TRUE(std::isnan(value));
+        }
     });
 }
 

@@ -1,4 +1,6 @@
-// The backends that the operation tests run on.
+// The backends that the tests run on. One more (another device, another precision) joins by a line in
+// all_backends(): the operation tests run on it whatever it stores maps as (tests/support/maps.h), all other
+// tests where that is float32.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,8 +22,8 @@ namespace gs::test {
 struct BackendUnderTest {
     std::string name;  // "cpu", "cpu-onednn"; later "cuda"
     std::function<std::unique_ptr<Backend>(int threads)> make;
-    std::shared_ptr<Backend> backend;  // one thread
-    bool exact = true;                 // convolutions of small integers are exact: no Winograd
+    std::shared_ptr<Backend> backend{};  // one thread
+    bool exact = true;                   // convolutions of small integers are exact: no Winograd
 };
 
 // Direct convolutions, whose results on small integers are exact. Winograd: tests/cpu/test_winograd.cpp.
@@ -44,17 +46,17 @@ inline void require_expected(const std::vector<BackendUnderTest>& present) {
 }
 
 // Made once, printed once. Throws where GRADSCORE_EXPECT is not met, which fails every test.
-inline const std::vector<BackendUnderTest>& backends_under_test() {
+inline const std::vector<BackendUnderTest>& all_backends() {
     static const std::vector<BackendUnderTest> backends = [] {
         std::vector<BackendUnderTest> list;
-        list.push_back({"cpu", [](int threads) { return make_cpu_backend_with(threads, false); }, nullptr});
+        list.push_back({"cpu", [](int threads) { return make_cpu_backend_with(threads, false); }});
 #ifdef GRADSCORE_HAS_ONEDNN
-        list.push_back(
-            {"cpu-onednn", [](int threads) { return make_cpu_backend_with(threads, true); }, nullptr});
+        list.push_back({"cpu-onednn", [](int threads) { return make_cpu_backend_with(threads, true); }});
 #endif
         // What the product runs; last, so that back() is it.
-        list.push_back({"cpu-default", [](int threads) { return make_cpu_backend({.threads = threads}); },
-                        nullptr, false});
+        list.push_back({.name = "cpu-default",
+                        .make = [](int threads) { return make_cpu_backend({.threads = threads}); },
+                        .exact = false});
         for (BackendUnderTest& b : list) {
             b.backend = b.make(1);
             std::printf("[ backend  ] %s: %s\n", b.name.c_str(), b.backend->description().c_str());
@@ -65,10 +67,22 @@ inline const std::vector<BackendUnderTest>& backends_under_test() {
     return backends;
 }
 
+// Those that store maps as `maps`.
+inline const std::vector<BackendUnderTest>& backends_under_test(DType maps = DType::F32) {
+    static const auto of_type = [](DType type) {
+        std::vector<BackendUnderTest> list;
+        for (const BackendUnderTest& b : all_backends())
+            if (b.backend->map_type() == type) list.push_back(b);
+        return list;
+    };
+    static const std::vector<BackendUnderTest> f32 = of_type(DType::F32), bf16 = of_type(DType::BF16);
+    return maps == DType::BF16 ? bf16 : f32;
+}
+
 // Runs `test(backend)` on every backend, its name in the trace of a failure.
 template <class F>
-void on_every_backend(const F& test, bool exact_only = true) {
-    for (const BackendUnderTest& b : backends_under_test()) {
+void on_every_backend(const F& test, bool exact_only = true, DType maps = DType::F32) {
+    for (const BackendUnderTest& b : backends_under_test(maps)) {
         if (exact_only && !b.exact) continue;
         SCOPED_TRACE("backend " + b.name);
         test(*b.backend);

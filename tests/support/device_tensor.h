@@ -21,7 +21,7 @@ namespace gs::test {
 
 class DeviceTensor {
   public:
-    // An output, poisoned. Scalar type F32 or U8.
+    // An output, poisoned.
     DeviceTensor(Backend& backend, const Shape& shape, DType dtype = DType::F32)
         : backend_(&backend), bytes_(View{nullptr, shape, dtype}.bytes()) {
         poisoned_.assign((2 * kGuardBytes + bytes_ + 3) / 4, std::bit_cast<float>(kPoison));
@@ -30,14 +30,16 @@ class DeviceTensor {
         view_ = {static_cast<std::byte*>(buffer_.data()) + kGuardBytes, shape, dtype};
     }
     // An input, or an output that aliases one.
-    DeviceTensor(Backend& backend, const ref::Tensor<float>& values) : DeviceTensor(backend, values.shape) {
-        backend.upload(values.values, view_);
+    DeviceTensor(Backend& backend, const ref::Tensor<float>& values, DType dtype = DType::F32)
+        : DeviceTensor(backend, values.shape, dtype) {
+        if (dtype == DType::BF16)
+            upload_bytes(std::vector<Bf16>(values.values.begin(), values.values.end()));
+        else
+            backend.upload(values.values, view_);
     }
     DeviceTensor(Backend& backend, const ref::Tensor<uint8_t>& values)
         : DeviceTensor(backend, values.shape, DType::U8) {
-        std::vector<float> region = poisoned_;
-        std::memcpy(reinterpret_cast<std::byte*>(region.data()) + kGuardBytes, values.values.data(), bytes_);
-        backend.upload(region, whole());
+        upload_bytes(values.values);
     }
     // A vector of channels, (1,1,1,c).
     DeviceTensor(Backend& backend, const std::vector<float>& channels)
@@ -58,18 +60,23 @@ class DeviceTensor {
     View view() const { return view_; }
     operator View() const { return view_; }
 
+    // Of float32 or bfloat16.
     ref::Tensor<float> download() const {
-        GS_REQUIRE(view_.dtype == DType::F32);
         ref::Tensor<float> values(view_.shape);
-        backend_->download(view_, values.values);
+        if (view_.dtype == DType::BF16) {
+            const std::vector<Bf16> stored = download_bytes<Bf16>();
+            std::transform(stored.begin(), stored.end(), values.values.begin(),
+                           [](Bf16 value) { return static_cast<float>(value); });
+        } else {
+            GS_REQUIRE(view_.dtype == DType::F32);
+            backend_->download(view_, values.values);
+        }
         return values;
     }
     ref::Tensor<uint8_t> download_u8() const {
         GS_REQUIRE(view_.dtype == DType::U8);
         ref::Tensor<uint8_t> values(view_.shape);
-        const std::vector<float> all = region();
-        std::memcpy(values.values.data(), reinterpret_cast<const std::byte*>(all.data()) + kGuardBytes,
-                    bytes_);
+        values.values = download_bytes<uint8_t>();
         return values;
     }
     // How many guard bytes differ from what was put there. Called by the destructor.
@@ -77,8 +84,23 @@ class DeviceTensor {
 
   private:
     static constexpr size_t kGuardBytes = 256;        // keeps the 64-byte alignment
-    static constexpr uint32_t kPoison = 0xFFE5A5A5u;  // a quiet NaN; as bytes no valid pooling winner
+    // A quiet NaN, as two bfloat16 too; as bytes no valid pooling winner.
+    static constexpr uint32_t kPoison = 0x7FE57FE5u;
 
+    // A backend transfers float32 only: other types go as the bytes of the whole region.
+    template <class T>
+    void upload_bytes(const std::vector<T>& values) {
+        std::vector<float> region = poisoned_;
+        std::memcpy(reinterpret_cast<std::byte*>(region.data()) + kGuardBytes, values.data(), bytes_);
+        backend_->upload(region, whole());
+    }
+    template <class T>
+    std::vector<T> download_bytes() const {
+        std::vector<T> values(bytes_ / sizeof(T));
+        const std::vector<float> all = region();
+        std::memcpy(values.data(), reinterpret_cast<const std::byte*>(all.data()) + kGuardBytes, bytes_);
+        return values;
+    }
     View whole() const { return buffer_.view({1, 1, 1, static_cast<int64_t>(poisoned_.size())}); }
     std::vector<float> region() const {
         std::vector<float> values(poisoned_.size());
