@@ -114,7 +114,7 @@ int run_inspect(const InspectFlags& flags) {
 }
 
 int run_convert(const ConvertFlags& flags) {
-    check_output_file(flags.out, flags.force);
+    check_output_file(flags.out, flags.force, {".safetensors", ".pth", ".pt"});
     const WeightFile file = read_weights(flags.in);
     WeightReader reader(file);
     const auto [architecture, name] = guess(file);
@@ -138,10 +138,14 @@ int run_convert(const ConvertFlags& flags) {
             tensors.push_back({tensor_name, stored.type, shape, stored.storage.first(bytes)});
         }
     }
-    std::map<std::string, std::string> metadata = file.metadata;
-    metadata["source_sha256"] = file.sha256();
-    if (architecture) metadata["net"] = name;
-    write_safetensors(flags.out, tensors, metadata);
+    if (flags.out.ends_with(".safetensors")) {
+        std::map<std::string, std::string> metadata = file.metadata;
+        metadata["source_sha256"] = file.sha256();
+        if (architecture) metadata["net"] = name;
+        write_safetensors(flags.out, tensors, metadata);
+    } else {
+        write_torch(flags.out, tensors);
+    }
     for (const std::string& notice : file.notices) say("notice: " + notice);
     if (!flags.quiet)
         std::cout << flags.out << ": " << tensors.size() << " tensors of "

@@ -109,9 +109,10 @@ int run(int argc, char** argv) {
     CLI::App* inspect_app = app.add_subcommand("inspect", "tensors, guessed net and hash of a weights file");
     inspect_app->add_option("file", inspect.file, "weights")->required();
     inspect_app->add_flag("--json", inspect.json, "one JSON object on stdout");
-    CLI::App* convert_app = app.add_subcommand("convert", "any weights file to safetensors");
+    CLI::App* convert_app = app.add_subcommand("convert", "any weights file to safetensors or PyTorch");
     convert_app->add_option("in", convert.in, "weights")->required();
-    convert_app->add_option("out", convert.out, "OUT.safetensors")->required();
+    convert_app->add_option("out", convert.out, "OUT.safetensors, or OUT.pth: a PyTorch state dict")
+        ->required();
     convert_app->add_flag("--force", convert.force, "replace OUT");
     convert_app->add_flag("--quiet", convert.quiet, "say nothing");
     CLI::App* plan_app = app.add_subcommand("plan", "passes, depth, memory and FLOPs of a set of methods");

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include <thread>
 
 #include "core/files.h"
+#include "core/join.h"
 #include "tools/score_run.h"
 
 namespace gs {
@@ -126,9 +128,10 @@ void check_limit(const std::optional<int64_t>& limit) {
     if (limit && *limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
 }
 
-void check_output_file(const std::string& path, bool force) {
-    if (std::filesystem::path(path).extension() != ".safetensors")
-        throw Error(ErrorKind::Usage, path + ": the output's name must end in .safetensors");
+void check_output_file(const std::string& path, bool force, const std::vector<std::string>& endings) {
+    const std::string ending = std::filesystem::path(path).extension().string();
+    if (std::find(endings.begin(), endings.end(), ending) == endings.end())
+        throw Error(ErrorKind::Usage, path + ": the output's name must end in " + join(endings, " or "));
     std::error_code error;
     if (std::filesystem::exists(path, error) && !force)
         throw Error(ErrorKind::Usage, path + ": exists; --force replaces it");

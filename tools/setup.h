@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/backend.h"
 #include "data/image.h"
@@ -33,9 +34,10 @@ void introduce(const LoadedNet& loaded, const Preprocess& preprocess, const Back
 
 // Throws Error(Usage) below 1.
 void check_limit(const std::optional<int64_t>& limit);
-// A file that a command writes must end in .safetensors, and is replaced under --force only: throws
+// A file that a command writes must have one of these endings, and is replaced under --force only: throws
 // Error(Usage).
-void check_output_file(const std::string& path, bool force);
+void check_output_file(const std::string& path, bool force,
+                       const std::vector<std::string>& endings = {".safetensors"});
 
 // The exit code of a finished run that left images out, said with where they are listed; 0 where there are
 // none.

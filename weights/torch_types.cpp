@@ -43,6 +43,13 @@ const TorchType* find_storage_type(std::string_view global) {
     return nullptr;
 }
 
+std::string_view storage_name(StoredType type) {
+    for (const TorchType& storage : kStorages)
+        if (storage.type == type) return storage.name;
+    GS_REQUIRE(false);
+    return {};
+}
+
 const TorchType* find_dtype(std::string_view global) {
     constexpr std::string_view kModule = "torch.";
     return global.starts_with(kModule) ? find(kDtypes, global.substr(kModule.size())) : nullptr;

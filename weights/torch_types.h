@@ -19,6 +19,9 @@ struct TorchType {
 // "torch.FloatStorage", "torch.cuda.FloatStorage", "torch.storage.UntypedStorage" …; null for other names.
 const TorchType* find_storage_type(std::string_view global);
 
+// "FloatStorage" …: what torch.save calls a storage of this type.
+std::string_view storage_name(StoredType type);
+
 // "torch.float32" …; null for other names.
 const TorchType* find_dtype(std::string_view global);
 

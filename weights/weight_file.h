@@ -80,5 +80,9 @@ struct NamedTensor {
 };
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
+// Writes a state dict (an OrderedDict of tensors on the CPU) in PyTorch's zip format, atomically; torch.load
+// reads it under weights_only=True. Tensors as above, 4 GB together at most. Throws Error(Weights) where the
+// format cannot hold them, Error(Internal) where writing fails.
+void write_torch(const std::filesystem::path& path, std::span<const NamedTensor> tensors);
 
 }  // namespace gs

@@ -39,6 +39,8 @@ class Weights : public GradscoreTest {
             const std::string bytes = content(root_ / files[i]);
             EXPECT_EQ(json["metadata"]["source_sha256"], sha256_hex(std::as_bytes(std::span(bytes))));
         }
+        ASSERT_EQ(run({"convert", files.front(), "back.pth", "--quiet"}).code, 0);
+        EXPECT_EQ(scores("back.pth", size, "back"), want);
     }
 };
 
@@ -190,7 +192,7 @@ TEST_F(BadWeights, ConvertAndInspectRefuseThemToo) {
     expect_refusal({"inspect", "bad.pth", "--json"}, 3, {"bad.pth"});
     expect_refusal({"convert", "bad.pth", "out.safetensors"}, 3, {"bad.pth"});
     EXPECT_FALSE(fs::exists(root_ / "out.safetensors"));
-    expect_refusal({"convert", demo_weights(), "out.pth"}, 2, {"out.pth", ".safetensors"});
+    expect_refusal({"convert", demo_weights(), "out.npz"}, 2, {"out.npz", ".safetensors or .pth or .pt"});
     ASSERT_EQ(run({"convert", demo_weights(), "out.safetensors", "--quiet"}).out, "");
     const std::string first = content(root_ / "out.safetensors");
     expect_refusal({"convert", demo_weights(), "out.safetensors"}, 2, {"out.safetensors", "--force"});
