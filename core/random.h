@@ -5,8 +5,16 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <string_view>
 
 namespace gs {
+
+// A purpose as a part of a key: Random{seed, stream("order"), epoch}. FNV-1a.
+constexpr uint64_t stream(std::string_view purpose) {
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (const char c : purpose) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+    return hash;
+}
 
 // splitmix64 (Steele, Lea and Flood 2014), its state counted up from a hash of the key.
 class Random {

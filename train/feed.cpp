@@ -1,0 +1,116 @@
+#include "train/feed.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/random.h"
+
+namespace gs::train {
+namespace {
+
+uint64_t key(const Recipe& recipe, std::string_view purpose) {
+    return Random{recipe.seed, stream(purpose)}.next();
+}
+
+// Position p of an endless row of passes over the set, each in an order of its own.
+std::function<int64_t(int64_t)> endless_order(uint64_t seed, int64_t images) {
+    return [=](int64_t position) {
+        const Permutation order(Random{seed, static_cast<uint64_t>(position / images)}, images);
+        return order(position % images);
+    };
+}
+
+void require_one_size(const ImageSet& set, const Recipe& recipe, const Preprocess& preprocess) {
+    if (set.is_raw() || output_size(recipe.augmentation, preprocess)) return;
+    throw Error(ErrorKind::Usage, "recipe: training images of " + set.name() +
+                                      " would differ in size; 'crop' or 'resize' makes them equal");
+}
+
+}  // namespace
+
+int64_t steps_an_epoch(const Recipe& recipe, int64_t images) {
+    return (images + recipe.batch - 1) / recipe.batch;
+}
+
+Feed::Feed(const ImageSet& images, const ImageSet* auxiliary, const Recipe& recipe,
+           const FeedOptions& options)
+    : images_(images),
+      recipe_(recipe),
+      options_(options),
+      step_(options.first_step),
+      epoch_steps_(steps_an_epoch(recipe, images.size())) {
+    GS_REQUIRE(recipe.steps > 0 && (auxiliary != nullptr) == (recipe.auxiliary_batch > 0));
+    require_one_size(images, recipe, options.preprocess);
+    if (auxiliary == nullptr) return;
+    require_one_size(*auxiliary, recipe, options.preprocess);
+    auxiliary_ = std::make_unique<Loader>(
+        *auxiliary, options.preprocess,
+        LoaderOptions{.batch = recipe.auxiliary_batch,
+                      .threads = options.threads,
+                      .first = step_ * recipe.auxiliary_batch,
+                      .last = recipe.steps * recipe.auxiliary_batch,
+                      .order = endless_order(key(recipe, "auxiliary order"), auxiliary->size()),
+                      .training = TrainingImages{recipe.augmentation, key(recipe, "auxiliary images")},
+                      .limits = options.limits});
+}
+
+Feed::~Feed() = default;
+
+// Of the epoch that step_ belongs to, from step_ on.
+void Feed::begin_epoch() {
+    const int64_t epoch = step_ / epoch_steps_, images = images_.size();
+    labelled_ = std::make_unique<Loader>(
+        images_, options_.preprocess,
+        LoaderOptions{.batch = recipe_.batch,
+                      .threads = options_.threads,
+                      .first = epoch * images + step_ % epoch_steps_ * recipe_.batch,
+                      .last = (epoch + 1) * images,
+                      .order = endless_order(key(recipe_, "order"), images),
+                      .training = TrainingImages{recipe_.augmentation, key(recipe_, "images")},
+                      .limits = options_.limits});
+}
+
+std::optional<FeedBatch> Feed::next() {
+    if (step_ >= recipe_.steps) return {};
+    if (!labelled_ || step_ % epoch_steps_ == 0) begin_epoch();
+    std::optional<Batch> loaded = labelled_->next();
+    GS_REQUIRE(loaded.has_value());
+    FeedBatch batch{.step = step_, .count = loaded->count, .height = loaded->height, .width = loaded->width};
+    for (const int64_t index : loaded->indices) batch.labels.push_back(images_.item(index).label.value());
+    batch.pixels = std::move(loaded->pixels);
+    batch.failures = std::move(loaded->failures);
+    batch.mixup = mixup(batch.count);
+    if (auxiliary_) add_auxiliary(batch);
+    ++step_;
+    return batch;
+}
+
+void Feed::add_auxiliary(FeedBatch& batch) {
+    std::optional<Batch> loaded = auxiliary_->next();
+    GS_REQUIRE(loaded.has_value());
+    batch.auxiliary_failures = std::move(loaded->failures);
+    batch.auxiliary = loaded->count;
+    const bool differ = loaded->height != batch.height || loaded->width != batch.width;
+    if (batch.count > 0 && batch.auxiliary > 0 && differ)
+        throw Error(ErrorKind::Data, "auxiliary images are of another size than the labelled ones");
+    batch.pixels.insert(batch.pixels.end(), loaded->pixels.begin(), loaded->pixels.end());
+    auxiliary_->recycle(std::move(*loaded));
+}
+
+Mixup Feed::mixup(int64_t count) const {
+    if (recipe_.mixup_alpha == 0 || count == 0) return {};
+    Random random{recipe_.seed, stream("mixup"), static_cast<uint64_t>(step_)};
+    Mixup result{random.beta(recipe_.mixup_alpha), {}};
+    const Permutation partner(random, count);
+    for (int64_t i = 0; i < count; ++i) result.partner.push_back(partner(i));
+    return result;
+}
+
+void Feed::recycle(FeedBatch&& batch) {
+    if (!labelled_) return;
+    Batch spare;
+    spare.pixels = std::move(batch.pixels);
+    labelled_->recycle(std::move(spare));
+}
+
+}  // namespace gs::train

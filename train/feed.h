@@ -1,0 +1,69 @@
+// What a training run eats: the images of every step, in an order of their own for each epoch, augmented,
+// with their labels and mixup. A step's batch depends on the recipe's seed and on the step alone: neither on
+// the number of threads nor on where a run was interrupted.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "data/image_set.h"
+#include "data/loader.h"
+#include "train/recipe.h"
+
+namespace gs::train {
+
+// lambda * L(y) + (1 - lambda) * L(y of the partner), on lambda * x + (1 - lambda) * x of the partner.
+struct Mixup {
+    double lambda = 1;
+    std::vector<int64_t> partner;  // a permutation of the batch; empty: no mixup
+};
+
+struct FeedBatch {
+    int64_t step = 0;       // from 0
+    int64_t count = 0;      // labelled images, which stand first; 0 where none could be used
+    int64_t auxiliary = 0;  // unlabelled ones behind them
+    int64_t height = 0, width = 0;
+    std::vector<float> pixels{};    // [count + auxiliary][height][width][3], normalised
+    std::vector<int64_t> labels{};  // [count]
+    Mixup mixup{};
+    std::vector<LoadFailure> failures{};            // of labelled images
+    std::vector<LoadFailure> auxiliary_failures{};  // of auxiliary ones
+};
+
+struct FeedOptions {
+    Preprocess preprocess;  // what the recipe's augmentation does not say; mean and std
+    int threads = 1;
+    int64_t first_step = 0;
+    DecodeLimits limits{};
+};
+
+// Steps an epoch takes; its last batch may be smaller than the others.
+int64_t steps_an_epoch(const Recipe& recipe, int64_t images);
+
+class Feed {
+  public:
+    // Every image is labelled; `auxiliary` may be null where the recipe asks for none. The sets must outlive
+    // the feed. `recipe` is a resolved() one. Throws Error(Usage) where images would differ in size.
+    Feed(const ImageSet& images, const ImageSet* auxiliary, const Recipe& recipe, const FeedOptions& options);
+    ~Feed();
+
+    // The batch of the next step; nothing after the last one. Throws Error(Data) for a labelled and an
+    // auxiliary set of different sizes.
+    std::optional<FeedBatch> next();
+    void recycle(FeedBatch&& batch);  // so that nothing is allocated in the steady state
+
+  private:
+    const ImageSet& images_;
+    const Recipe recipe_;
+    const FeedOptions options_;
+    int64_t step_, epoch_steps_;
+    std::unique_ptr<Loader> labelled_, auxiliary_;  // the first one of the step's epoch
+
+    void begin_epoch();
+    void add_auxiliary(FeedBatch& batch);
+    Mixup mixup(int64_t count) const;
+};
+
+}  // namespace gs::train
