@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,15 @@ namespace {
 
 std::string reason() {
     return std::generic_category().message(errno);
+}
+
+void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path) {
+    while (!bytes.empty()) {
+        const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) throw Error(ErrorKind::Internal, path.string() + ": cannot write: " + reason());
+        bytes = bytes.subspan(static_cast<size_t>(put));
+    }
 }
 
 class Descriptor {
@@ -116,13 +126,7 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::flush() {
-    size_t done = 0;
-    while (done < pending_.size()) {
-        const ssize_t put = ::write(fd_, pending_.data() + done, pending_.size() - done);
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
-        done += static_cast<size_t>(put);
-    }
+    write_all(fd_, pending_, path_);
     pending_.clear();
 }
 
@@ -137,6 +141,48 @@ void AtomicFile::commit() {
         ::unlink(temporary_.c_str());
         throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + why);
     }
+}
+
+AppendFile::AppendFile(std::filesystem::path path, int64_t keep) : path_(std::move(path)), size_(keep) {
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd_ < 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot open: " + reason());
+    struct stat info {};
+    std::string fault = ::fstat(fd_, &info) != 0 ? reason() : "";
+    const bool is_short = fault.empty() && info.st_size < keep;
+    if (fault.empty() && !is_short && ::ftruncate(fd_, keep) != 0) fault = reason();
+    if (fault.empty() && !is_short) return;
+    ::close(fd_);
+    if (is_short)
+        throw Error(ErrorKind::Data, path_.string() + ": has " + std::to_string(info.st_size) +
+                                         " bytes where " + std::to_string(keep) + " were written");
+    throw Error(ErrorKind::Internal, path_.string() + ": cannot cut to size: " + fault);
+}
+
+AppendFile::~AppendFile() {
+    ::close(fd_);
+}
+
+void AppendFile::write(std::string_view text) {
+    write_all(fd_, std::as_bytes(std::span(text)), path_);
+    size_ += static_cast<int64_t>(text.size());
+}
+
+void AppendFile::sync() {
+    if (::fsync(fd_) != 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
+}
+
+FileLock::FileLock(const std::filesystem::path& path, const std::string& held) {
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd_ < 0) throw Error(ErrorKind::Internal, path.string() + ": cannot open: " + reason());
+    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+    const bool busy = errno == EWOULDBLOCK;
+    const std::string why = busy ? held : "cannot lock: " + reason();
+    ::close(fd_);
+    throw Error(busy ? ErrorKind::Usage : ErrorKind::Internal, path.string() + ": " + why);
+}
+
+FileLock::~FileLock() {
+    ::close(fd_);
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {

@@ -58,6 +58,39 @@ class AtomicFile {
     void flush();
 };
 
+// A file that grows at its end. Throws Error(Internal) naming the file where the system refuses.
+class AppendFile {
+  public:
+    // Opens or makes it and cuts it to `keep` bytes. A file that is shorter throws Error(Data): somebody
+    // else's.
+    AppendFile(std::filesystem::path path, int64_t keep);
+    ~AppendFile();
+    AppendFile(const AppendFile&) = delete;
+    AppendFile& operator=(const AppendFile&) = delete;
+
+    void write(std::string_view text);  // all of it, or an error; what was there stays
+    void sync();                        // to the disk
+    int64_t size() const { return size_; }
+
+  private:
+    std::filesystem::path path_;
+    int fd_ = -1;
+    int64_t size_ = 0;
+};
+
+// Held by one process at a time, and by none once that process has ended, however it did.
+class FileLock {
+  public:
+    // Throws Error(Usage) "PATH: …" with `held` where another process holds it.
+    FileLock(const std::filesystem::path& path, const std::string& held);
+    ~FileLock();
+    FileLock(const FileLock&) = delete;
+    FileLock& operator=(const FileLock&) = delete;
+
+  private:
+    int fd_ = -1;
+};
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 // SHA-256 in lower-case hex; the streaming form for things that come in pieces.

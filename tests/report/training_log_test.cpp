@@ -1,0 +1,105 @@
+#include "report/training_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <regex>
+
+#include "core/error.h"
+
+namespace gs {
+namespace {
+
+using testing::HasSubstr;
+
+TrainingLine step_line(int64_t step, double loss) {
+    return {.epoch_end = false,
+            .epoch = 1 + (step - 1) / 10,
+            .step = step,
+            .loss = loss,
+            .accuracy = 0.25,
+            .learning_rate = 0.1,
+            .images_per_second = 1234.5,
+            .seconds = 2};
+}
+
+TrainingLine epoch_line(int64_t step, double validation_accuracy) {
+    TrainingLine line = step_line(step, 1);
+    line.epoch_end = true;
+    line.validation_accuracy = validation_accuracy;
+    line.validation_loss = 1.5;
+    return line;
+}
+
+TEST(TrainingLog, ReadsBackWhatWasWritten) {
+    const std::string text = training_line_to_json(step_line(5, 0.1 + 0.2)) + "\n" +
+                             training_line_to_json(step_line(10, NAN)) + "\n" +
+                             training_line_to_json(epoch_line(10, 2.0 / 3)) + "\n";
+    const auto lines = training_log_from_json(text, "log.jsonl");
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_FALSE(lines[0].epoch_end);
+    EXPECT_EQ(lines[0].step, 5);
+    EXPECT_EQ(lines[0].loss, 0.1 + 0.2);
+    EXPECT_EQ(lines[0].images_per_second, 1234.5);
+    EXPECT_FALSE(lines[0].validation_accuracy);
+    EXPECT_TRUE(std::isnan(lines[1].loss));
+    EXPECT_TRUE(lines[2].epoch_end);
+    EXPECT_EQ(lines[2].epoch, 1);
+    EXPECT_EQ(lines[2].validation_accuracy, 2.0 / 3);
+    EXPECT_EQ(lines[2].validation_loss, 1.5);
+}
+
+TEST(TrainingLog, FaultsNameTheirLine) {
+    const auto error = [](const std::string& text) -> std::string {
+        try {
+            training_log_from_json(text, "log.jsonl");
+        } catch (const Error& e) {
+            EXPECT_EQ(e.kind(), ErrorKind::Data);
+            return e.what();
+        }
+        return "no error";
+    };
+    const std::string good = training_line_to_json(step_line(1, 1)) + "\n";
+    EXPECT_EQ(error(good), "no error");
+    EXPECT_THAT(error(good + good.substr(0, 20)), HasSubstr("log.jsonl:2: not JSON"));
+    EXPECT_THAT(error(good + "\n" + good), HasSubstr("log.jsonl:2: "));
+    EXPECT_THAT(error("{\"kind\":\"walk\"}"), HasSubstr("log.jsonl:1: kind is neither"));
+    EXPECT_THAT(error("{\"kind\":\"step\"}"), HasSubstr("epoch is missing"));
+}
+
+// Coordinates in the order of the file: those of the path with this colour.
+std::vector<double> path_of(const std::string& svg, const std::string& colour, size_t which) {
+    const std::regex path("stroke=\"" + colour + "\" d=\"([^\"]*)\"");
+    auto found = std::sregex_iterator(svg.begin(), svg.end(), path);
+    std::advance(found, static_cast<std::ptrdiff_t>(which));
+    std::string text = (*found)[1];
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c == 'M' || c == 'L'; }, ' ');
+    std::istringstream stream(text);
+    return {std::istream_iterator<double>(stream), {}};
+}
+
+TEST(TrainingCurves, PlacesEveryPoint) {
+    const std::string svg = training_curves_svg(
+        {step_line(5, 4), step_line(10, 2), epoch_line(10, 0.5), step_line(20, 0), epoch_line(20, 0.75)},
+        "resnet <20> & co", 10);
+    EXPECT_THAT(svg, HasSubstr("<title>resnet &lt;20> &amp; co</title>"));
+    // Two epochs over 780 columns from 64 on; losses from 0 to 4 over 190 rows from 48 on.
+    EXPECT_EQ(path_of(svg, "#1f6fb4", 0), (std::vector<double>{259, 48, 454, 143, 844, 238}));
+    EXPECT_EQ(path_of(svg, "#d9730d", 0), (std::vector<double>{454, 166.8, 844, 166.8}));  // 1.5 of 4
+    EXPECT_EQ(path_of(svg, "#d9730d", 1), (std::vector<double>{454, 377, 844, 282}));  // 50 and 75 of 25..75
+    EXPECT_EQ(svg.find("http://www.w3.org/2000/svg"), svg.rfind("http"));  // nothing else is referred to
+}
+
+TEST(TrainingCurves, OfLittle) {
+    const TrainingLine broken = step_line(1, NAN);
+    for (const auto& lines : {std::vector<TrainingLine>{}, {step_line(1, 1)}, {broken}, {epoch_line(1, 0)}}) {
+        const std::string svg = training_curves_svg(lines, "t", 1);
+        EXPECT_TRUE(svg.ends_with("</svg>\n"));
+        for (const char* never : {"nan", "inf"}) EXPECT_EQ(svg.find(never), svg.npos) << never;
+    }
+}
+
+}  // namespace
+}  // namespace gs
