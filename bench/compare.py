@@ -3,11 +3,13 @@
 
     pip install torch timm torchvision safetensors
     make build && python bench/compare.py --gradscore build/tools/gradscore
+    python bench/compare.py --gradscore build/tools/gradscore --device cuda --precision bf16
 
 Every round runs each contestant of a case once, so that a busy moment of the machine falls on all of them alike; a
 ratio is taken within each round, and its median over the rounds is printed. The PyTorch forms (torch_peer.py) are
 servers that stay up: start-up, compilation and warm-up are not timed; nor are ours (`gradscore bench` times after
 its own warm-up). With --golden DIR each PyTorch form must meet golden scores before it is timed.
+Memory: on the CPU the peak of resident memory; on a GPU what PyTorch allocated, and our plan's arena.
 
 Prints Markdown tables; --out writes everything as JSON too.
 """
@@ -82,6 +84,44 @@ CASES = {
         'torch': {}},
 }
 
+# On a GPU: batches as large as both sides like them, images a multiple of the batch. The dearest to start come last.
+GPU_CASES = {
+    'resnet34-cifar': {
+        'net': 'resnet34-cifar', 'size': 32, 'batch': 1024,
+        'ours': {'forward': ('forward', 8192), 'gradnorm': ('gradnorm', 8192)},
+        'torch': {
+            'forward eager, channels_last': 'forward --channels-last --batch 1024 --images 8192',
+            'gradnorm published loop': 'gradnorm-reference --images 32'}},
+    'resnet34-cifar-gradients': {
+        'net': 'resnet34-cifar', 'size': 32, 'batch': 512,
+        'ours': {'odin': (ODIN, 4096), 'gaia-z': ('gaia-z', 4096), 'gaia-a': ('gaia-a', 4096)},
+        'torch': {
+            'odin, channels_last': 'odin --channels-last --batch 512 --images 4096',
+            'gaia-z published': 'gaia-z-reference --batch 512 --images 4096',
+            'gaia-a published': 'gaia-a-reference --batch 512 --images 4096'}},
+    'bit-r101x1': {
+        'net': 'bit-r101x1', 'size': 480, 'batch': 64,
+        'ours': {'forward': ('forward', 256), 'gradnorm': ('gradnorm', 256)},
+        'torch': {
+            'gradnorm published loop': 'gradnorm-reference --images 16',
+            'gradnorm-best eager, channels_last': 'gradnorm-best --channels-last --batch 64 --images 256'}},
+    'bit-r101x1-compiled': {
+        'net': 'bit-r101x1', 'size': 480, 'batch': 64,
+        'ours': {'forward': ('forward', 256), 'gradnorm': ('gradnorm', 256)},
+        'torch': {
+            'gradnorm-best compiled, channels_last':
+                'gradnorm-best --compile --channels-last --batch 64 --images 256'}},
+    'bit-r101x1-gradnorm-all': {
+        'net': 'bit-r101x1', 'size': 480, 'batch': 32,
+        'ours': {'gradnorm all, p 1': (GRADNORM_ALL, 64), 'gradnorm all, p 2': (GRADNORM_ALL + ':p=2', 64)},
+        'torch': {'gradnorm-all published loop': 'gradnorm-all-reference --images 16'}},
+    'resnet34-cifar-compiled': {
+        'net': 'resnet34-cifar', 'size': 32, 'batch': 1024,
+        'ours': {'forward': ('forward', 8192)},
+        'torch': {'forward compiled, channels_last':
+                  'forward --compile --channels-last --batch 1024 --images 8192'}},
+}
+
 
 class Torch:
     """A torch_peer.py that waits for `run`."""
@@ -91,9 +131,14 @@ class Torch:
                    '--threads', str(a.threads), '--serve']
         if a.golden:
             command += ['--golden', a.golden]
+        environment = dict(os.environ)
+        if on_gpu(a):
+            command += ['--device', a.device, '--dtype', a.precision]
+        else:
+            environment['CUDA_VISIBLE_DEVICES'] = ''
         self.command = shlex.join(command)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''})
+                                        env=environment)
         self.facts = self.read()
 
     def read(self):
@@ -118,13 +163,18 @@ class Ours:
     def __init__(self, a, case, methods, images):
         self.command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']),
                         '--images', str(images), '--methods', methods, '--threads', str(a.threads), '--json']
+        self.memory = 'peak_MiB'
+        if on_gpu(a):
+            self.command += ['--device', a.device, '--precision', a.precision, '--batch', str(case['batch'])]
+            self.memory = 'arena_mib'
         self.facts = self.run()
 
     def run(self):
         done = subprocess.run(self.command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise SystemExit(f'{shlex.join(self.command)}: ended with code {done.returncode}')
-        return json.loads(done.stdout)
+        result = json.loads(done.stdout)
+        return {**result, 'peak_MiB': round(result[self.memory])}
 
     def close(self):
         pass
@@ -134,8 +184,16 @@ def summary(values):
     return {'median': statistics.median(values), 'min': min(values), 'max': max(values), 'values': values}
 
 
+def on_gpu(a):
+    return a.device.startswith('cuda')
+
+
+def cases_of(a):
+    return GPU_CASES if on_gpu(a) else CASES
+
+
 def run_case(a, name):
-    case = CASES[name]
+    case = cases_of(a)[name]
     contestants = {}
     try:
         for label, arguments in case['torch'].items():
@@ -190,19 +248,39 @@ def cpu_name():
         return platform.processor()
 
 
-def main():
+def gpu_name():
+    query = ['nvidia-smi', '--query-gpu=name,driver_version,memory.total', '--format=csv,noheader']
+    return subprocess.run(query, stdout=subprocess.PIPE, text=True, check=True).stdout.strip().replace('\n', '; ')
+
+
+def parse_arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--gradscore', help='the gradscore program; without it only PyTorch is measured')
     ap.add_argument('--python', default=sys.executable, help='a Python with torch, timm and torchvision')
-    ap.add_argument('--case', action='append', choices=CASES, help='default: all')
+    ap.add_argument('--device', default='cpu', help='cpu or cuda[:N]')
+    ap.add_argument('--precision', default='f32', choices=('f32', 'tf32', 'bf16'), help='of both, on a GPU')
+    ap.add_argument('--case', action='append', help='default: all of ' + ', '.join(dict.fromkeys([*CASES, *GPU_CASES])))
     ap.add_argument('--golden', help='folder of golden files: check the PyTorch forms before timing them')
     ap.add_argument('--rounds', type=int, default=7)
     ap.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)))
     ap.add_argument('--out', type=Path, help='write the results as JSON')
     a = ap.parse_args()
+    for name in a.case or []:
+        if name not in cases_of(a):
+            ap.error(f'--case {name}: on this device there are {", ".join(cases_of(a))}')
+    if not on_gpu(a) and a.precision != 'f32':
+        ap.error('--precision is for --device cuda')
+    return a
+
+
+def main():
+    a = parse_arguments()
     results = {'cpu': cpu_name(), 'threads': a.threads, 'rounds': a.rounds, 'cases': []}
+    if on_gpu(a):
+        results.update({'gpu': gpu_name(), 'precision': a.precision})
+        print(f'{results["gpu"]}, {a.precision}')
     print(f'{results["cpu"]}, {a.threads} threads, {a.rounds} rounds')
-    for name in a.case or CASES:
+    for name in a.case or cases_of(a):
         result = run_case(a, name)
         results['cases'].append(result)
         print_tables(result)
