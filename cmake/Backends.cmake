@@ -11,7 +11,7 @@ gs_library(cpu DEPS ${cpu_deps})
 file(GLOB cuda_host_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cuda/plans/*.cpp)
 if(GRADSCORE_HAS_CUDA)
   file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cuda/*.cpp ${PROJECT_SOURCE_DIR}/cuda/cudnn/*.cpp
-    ${PROJECT_SOURCE_DIR}/cuda/kernels/*.cu)
+    ${PROJECT_SOURCE_DIR}/cuda/engine/*.cpp ${PROJECT_SOURCE_DIR}/cuda/kernels/*.cu)
   list(REMOVE_ITEM cuda_sources ${PROJECT_SOURCE_DIR}/cuda/no_cuda.cpp)
   add_library(gs_cuda STATIC ${cuda_sources} ${cuda_host_sources})
   target_link_libraries(gs_cuda PUBLIC gs_core gs_cudnn PRIVATE gs_cuda_options)

@@ -1,5 +1,5 @@
-// Dense convolutions of a device, groups = 1, on its stream: cuDNN's and cuBLAS's (cudnn_engine.cpp), or
-// plain loops where the kernels run on the host (emulation/). cuda/convolution.h is what layers see.
+// Dense convolutions of a device, groups = 1, on its stream: cuDNN's and cuBLAS's (cudnn/cudnn_engine.cpp),
+// or plain loops where the kernels run on the host (emulation/). cuda/convolution.h is what layers see.
 #pragma once
 
 #include <memory>
@@ -14,6 +14,9 @@ namespace gs::cuda {
 struct DeviceKernel {
     const void* data = nullptr;
     DType type = DType::F32;  // that of x and y
+    // For bfloat16 maps, whose bias libraries add in that type: the bias rounded to it; null: rounded at each
+    // call.
+    const Bf16* rounded_bias = nullptr;
 };
 
 // All maps NHWC. x and y are of the same type, F32 or BF16; accumulation in float32. Channels as they are:

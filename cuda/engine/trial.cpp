@@ -1,0 +1,96 @@
+#include "cuda/engine/trial.h"
+
+#include <random>
+
+#include "cuda/kernels/zero_test.h"
+
+namespace gs::cuda {
+
+namespace {
+
+// Values of both signs away from 0, as the problem stores them.
+std::vector<std::byte> random_values(int64_t count, DType type) {
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> size(0.5f, 2.0f);
+    std::vector<std::byte> bytes(static_cast<size_t>(count) * size_of(type));
+    for (int64_t i = 0; i < count; ++i) {
+        const float value = random() % 2 == 0 ? size(random) : -size(random);
+        if (type == DType::F32)
+            reinterpret_cast<float*>(bytes.data())[i] = value;
+        else
+            reinterpret_cast<Bf16*>(bytes.data())[i] = Bf16(value);
+    }
+    return bytes;
+}
+
+}  // namespace
+
+DeviceTrial::DeviceTrial(Context& context, const ConvProblem& problem, const Operands& operands,
+                         const Algorithms& algorithms)
+    : context_(context),
+      problem_(problem),
+      operands_(operands),
+      algorithms_(algorithms),
+      start_(make_timer()),
+      stop_(make_timer()) {}
+
+std::vector<std::string> DeviceTrial::names() const {
+    std::vector<std::string> names;
+    for (const auto& algorithm : algorithms_) names.push_back(algorithm->name());
+    return names;
+}
+
+void* DeviceTrial::workspace(size_t bytes) {
+    if (workspace_.bytes() < bytes) {
+        workspace_ = DeviceMemory();
+        workspace_ = DeviceMemory(bytes);
+    }
+    return workspace_.data();
+}
+
+double DeviceTrial::run(size_t candidate) {
+    Algorithm& algorithm = *algorithms_[candidate];
+    void* own = workspace(algorithm.workspace());
+    check(cudaEventRecord(start_.get(), context_.stream()), "cudaEventRecord");
+    algorithm.enqueue(operands_, own);
+    check(cudaEventRecord(stop_.get(), context_.stream()), "cudaEventRecord");
+    check(cudaEventSynchronize(stop_.get()), "a trial of " + algorithm.name());
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, start_.get(), stop_.get()), "cudaEventElapsedTime");
+    return static_cast<double>(milliseconds);
+}
+
+// dy is 0 but for the first pixel of the first sample. dx is filled with NaN before, so that what a plan
+// leaves unwritten is found too.
+bool DeviceTrial::keeps_zeros(size_t candidate) {
+    Algorithm& algorithm = *algorithms_[candidate];
+    const cudaStream_t stream = context_.stream();
+    const ConvSpec& s = problem_.spec;
+    const size_t dy_bytes = static_cast<size_t>(problem_.y().size()) * size_of(problem_.type);
+    if (!dy_.data()) {
+        DeviceMemory dy(dy_bytes);
+        const auto pixel = random_values(s.out_channels, problem_.type);
+        const auto weights =
+            random_values(s.out_channels * s.kernel_h * s.kernel_w * s.in_channels, problem_.type);
+        weights_ = DeviceMemory(weights.size());
+        check(cudaMemsetAsync(dy.data(), 0, dy_bytes, stream), "cudaMemsetAsync");
+        check(cudaMemcpyAsync(dy.data(), pixel.data(), pixel.size(), cudaMemcpyHostToDevice, stream),
+              "cudaMemcpyAsync");
+        check(
+            cudaMemcpyAsync(weights_.data(), weights.data(), weights.size(), cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync");
+        check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+        dy_ = std::move(dy);
+    }
+    const View dx{operands_.x, problem_.x, problem_.type};
+    check(cudaMemsetAsync(dx.data, 0xff, dx.bytes(), stream), "cudaMemsetAsync");
+    Operands test;
+    test.x = operands_.x;
+    test.w = weights_.data();
+    test.y = dy_.data();
+    algorithm.enqueue(test, workspace(algorithm.workspace()));
+    // Row 0 of dy reaches rows up to kernel - 1 - pad of dx.
+    return is_zero_outside(context_, dx, s.kernel_h - s.pad, s.kernel_w - s.pad);
+}
+
+}  // namespace gs::cuda

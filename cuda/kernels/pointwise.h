@@ -1,0 +1,18 @@
+// Elementwise helpers of other operations.
+#pragma once
+
+#include "cuda/context.h"
+
+namespace gs::cuda {
+
+// to[i] = from[i], rounded to the type of `to`. Each of F32 or BF16; as many values.
+void convert(Context& context, View from, View to);
+void convert(Context& context, const Bf16* from, float* to, int64_t count);
+// y = act(x). y may be x.
+void activate(Context& context, View x, Activation activation, View y);
+// x (n,h,w,c) of F32 or BF16 into y (n,h,w,c') with c' >= c, the further channels 0.
+void pad_channels(Context& context, View x, View y);
+// The first c channels of y (n,h,w,c') into x (n,h,w,c).
+void crop_channels(Context& context, View y, View x);
+
+}  // namespace gs::cuda
