@@ -1,5 +1,5 @@
-// Dense convolutions of a device, groups = 1, on its stream: cuDNN's and cuBLAS's (cudnn/cudnn_engine.cpp),
-// or plain loops where the kernels run on the host (emulation/). cuda/convolution.h is what layers see.
+// Dense convolutions of a device, groups = 1, on its stream: cuDNN's and cuBLAS's (cudnn_engine.cpp), or
+// plain loops where the kernels run on the host (tests/emulated_cuda). cuda/convolution.h is what layers see.
 #pragma once
 
 #include <memory>
