@@ -61,9 +61,11 @@ class Conv2d : public Layer {
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
 
     void gradient_norms(Backend& backend, const LayerGradientNorms& args) const override;
+    // Not of one with a folded norm.
+    void set_parameters(Backend& backend, std::span<const View> values) override;
 
     const ConvSpec& spec() const { return spec_; }
-    // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1.
+    // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1. As at load.
     std::span<const double> stored_weight_scale() const { return scale_; }
 
   private:

@@ -1,6 +1,8 @@
 // Weight gradients of convolutions: of those that run by the backend, from there to the stored parameters.
 #include "layers/convolution.h"
 
+#include "core/training.h"
+
 namespace gs {
 
 std::vector<Parameter> Conv2d::parameters() const {
@@ -77,6 +79,17 @@ void Conv2d::gradient_norms(Backend& backend, const LayerGradientNorms& args) co
     if (!folded_) return;
     sums(args.gamma, {}, norm_at);
     sums(args.beta, {}, norm_at + 1);
+}
+
+void Conv2d::set_parameters(Backend& backend, std::span<const View> values) {
+    GS_REQUIRE(!folded_ && values.size() == (biased_ ? 2 : 1));
+    const View bias = biased_ ? values[1].reshaped({1, 1, 1, spec_.out_channels}) : View{};
+    const View stored = values[0].reshaped(weight_shape(spec_));
+    if (!standardised_) return convolution_->set_weights(stored, bias);
+    scale(backend);  // made where nobody has asked yet
+    backend.standardise_weights({stored, unit(backend), channels(device_.scale)});
+    device_.unit_by_tap = {};
+    convolution_->set_weights(unit(backend), bias);
 }
 
 struct Conv2d::Scratch {

@@ -1,5 +1,7 @@
 #include "layers/layer.h"
 
+#include <algorithm>
+
 namespace gs {
 
 int64_t element_count(const Parameter& parameter) {
@@ -14,6 +16,28 @@ void Layer::backward_weights(Backend&, const LayerBackwardWeights&) const {
 
 void Layer::gradient_norms(Backend&, const LayerGradientNorms&) const {
     GS_REQUIRE(false && "a layer with parameters has gradient_norms");
+}
+
+void Layer::set_parameters(Backend&, std::span<const View> values) {
+    GS_REQUIRE(values.empty() && "a layer with parameters takes others");
+}
+
+void Layer::train_backward(Backend& backend, const LayerTraining& args) const {
+    if (std::any_of(args.gradients.begin(), args.gradients.end(), [](const View& v) { return bool{v}; }))
+        backward_weights(backend, {.x = args.x,
+                                   .dy = args.terms[0],
+                                   .state = args.state,
+                                   .gradients = args.gradients,
+                                   .mode = args.mode,
+                                   .workspace = args.workspace});
+    if (args.dx)
+        backward(backend, {.terms = args.terms,
+                           .x = args.x,
+                           .y = args.y,
+                           .state = args.state,
+                           .activation = args.activation,
+                           .addend = args.addend,
+                           .dx = args.dx});
 }
 
 View Workspace::take(const Shape& shape) {

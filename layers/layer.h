@@ -37,6 +37,7 @@ struct LayerForward {
     View state{};                              // of state_shape(), or absent where nobody reads it
     Activation activation = Activation::None;  // fused: y = act(layer(x))
     bool state_is_ready = false;               // a fused predecessor has written the state
+    uint64_t draw = 0;                         // key of random numbers, of layers that draw any
 };
 
 // terms: contributions to the gradient at y, each (rows,h,w,c), rows = cotangents * samples (core/backend.h,
@@ -62,6 +63,20 @@ struct LayerBackwardWeights {
     std::span<const View> gradients{};
     Grad mode = Grad::Overwrite;
     View workspace{};  // backward_weights_workspace(n) floats, contents undefined
+};
+
+// A layer's whole backward pass in training: one cotangent, summed over the batch.
+struct LayerTraining {
+    std::span<const View> terms{};  // one, masked, where the layer does not join terms
+    View x{}, y{}, state{};         // as in LayerBackward; x also where a parameter's gradient is asked for
+    Activation activation = Activation::None;
+    View addend{};  // of dx; only where adds_to_dx()
+    View dx{};      // of the first input; absent: nobody asks
+    View g{};       // written: the gradient at the second input, of a layer that takes one
+    std::span<const View> gradients{};  // as in LayerBackwardWeights
+    Grad mode = Grad::Overwrite;        // of these
+    View workspace{};                   // training_workspace(n) floats, contents undefined
+    uint64_t draw = 0;                  // as in the forward pass
 };
 
 // Norms of each row's gradients of the parameters; rows are those of LayerBackward.
@@ -113,6 +128,12 @@ class Layer {
     virtual void backward_weights(Backend& backend, const LayerBackwardWeights& args) const;
 
     virtual void gradient_norms(Backend& backend, const LayerGradientNorms& args) const;
+
+    // Other values of parameters(), in that order and PyTorch's element order, copied.
+    virtual void set_parameters(Backend& backend, std::span<const View> values);
+    // backward_weights and backward, by those; layers that do both in the same sweeps override it.
+    virtual int64_t training_workspace(int64_t n) const { return backward_weights_workspace(n); }
+    virtual void train_backward(Backend& backend, const LayerTraining& args) const;
 };
 
 // Cuts a workspace into views. Without memory it counts: a layer says by the same lines what it will need.
@@ -127,6 +148,6 @@ class Workspace {
     int64_t used_ = 0;
 };
 
-using LayerPtr = std::shared_ptr<const Layer>;
+using LayerPtr = std::shared_ptr<Layer>;
 
 }  // namespace gs

@@ -15,11 +15,11 @@ struct AffineSums {
         : gamma(workspace.take({n, 1, 1, channels})), beta(workspace.take({n, 1, 1, channels})) {}
 
     // Over rows, into what was asked for.
-    void finish(Backend& backend, const LayerBackwardWeights& args) const {
+    void finish(Backend& backend, std::span<const View> gradients, Grad mode) const {
         const View sums[] = {gamma, beta};
         for (size_t i = 0; i < 2; ++i)
-            if (const View out = args.gradients[i])
-                backend.sum_rows(sums[i], {}, args.mode, out.reshaped(gamma.shape.with_n(1)));
+            if (const View out = gradients[i])
+                backend.sum_rows(sums[i], {}, mode, out.reshaped(gamma.shape.with_n(1)));
     }
     static int64_t floats(int64_t n, int64_t channels) {
         Workspace counted;
@@ -88,7 +88,7 @@ void FrozenNorm::backward_weights(Backend& backend, const LayerBackwardWeights& 
     const TapSink beta{Reduction::Sum, sums.beta};
     backend.pointwise_backward(
         {.terms = {&args.dy, 1}, .sinks = {&beta, 1}, .gamma = gamma_sum(args.x, sums.gamma)});
-    sums.finish(backend, args);
+    sums.finish(backend, args.gradients, args.mode);
 }
 
 void FrozenNorm::gradient_norms(Backend& backend, const LayerGradientNorms& args) const {
@@ -146,11 +146,36 @@ void GroupNorm::backward_weights(Backend& backend, const LayerBackwardWeights& a
     backend.group_norm_backward(
         {.terms = {&args.dy, 1}, .x = args.x, .stats = args.state, .sinks = {&beta, 1}, .dgamma = sums.gamma},
         params());
-    sums.finish(backend, args);
+    sums.finish(backend, args.gradients, args.mode);
 }
 
 void GroupNorm::gradient_norms(Backend& backend, const LayerGradientNorms& args) const {
     norms_of_sums(backend, args);
+}
+
+void GroupNorm::set_parameters(Backend& backend, std::span<const View> values) {
+    GS_REQUIRE(values.size() == 2);
+    for (size_t i = 0; i < 2; ++i)
+        backend.copy(values[i].reshaped({1, 1, 1, channels_}),
+                     channels_view(i == 0 ? gamma_ : beta_, channels_));
+}
+
+void GroupNorm::train_backward(Backend& backend, const LayerTraining& args) const {
+    GS_REQUIRE(args.gradients.size() == 2);
+    Workspace workspace(args.workspace);
+    const AffineSums sums(workspace, args.x.shape.n, channels_);
+    const bool learns = args.gradients[0] || args.gradients[1];
+    const TapSink beta{Reduction::Sum, sums.beta};
+    backend.group_norm_backward({.terms = args.terms,
+                                 .x = args.x,
+                                 .stats = args.state,
+                                 .activation = args.activation,
+                                 .addend = args.addend,
+                                 .dx = args.dx,
+                                 .sinks = {&beta, learns ? size_t{1} : size_t{0}},
+                                 .dgamma = learns ? sums.gamma : View{}},
+                                params());
+    if (learns) sums.finish(backend, args.gradients, args.mode);
 }
 
 }  // namespace gs

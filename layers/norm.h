@@ -61,6 +61,8 @@ class GroupNorm : public Layer {
     int64_t backward_weights_workspace(int64_t n) const override;
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
     void gradient_norms(Backend& backend, const LayerGradientNorms& args) const override;
+    void set_parameters(Backend& backend, std::span<const View> values) override;
+    void train_backward(Backend& backend, const LayerTraining& args) const override;
     GroupNormParams params() const;
 
   private:

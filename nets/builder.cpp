@@ -5,6 +5,7 @@
 #include "layers/norm.h"
 #include "layers/pointwise.h"
 #include "layers/pool.h"
+#include "layers/training.h"
 
 namespace gs {
 
@@ -13,8 +14,9 @@ std::string two_digits(int64_t number) {
     return digits.size() < 2 ? "0" + digits : digits;
 }
 
-NetBuilder::NetBuilder(Backend& backend, WeightReader& weights, const Architecture& architecture)
-    : backend_(backend), weights_(weights) {
+NetBuilder::NetBuilder(Backend& backend, WeightReader& weights, const Architecture& architecture,
+                       const std::optional<TrainingNet>& training)
+    : backend_(backend), weights_(weights), training_(training) {
     net_.architecture = architecture;
     net_.name = name_of(architecture);
     net_.preprocess = default_preprocess(architecture);
@@ -63,6 +65,7 @@ FrozenStatistics NetBuilder::take_norm(const std::string& name, int64_t channels
 
 ValueId NetBuilder::conv_norm(ValueId x, const std::string& conv, const std::string& norm, int64_t out,
                               Geometry geometry) {
+    if (training_) return frozen_norm(this->conv(x, conv, out, geometry), norm);
     auto layer = std::make_shared<Conv2d>(backend_, take_conv(x, conv, out, geometry), take_norm(norm, out));
     net_.norms.push_back(norm);
     return append(norm, std::move(layer), {x}, out, {conv + ".weight", norm + ".weight", norm + ".bias"});
@@ -81,8 +84,19 @@ ValueId NetBuilder::standardised_conv(ValueId x, const std::string& name, int64_
 
 ValueId NetBuilder::frozen_norm(ValueId x, const std::string& name) {
     net_.norms.push_back(name);
-    return append(name, std::make_shared<FrozenNorm>(backend_, take_norm(name, channels(x))), {x},
-                  channels(x), {name + ".weight", name + ".bias"});
+    const FrozenStatistics norm = take_norm(name, channels(x));
+    LayerPtr layer;
+    if (training_) {
+        layer = std::make_shared<BatchNorm>(backend_, norm);
+    } else {
+        layer = std::make_shared<FrozenNorm>(backend_, norm);
+    }
+    return append(name, std::move(layer), {x}, channels(x), {name + ".weight", name + ".bias"});
+}
+
+ValueId NetBuilder::dropout(ValueId x) {
+    if (!training_ || training_->dropout == 0) return x;
+    return append("", std::make_shared<DropoutLayer>(training_->dropout), {x}, channels(x));
 }
 
 ValueId NetBuilder::group_norm(ValueId x, const std::string& name) {

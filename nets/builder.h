@@ -1,6 +1,7 @@
 // What the families' builders share: they append nodes to a net's list, take weights by name, and name taps.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,18 +17,21 @@ struct Geometry {
 
 class NetBuilder {
   public:
-    NetBuilder(Backend& backend, WeightReader& weights, const Architecture& architecture);
+    NetBuilder(Backend& backend, WeightReader& weights, const Architecture& architecture,
+               const std::optional<TrainingNet>& training = {});
 
     static constexpr ValueId image() { return 0; }
     int64_t channels(ValueId value) const { return channels_[static_cast<size_t>(value)]; }
 
     // Convolution NAME.weight followed by the frozen BatchNorm `norm`, folded. The node is named after the
-    // norm.
+    // norm. In training two nodes.
     ValueId conv_norm(ValueId x, const std::string& conv, const std::string& norm, int64_t out,
                       Geometry geometry);
     ValueId conv(ValueId x, const std::string& name, int64_t out, Geometry geometry);
     ValueId standardised_conv(ValueId x, const std::string& name, int64_t out, Geometry geometry);
+    // BatchNorm by running statistics; in training by those of the batch.
     ValueId frozen_norm(ValueId x, const std::string& name);
+    ValueId dropout(ValueId x);  // x itself but in training
     ValueId group_norm(ValueId x, const std::string& name);
     ValueId relu(ValueId x, Activation activation = Activation::Relu);
     ValueId add(ValueId a, ValueId b);
@@ -44,6 +48,7 @@ class NetBuilder {
   private:
     Backend& backend_;
     WeightReader& weights_;
+    std::optional<TrainingNet> training_;
     Net net_;
     std::vector<int64_t> channels_{3};
 

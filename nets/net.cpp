@@ -9,26 +9,6 @@
 namespace gs {
 namespace {
 
-Net build(Backend& backend, WeightReader& reader, const Architecture& architecture) {
-    NetBuilder builder(backend, reader, architecture);
-    switch (architecture.family) {
-        case Family::ResNetV2:
-            return build_resnetv2(builder, architecture);
-        case Family::CifarResNet:
-            return build_resnet_cifar(builder, architecture);
-        case Family::CifarOptionA:
-            return build_resnet_option_a(builder, architecture);
-        case Family::WideResNet:
-            return build_wide_resnet(builder, architecture);
-        case Family::ResNet:
-            return build_resnet(builder, architecture);
-        case Family::MobileNetV2:
-            return build_mobilenet_v2(builder, architecture);
-    }
-    GS_REQUIRE(false && "a family without a builder");
-    return {};
-}
-
 Architecture named_architecture(const std::string& name, int64_t classes) {
     if (auto architecture = architecture_of(name, classes)) return *architecture;
     throw Error(ErrorKind::Usage, "--net " + name + ": no such net; known: " + join(published_names()));
@@ -61,6 +41,27 @@ const Tap& Net::tap(const std::string& tap_name) const {
                                       " has no such layer; stages: " + join(stages) + ", pooled: " + pooled);
 }
 
+Net build_net(Backend& backend, WeightReader& weights, const Architecture& architecture,
+              const std::optional<TrainingNet>& training) {
+    NetBuilder builder(backend, weights, architecture, training);
+    switch (architecture.family) {
+        case Family::ResNetV2:
+            return build_resnetv2(builder, architecture);
+        case Family::CifarResNet:
+            return build_resnet_cifar(builder, architecture);
+        case Family::CifarOptionA:
+            return build_resnet_option_a(builder, architecture);
+        case Family::WideResNet:
+            return build_wide_resnet(builder, architecture);
+        case Family::ResNet:
+            return build_resnet(builder, architecture);
+        case Family::MobileNetV2:
+            return build_mobilenet_v2(builder, architecture);
+    }
+    GS_REQUIRE(false && "a family without a builder");
+    return {};
+}
+
 Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options) {
     // The hash of a large file takes as long as reading it: both at once.
     auto hash = std::async(std::launch::async, [&] { return weights.sha256(); });
@@ -68,7 +69,7 @@ Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& o
     Architecture architecture = guess_architecture(reader);
     check_name(options, architecture, weights.path.string());
     if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
-    Net net = build(backend, reader, architecture);
+    Net net = build_net(backend, reader, architecture);
     reader.finish(options.allow_nonfinite);
     net.weights_sha256 = hash.get();
     return net;
@@ -76,7 +77,7 @@ Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& o
 
 Net build_random_net(Backend& backend, const std::string& name, int64_t classes, uint64_t seed) {
     WeightReader reader(seed);
-    return build(backend, reader, named_architecture(name, classes));
+    return build_net(backend, reader, named_architecture(name, classes));
 }
 
 }  // namespace gs

@@ -17,6 +17,8 @@
 
 namespace gs {
 
+class WeightReader;
+
 // Value 0 is the image batch; value i + 1 is the output of node i.
 using ValueId = int;
 
@@ -77,6 +79,15 @@ struct BuildOptions {
     bool allow_nonfinite = false;
 };
 Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options = {});
+
+// A net in training: BatchNorm takes the batch's statistics and moves the running ones (layers/training.h),
+// no norm is folded, and parameters can be set.
+struct TrainingNet {
+    float dropout = 0;  // of WideResNet, between a block's convolutions
+};
+// A net of known sizes, its weights from `weights`, whose faults are noted there and not thrown.
+Net build_net(Backend& backend, WeightReader& weights, const Architecture& architecture,
+              const std::optional<TrainingNet>& training = {});
 
 // A published net with seeded random weights, for benchmarks and plans: He initialisation, norms near the
 // identity.

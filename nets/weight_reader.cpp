@@ -69,6 +69,32 @@ std::string list(const std::vector<std::string>& items) {
     return text;
 }
 
+// The generator of the golden recipe weights: splitmix64 counted from a hash of the name, uniform values.
+std::vector<float> draw(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed) {
+    uint64_t key = 0xcbf29ce484222325ull;
+    for (const char c : name) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+    key ^= seed * 0xD1342543DE82EF95ull;
+    double mean = 0, sd = 0;
+    if (shape.size() > 1) {
+        sd = std::sqrt(2.0 * static_cast<double>(shape[0]) / static_cast<double>(elements(shape)));
+    } else if (ends_with(name, "running_var") || ends_with(name, ".weight")) {
+        mean = 1;
+        sd = 0.1;
+    } else {
+        sd = 0.1;
+    }
+    std::vector<float> values(elements(shape));
+    for (size_t i = 0; i < values.size(); ++i) {
+        uint64_t z = key + (i + 1) * 0x9E3779B97F4A7C15ull;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+        z ^= z >> 31;
+        const double u = static_cast<double>(z >> 11) * 0x1p-53;
+        values[i] = static_cast<float>(mean + sd * std::sqrt(3.0) * (2 * u - 1));
+    }
+    return values;
+}
+
 }  // namespace
 
 WeightReader::WeightReader(const WeightFile& file) : path_(file.path.string()) {
@@ -82,6 +108,11 @@ WeightReader::WeightReader(const WeightFile& file) : path_(file.path.string()) {
             faults_.push_back("two tensors are " + name + ", the second is called " + tensor.name);
     }
 }
+
+WeightReader::WeightReader(uint64_t seed)
+    : source_([seed](const std::string& name, const std::vector<int64_t>& shape) {
+          return draw(name, shape, seed);
+      }) {}
 
 std::optional<std::vector<int64_t>> WeightReader::shape(std::string_view name) const {
     const auto it = tensors_.find(name);
@@ -116,7 +147,7 @@ int64_t WeightReader::count(std::string_view prefix) const {
 }
 
 std::vector<float> WeightReader::take(const std::string& name, const std::vector<int64_t>& shape) {
-    if (seed_) return draw(name, shape);
+    if (source_) return source_(name, shape);
     const auto it = tensors_.find(name);
     if (it == tensors_.end()) return substitute("missing " + name + " " + to_string(shape), shape);
     it->second.taken = true;
@@ -130,6 +161,10 @@ std::vector<float> WeightReader::take(const std::string& name, const std::vector
     // A sum is finite exactly where all values are (no float32 sum in float64 overflows).
     if (!std::isfinite(lane_sum(values, [](float v) { return v; }))) nonfinite_.push_back(name);
     return it->second.hwio ? from_hwio(values, shape) : values;
+}
+
+void WeightReader::leave(const std::string& name) {
+    if (const auto it = tensors_.find(name); it != tensors_.end()) it->second.taken = true;
 }
 
 // What fills in is bounded by what the file holds, or a small file could ask for any amount of memory.
@@ -156,32 +191,6 @@ void WeightReader::finish(bool allow_nonfinite) {
         message += (message.empty() ? "" : "; ") + ("NaN or infinite values in " + list(nonfinite_)) +
                    " (--allow-nonfinite uses them all the same)";
     if (!message.empty()) throw Error(ErrorKind::Weights, path_ + ": " + message);
-}
-
-// The generator of the golden recipe weights: splitmix64 counted from a hash of the name, uniform values.
-std::vector<float> WeightReader::draw(const std::string& name, const std::vector<int64_t>& shape) const {
-    uint64_t key = 0xcbf29ce484222325ull;
-    for (const char c : name) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-    key ^= *seed_ * 0xD1342543DE82EF95ull;
-    double mean = 0, sd = 0;
-    if (shape.size() > 1) {
-        sd = std::sqrt(2.0 * static_cast<double>(shape[0]) / static_cast<double>(elements(shape)));
-    } else if (ends_with(name, "running_var") || ends_with(name, ".weight")) {
-        mean = 1;
-        sd = 0.1;
-    } else {
-        sd = 0.1;
-    }
-    std::vector<float> values(elements(shape));
-    for (size_t i = 0; i < values.size(); ++i) {
-        uint64_t z = key + (i + 1) * 0x9E3779B97F4A7C15ull;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-        z ^= z >> 31;
-        const double u = static_cast<double>(z >> 11) * 0x1p-53;
-        values[i] = static_cast<float>(mean + sd * std::sqrt(3.0) * (2 * u - 1));
-    }
-    return values;
 }
 
 }  // namespace gs

@@ -20,7 +20,10 @@ class WeightReader {
     // BiT's .npz names and HWIO kernels are mapped to those of the .pth.tar (scores.md section 15).
     explicit WeightReader(const WeightFile& file);
     // Draws every tensor that is asked for, by name and seed.
-    explicit WeightReader(uint64_t seed) : seed_(seed) {}
+    explicit WeightReader(uint64_t seed);
+    // Takes every tensor, (name, shape), from a function.
+    using Source = std::function<std::vector<float>(const std::string&, const std::vector<int64_t>&)>;
+    explicit WeightReader(Source source) : source_(std::move(source)) {}
 
     const std::string& path() const { return path_; }
     bool has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
@@ -36,6 +39,8 @@ class WeightReader {
     // float32, row-major, PyTorch's order. Where the tensor is missing or of another shape the fault is noted
     // and zeros come back, so that one run lists all faults; throws where those would be many times the file.
     std::vector<float> take(const std::string& name, const std::vector<int64_t>& shape);
+    // The file's tensor of this name, if any, is not wanted: no left-over.
+    void leave(const std::string& name);
     void note_fault(std::string fault) { faults_.push_back(std::move(fault)); }
     // Throws Error(Weights) listing all faults and left-over tensors. Counters of BatchNorm are no
     // left-overs.
@@ -50,12 +55,11 @@ class WeightReader {
     };
     std::string path_ = "weights";
     std::map<std::string, Entry, std::less<>> tensors_;
-    std::optional<uint64_t> seed_;
+    Source source_;
     std::vector<std::string> faults_, nonfinite_;
     size_t stored_elements_ = 0;
     double substituted_ = 0;  // elements of the zeros that came back so far
     std::vector<float> substitute(std::string fault, const std::vector<int64_t>& shape);
-    std::vector<float> draw(const std::string& name, const std::vector<int64_t>& shape) const;
 };
 
 // "[64, 3, 7, 7]"

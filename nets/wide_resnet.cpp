@@ -12,7 +12,7 @@ ValueId block(NetBuilder& net, ValueId x, const std::string& name, int64_t out, 
     const ValueId shortcut =
         projects ? net.conv(a, name + ".convShortcut", out, {.kernel = 1, .stride = stride}) : x;
     ValueId r = net.relu(net.conv_norm(a, name + ".conv1", name + ".bn2", out, {.stride = stride}));
-    r = net.conv(r, name + ".conv2", out, {});
+    r = net.conv(net.dropout(r), name + ".conv2", out, {});
     return net.add(r, shortcut);
 }
 

@@ -1,0 +1,25 @@
+#include "train/schedule.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+
+namespace gs::train {
+
+double learning_rate(const Recipe& recipe, int64_t step) {
+    const double base = recipe.learning_rate;
+    if (step < recipe.warmup) return base * static_cast<double>(step) / static_cast<double>(recipe.warmup);
+    if (recipe.schedule == Schedule::Staircase) {
+        double rate = base;
+        for (const int64_t drop : recipe.drops)
+            if (drop < step) rate /= 10;
+        return rate;
+    }
+    GS_REQUIRE(recipe.steps > 0);
+    const double turn = static_cast<double>(step + recipe.cosine_ahead) / static_cast<double>(recipe.steps) *
+                        std::numbers::pi;
+    return recipe.cosine_floor + (base - recipe.cosine_floor) * (1 + std::cos(turn)) / 2;
+}
+
+}  // namespace gs::train

@@ -1,0 +1,79 @@
+#include "train/start.h"
+
+#include <cmath>
+
+#include "core/join.h"
+#include "core/random.h"
+
+namespace gs::train {
+namespace {
+
+uint64_t hash_of(const std::string& name) {
+    uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+    return hash;
+}
+
+bool is_of_head(const Architecture& architecture, const std::string& name) {
+    return name.starts_with(architecture.head + ".");
+}
+
+std::vector<float> drawn(const std::string& name, const std::vector<int64_t>& shape, bool head,
+                         uint64_t seed) {
+    size_t count = 1;
+    for (const int64_t d : shape) count *= static_cast<size_t>(d);
+    if (shape.size() == 1) {
+        const bool one = !head && (name.ends_with(".weight") || name.ends_with("running_var"));
+        return std::vector<float>(count, one ? 1.0f : 0.0f);
+    }
+    Random random({seed, hash_of(name)});
+    std::vector<float> values(count);
+    const double fan_in = static_cast<double>(count) / static_cast<double>(shape[0]);
+    const double taps = shape.size() == 4 ? static_cast<double>(shape[2] * shape[3]) : 1.0;
+    const double deviation = std::sqrt(2 / (taps * static_cast<double>(shape[0]))),
+                 bound = 1 / std::sqrt(fan_in);
+    for (float& value : values)
+        value = static_cast<float>(head ? bound * (2 * random.uniform() - 1) : deviation * random.normal());
+    return values;
+}
+
+}  // namespace
+
+Architecture starting_architecture(const Recipe& recipe, const WeightFile* file) {
+    const int64_t classes = logits(recipe);
+    const std::optional<Architecture> named = architecture_of(recipe.net, classes);
+    if (!named && !(recipe.net == "auto" && file != nullptr))
+        throw Error(ErrorKind::Usage,
+                    "net '" + recipe.net + "': no such net; known: " + join(published_names()));
+    if (file == nullptr) return *named;
+    Architecture found = guess_architecture(WeightReader(*file));
+    if (found.classes != classes && !recipe.zero_head)
+        throw Error(ErrorKind::Weights, file->path.string() + ": its last layer has " +
+                                            std::to_string(found.classes) + " outputs, the recipe needs " +
+                                            std::to_string(classes) + " (zero_head starts with a new one)");
+    found.classes = classes;
+    if (!named) return found;
+    Architecture wanted = *named;
+    wanted.head = found.head;
+    wanted.pool_window = found.pool_window;
+    if (wanted != found)
+        throw Error(ErrorKind::Weights,
+                    file->path.string() + ": holds " + name_of(found) + ", not the recipe's " + recipe.net);
+    return found;
+}
+
+WeightReader::Source starting_weights(const Recipe& recipe, const Architecture& architecture,
+                                      WeightReader* reader) {
+    return [recipe, architecture, reader](const std::string& name, const std::vector<int64_t>& shape) {
+        const bool head = is_of_head(architecture, name);
+        if (head && recipe.zero_head) {
+            if (reader != nullptr) reader->leave(name);
+            size_t count = 1;
+            for (const int64_t d : shape) count *= static_cast<size_t>(d);
+            return std::vector<float>(count);
+        }
+        return reader != nullptr ? reader->take(name, shape) : drawn(name, shape, head, recipe.seed);
+    };
+}
+
+}  // namespace gs::train
