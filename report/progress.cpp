@@ -68,7 +68,7 @@ double Progress::rate(std::chrono::steady_clock::time_point now) const {
 }
 
 std::string Progress::status(std::chrono::steady_clock::time_point now) const {
-    std::string text = label_ + "  " + grouped(done_);
+    std::string text = label_ + (detail_.empty() ? "" : "  " + detail_) + "  " + grouped(done_);
     if (total_ > 0)
         text += "/" + grouped(total_) + "  " + std::to_string(int64_t(100 * double(done_) / double(total_))) +
                 " %";

@@ -8,6 +8,7 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <utility>
 
 namespace gs {
 
@@ -15,7 +16,7 @@ struct ProgressStyle {
     bool quiet = false;     // nothing at all, notices aside
     bool terminal = false;  // redraw one line, at most ten times a second; otherwise a line every ten seconds
     bool colour = false;
-    size_t width = 80;  // of the terminal, in columns
+    size_t width = 80;           // of the terminal, in columns
     std::string unit = "image";  // of what is counted
 };
 
@@ -36,6 +37,7 @@ class Progress {
     Progress& operator=(const Progress&) = delete;
 
     void update(int64_t done, int64_t skipped);
+    void detail(std::string text) { detail_ = std::move(text); }  // stands behind the label from now on
     void notice(const std::string& line);  // a line of its own, above the progress; also when quiet
     void finish();                         // the last line: images, time, rate, skipped
 
@@ -49,7 +51,7 @@ class Progress {
     void redraw(const std::string& text);
     void erase();
 
-    std::string label_;
+    std::string label_, detail_;
     int64_t total_, first_, done_, skipped_ = 0;
     ProgressStyle style_;
     std::ostream& out_;

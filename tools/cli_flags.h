@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/commands.h"
+#include "tools/train_flags.h"
 
 namespace gs {
 
@@ -14,6 +15,7 @@ void add_search(CLI::App& app, SearchFlags& flags);
 void add_merge(CLI::App& app, MergeFlags& flags);
 void add_bench(CLI::App& app, BenchFlags& flags);
 void add_plan(CLI::App& app, PlanFlags& flags);
+void add_train(CLI::App& app, TrainFlags& flags);
 void add_reproduce(CLI::App& app, ReproduceFlags& flags);
 
 }  // namespace gs

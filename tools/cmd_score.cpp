@@ -162,7 +162,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
                    .allow_fit_on_test = flags.allow_fit_on_test,
                    .progress = stderr_style(flags.quiet)});
     if (fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);
-    prepare_folder(out, flags.force, save.any(), "--out");
+    prepare_folder(out, flags.force, scoring_folders(save.any()), "--out");
     write_file_atomically(out / "config.toml", flags.config);
     std::vector<ScoredSet> scored;
     try {

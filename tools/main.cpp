@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
     TrackFlags track;
     FitFlags fit;
     SearchFlags search;
+    TrainFlags train;
     MergeFlags merge;
     ThresholdFlags threshold;
     BenchFlags bench;
@@ -97,6 +98,9 @@ int run(int argc, char** argv) {
     add_search(*search_app, search);
     CLI::App* merge_app = app.add_subcommand("merge", "shards of a fit or a run as one");
     add_merge(*merge_app, merge);
+    CLI::App* train_app =
+        app.add_subcommand("train", "train or fine-tune a net by a recipe; writes a run folder");
+    add_train(*train_app, train);
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
     metrics_app->add_option("run", metrics.run, "run folder")->required();
     metrics_app->add_flag("--json", metrics.json, "results as JSON on stdout");
@@ -121,7 +125,7 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub : {track_app, fit_app, search_app, merge_app, metrics_app, threshold_app,
+    for (CLI::App* sub : {track_app, train_app, fit_app, search_app, merge_app, metrics_app, threshold_app,
                           reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
@@ -144,6 +148,7 @@ int run(int argc, char** argv) {
     if (track_app->parsed()) return run_score(tracking(track, *score_app, *track_app, joined(argc, argv)));
     if (fit_app->parsed()) return run_fit(fit);
     if (search_app->parsed()) return run_search(search);
+    if (train_app->parsed()) return run_train(train);
     if (merge_app->parsed()) {
         merge.command_line = joined(argc, argv);
         return run_merge(merge);

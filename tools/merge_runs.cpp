@@ -158,7 +158,7 @@ int merge_runs(const MergeFlags& flags) {
     }
     const Results results = summarise(info, shards.front().results.methods, scored);
 
-    prepare_folder(out, flags.force, saves_arrays(shards.front()), "OUT");
+    prepare_folder(out, flags.force, scoring_folders(saves_arrays(shards.front())), "OUT");
     write_file_atomically(out / "config.toml", config_of_whole(shards.front().config, flags.out));
     std::vector<std::string> methods;
     for (const MethodInfo& method : results.methods) methods.push_back(method.name);

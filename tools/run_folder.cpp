@@ -38,12 +38,18 @@ void check_folder(const fs::path& out, bool force, const std::string& flag) {
                     name + ": not empty; choose another folder, or --force to move it aside");
 }
 
-void prepare_folder(const fs::path& out, bool force, bool arrays, const std::string& flag) {
+std::vector<std::string> scoring_folders(bool arrays) {
+    return arrays ? std::vector<std::string>{"scores", "arrays"} : std::vector<std::string>{"scores"};
+}
+
+void prepare_folder(const fs::path& out, bool force, const std::vector<std::string>& inside,
+                    const std::string& flag) {
     check_folder(out, force, flag);
     std::error_code error;
     if (fs::exists(out, error) && !fs::is_empty(out, error)) move_aside(out);
-    fs::create_directories(out / "scores", error);
-    if (arrays && !error) fs::create_directories(out / "arrays", error);
+    fs::create_directories(out, error);
+    for (const std::string& folder : inside)
+        if (!error) fs::create_directories(out / folder, error);
     if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot create: " + error.message());
 }
 

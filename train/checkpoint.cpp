@@ -10,7 +10,7 @@ namespace gs::train {
 namespace {
 
 constexpr std::string_view kFormatKey = "format", kFormat = "gradscore/checkpoint/1";
-constexpr std::string_view kIdentity = "started-with/", kState = "state/";
+constexpr std::string_view kIdentity = "started-with/", kCircumstances = "made-with/", kState = "state/";
 constexpr std::string_view kWeights = "weights/", kOptimizer = "optimizer/";
 
 template <class Number>
@@ -42,6 +42,8 @@ constexpr const char* kBestAccuracy = "best-accuracy";  // present where there i
 std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint) {
     std::map<std::string, std::string> metadata{{std::string(kFormatKey), std::string(kFormat)}};
     for (const auto& [name, value] : checkpoint.identity) metadata[std::string(kIdentity) + name] = value;
+    for (const auto& [name, value] : checkpoint.circumstances)
+        metadata[std::string(kCircumstances) + name] = value;
     const auto put = [&](const std::string& name, const auto& value) {
         metadata[std::string(kState) + name] = print(value);
     };
@@ -135,9 +137,12 @@ Checkpoint checkpoint_of(const WeightFile& file) {
     const auto format = file.metadata.find(std::string(kFormatKey));
     if (format == file.metadata.end() || format->second != kFormat)
         fail(file, "its 'format' is not " + std::string(kFormat));
-    Checkpoint checkpoint{{}, state_of(file), {}, {}};
-    for (const auto& [name, value] : file.metadata)
+    Checkpoint checkpoint{{}, {}, state_of(file), {}, {}};
+    for (const auto& [name, value] : file.metadata) {
         if (name.starts_with(kIdentity)) checkpoint.identity[name.substr(kIdentity.size())] = value;
+        if (name.starts_with(kCircumstances))
+            checkpoint.circumstances[name.substr(kCircumstances.size())] = value;
+    }
     for (const StoredTensor& tensor : file.tensors) {
         const bool weight = tensor.name.starts_with(kWeights);
         if (!weight && !tensor.name.starts_with(kOptimizer)) fail(file, "a tensor '" + tensor.name + "'");
@@ -158,6 +163,12 @@ void write_weights(const std::filesystem::path& path, const std::vector<NamedArr
     std::vector<NamedTensor> tensors;
     append(tensors, "", weights);
     write_safetensors(path, tensors, metadata);
+}
+
+void write_torch_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights) {
+    std::vector<NamedTensor> tensors;
+    append(tensors, "", weights);
+    write_torch(path, tensors);
 }
 
 }  // namespace gs::train

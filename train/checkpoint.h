@@ -49,6 +49,7 @@ std::vector<std::string> differences(const RunIdentity& now, const RunIdentity& 
 
 struct Checkpoint {
     RunIdentity identity;
+    RunIdentity circumstances;  // what may change the last bits, such as the number of threads
     RunState state;
     std::vector<NamedArray> weights, optimizer;
 };
@@ -63,5 +64,7 @@ Checkpoint checkpoint_of(const WeightFile& file);
 // The weights alone, for `gradscore score --weights`.
 void write_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights,
                    const std::map<std::string, std::string>& metadata);
+// The same as a PyTorch state dict.
+void write_torch_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights);
 
 }  // namespace gs::train

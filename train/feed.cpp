@@ -79,7 +79,6 @@ std::optional<FeedBatch> Feed::next() {
     for (const int64_t index : loaded->indices) batch.labels.push_back(images_.item(index).label.value());
     batch.pixels = std::move(loaded->pixels);
     batch.failures = std::move(loaded->failures);
-    batch.mixup = mixup(batch.count);
     if (auxiliary_) add_auxiliary(batch);
     ++step_;
     return batch;
@@ -95,15 +94,6 @@ void Feed::add_auxiliary(FeedBatch& batch) {
         throw Error(ErrorKind::Data, "auxiliary images are of another size than the labelled ones");
     batch.pixels.insert(batch.pixels.end(), loaded->pixels.begin(), loaded->pixels.end());
     auxiliary_->recycle(std::move(*loaded));
-}
-
-Mixup Feed::mixup(int64_t count) const {
-    if (recipe_.mixup_alpha == 0 || count == 0) return {};
-    Random random{recipe_.seed, stream("mixup"), static_cast<uint64_t>(step_)};
-    Mixup result{random.beta(recipe_.mixup_alpha), {}};
-    const Permutation partner(random, count);
-    for (int64_t i = 0; i < count; ++i) result.partner.push_back(partner(i));
-    return result;
 }
 
 void Feed::recycle(FeedBatch&& batch) {

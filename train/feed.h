@@ -14,20 +14,13 @@
 
 namespace gs::train {
 
-// lambda * L(y) + (1 - lambda) * L(y of the partner), on lambda * x + (1 - lambda) * x of the partner.
-struct Mixup {
-    double lambda = 1;
-    std::vector<int64_t> partner;  // a permutation of the batch; empty: no mixup
-};
-
 struct FeedBatch {
     int64_t step = 0;       // from 0
     int64_t count = 0;      // labelled images, which stand first; 0 where none could be used
     int64_t auxiliary = 0;  // unlabelled ones behind them
     int64_t height = 0, width = 0;
-    std::vector<float> pixels{};    // [count + auxiliary][height][width][3], normalised
-    std::vector<int64_t> labels{};  // [count]
-    Mixup mixup{};
+    std::vector<float> pixels{};                    // [count + auxiliary][height][width][3], normalised
+    std::vector<int64_t> labels{};                  // [count]
     std::vector<LoadFailure> failures{};            // of labelled images
     std::vector<LoadFailure> auxiliary_failures{};  // of auxiliary ones
 };
@@ -63,7 +56,6 @@ class Feed {
 
     void begin_epoch();
     void add_auxiliary(FeedBatch& batch);
-    Mixup mixup(int64_t count) const;
 };
 
 }  // namespace gs::train

@@ -99,6 +99,15 @@ TEST(Progress, RateIsThatOfTheLastSeconds) {
     EXPECT_THAT(b.take(), HasSubstr("dtd  3,008/10,000  30 %  100 images/s  1:10 left"));
 }
 
+TEST(Progress, DetailStandsBehindTheLabel) {
+    Bench b;
+    Progress p = b.start(kFile, 1000);
+    p.detail("epoch 2/3  loss 1.25");
+    b.now += 10s;
+    p.update(100, 0);
+    EXPECT_EQ(b.take(), "dtd  epoch 2/3  loss 1.25  100/1,000  10 %  10.0 images/s  1:30 left\n");
+}
+
 TEST(Progress, WorkOfAnEarlierRunIsNoSpeed) {
     Bench b;
     Progress p = b.start(kFile, 1000, 900);

@@ -19,6 +19,7 @@ using testing::IsEmpty;
 Checkpoint sample() {
     Checkpoint c;
     c.identity = {{"learning-rate", "0.1"}, {"weights", ""}, {"id", "cifar10:data"}};
+    c.circumstances = {{"threads", "2"}};
     c.state = {.step = 123,
                .epoch = {0.1 + 0.2, 1000, 234},
                .interval = {1e-300, 5, 0},
@@ -59,6 +60,7 @@ TEST_F(CheckpointFile, ReadsBackBitForBit) {
         write_checkpoint(file_.path(), want);
         const Checkpoint got = read_checkpoint(file_.path());
         EXPECT_EQ(got.identity, want.identity);
+        EXPECT_EQ(got.circumstances, want.circumstances);
         EXPECT_EQ(got.state, want.state);
         EXPECT_EQ(got.weights, want.weights);
         EXPECT_EQ(got.optimizer, want.optimizer);

@@ -65,8 +65,6 @@ void expect_equal(const FeedBatch& a, const FeedBatch& b) {
     EXPECT_EQ(a.auxiliary, b.auxiliary);
     EXPECT_EQ(a.pixels, b.pixels);
     EXPECT_EQ(a.labels, b.labels);
-    EXPECT_EQ(a.mixup.lambda, b.mixup.lambda);
-    EXPECT_EQ(a.mixup.partner, b.mixup.partner);
 }
 
 TEST(Feed, EveryImageOnceAnEpochInAnotherOrder) {
@@ -82,7 +80,6 @@ TEST(Feed, EveryImageOnceAnEpochInAnotherOrder) {
             EXPECT_EQ(batch.count, k == 2 ? 5 : 8);
             EXPECT_EQ(batch.height, 4);
             EXPECT_EQ(batch.pixels.size(), static_cast<size_t>(batch.count * 4 * 4 * 3));
-            EXPECT_TRUE(batch.mixup.partner.empty());
             for (int64_t i = 0; i < batch.count; ++i) {
                 order.push_back(number(batch, i));
                 EXPECT_EQ(batch.labels[static_cast<size_t>(i)], order.back() % 3);
@@ -98,7 +95,6 @@ TEST(Feed, EveryImageOnceAnEpochInAnotherOrder) {
 TEST(Feed, DependsOnSeedAndStepAlone) {
     const Numbered images(21), auxiliary(10);
     Recipe recipe = small_recipe();
-    recipe.mixup_alpha = 0.5;
     recipe.auxiliary_batch = 4;
     const auto all = drain(images, &auxiliary, recipe, options());
     for (const int64_t first : {0, 1, 3, 5, 8}) {  // in an epoch, and between two
@@ -109,24 +105,6 @@ TEST(Feed, DependsOnSeedAndStepAlone) {
     recipe.seed = 1;
     const auto other = drain(images, &auxiliary, recipe, options());
     EXPECT_NE(other[0].labels, all[0].labels);
-    EXPECT_NE(other[0].mixup.lambda, all[0].mixup.lambda);
-}
-
-TEST(Feed, MixupHasAPartnerForEveryImageAndALambdaForEveryStep) {
-    const Numbered images(21);
-    Recipe recipe = small_recipe();
-    recipe.mixup_alpha = 0.5;
-    std::set<double> lambdas;
-    for (const FeedBatch& batch : drain(images, nullptr, recipe, options())) {
-        lambdas.insert(batch.mixup.lambda);
-        EXPECT_TRUE(batch.mixup.lambda >= 0 && batch.mixup.lambda <= 1);
-        const std::set<int64_t> partners(batch.mixup.partner.begin(), batch.mixup.partner.end());
-        ASSERT_EQ(batch.mixup.partner.size(), static_cast<size_t>(batch.count));
-        EXPECT_EQ(partners.size(), batch.mixup.partner.size());
-        EXPECT_EQ(*partners.begin(), 0);
-        EXPECT_EQ(*partners.rbegin(), batch.count - 1);
-    }
-    EXPECT_EQ(lambdas.size(), 9u);
 }
 
 // 9 steps of 4 auxiliary images out of 10: three whole passes and six more.

@@ -1,0 +1,358 @@
+// gradscore train with a tiny net on images whose class is their colour.
+#include <sys/file.h>
+
+#include <chrono>
+#include <random>
+
+#include "core/files.h"
+#include "tests/support/gradscore.h"
+#include "tests/support/random.h"
+#include "weights/weight_file.h"
+
+namespace gs::test {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+constexpr int kImages = 90, kClasses = 3;
+
+class Train : public GradscoreTest {
+  protected:
+    Train() {
+        write(root_ / "train.bin", coloured(kImages, 1));
+        write(root_ / "test.bin", coloured(45, 2));
+    }
+
+    // CIFAR-10's binary layout: noise, and the class's channel brighter.
+    static std::string coloured(int count, uint64_t seed, int classes = kClasses) {
+        SplitMix64 random(seed);
+        std::string bytes;
+        for (int i = 0; i < count; ++i) {
+            const int label = i % classes;
+            bytes += static_cast<char>(label);
+            for (int p = 0; p < 3072; ++p)
+                bytes += static_cast<char>(random.integer(0, 127) + (p / 1024 == label ? 100 : 0));
+        }
+        return bytes;
+    }
+
+    // 3 epochs of 6 steps, the last of them with 10 images.
+    Words words(const std::string& out, const Words& more = {}) const {
+        Words all{"train",       "resnet20-cifar",
+                  "--net",       "wrn-10-1",
+                  "--classes",   "3",
+                  "--epochs",    "3",
+                  "--batch",     "16",
+                  "--id",        "cifar10:train.bin",
+                  "--validate",  "cifar10:test.bin",
+                  "--threads",   "1",
+                  "--log-every", "2",
+                  "--out",       out};
+        all.insert(all.end(), more.begin(), more.end());
+        return all;
+    }
+    Ran train(const std::string& out, const Words& more = {}, int code = 0) const {
+        Ran ran = run(words(out, more));
+        EXPECT_EQ(ran.code, code) << ran.err;
+        return ran;
+    }
+    std::string weights(const std::string& out) const { return content(root_ / out / "last.safetensors"); }
+    std::string checkpoint(const std::string& out) const {
+        return content(root_ / out / "checkpoint.safetensors");
+    }
+
+    // The log's lines without what depends on the clock.
+    std::vector<Json> log(const std::string& out) const {
+        std::istringstream stream(content(root_ / out / "log.jsonl"));
+        std::vector<Json> lines;
+        for (std::string line; std::getline(stream, line);) {
+            Json json = Json::parse(line);
+            json.erase("seconds");
+            json.erase("images_per_second");
+            lines.push_back(std::move(json));
+        }
+        return lines;
+    }
+    static std::map<std::string, std::string> metadata(const fs::path& file) {
+        return read_weights(file).metadata;
+    }
+
+    // Sends the signal so many milliseconds after the run's first checkpoint.
+    Ran stop(const std::string& out, const Words& more, int signal, int milliseconds) {
+        using Clock = std::chrono::steady_clock;
+        std::optional<Clock::time_point> when;
+        bool sent = false;
+        RunOptions options = options_;
+        options.meanwhile = [&](pid_t child) {
+            if (!when && fs::exists(root_ / out / "checkpoint.safetensors"))
+                when = Clock::now() + std::chrono::milliseconds(milliseconds);
+            if (!when || Clock::now() < *when || sent) return;
+            sent = true;
+            ::kill(child, signal);
+        };
+        return run(words(out, more), options);
+    }
+};
+
+TEST_F(Train, LeavesWeightsLogAndCurves) {
+    const Ran ran = train("run", {"--pth"});
+    EXPECT_THAT(files_below(root_ / "run"),
+                ElementsAre("best.pth", "best.safetensors", "checkpoint.safetensors", "curves.svg",
+                            "last.pth", "last.safetensors", "lock", "log.jsonl", "recipe.toml"));
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("run/last.safetensors: weights after 18 steps"),
+                               HasSubstr("run/best.safetensors: of epoch ")));
+    EXPECT_THAT(ran.err,
+                AllOf(HasSubstr("wrn-10-1 (3 classes) on cpu"), HasSubstr("90 images, 18 steps of 16"),
+                      HasSubstr("training images: 4 black pixels around, random crop 32x32, random flip"),
+                      HasSubstr("epoch 3/3: loss ")));
+    const std::vector<Json> lines = log("run");
+    ASSERT_EQ(lines.size(), 12u);  // three of two steps and one of the epoch, three times
+    EXPECT_EQ(lines[0]["kind"], "step");
+    EXPECT_EQ(lines[0]["step"], 2);
+    EXPECT_EQ(lines[11]["kind"], "epoch");
+    EXPECT_EQ(lines[11]["epoch"], 3);
+    EXPECT_EQ(lines[11]["step"], 18);
+    EXPECT_LT(lines[11]["loss"], lines[3]["loss"]);
+    EXPECT_GT(lines[11]["validation_accuracy"], 0.6) << "a third is chance";
+    EXPECT_NEAR(lines[11]["learning_rate"], 1e-6 + (0.1 - 1e-6) * (1 + std::cos(M_PI * 17 / 18)) / 2, 1e-12);
+    EXPECT_THAT(content(root_ / "run/curves.svg"), AllOf(HasSubstr("<svg"), HasSubstr("validation")));
+
+    const WeightFile last = read_weights(root_ / "run/last.safetensors"),
+                     pth = read_weights(root_ / "run/last.pth");
+    EXPECT_EQ(last.metadata.at("net"), "wrn-10-1");
+    ASSERT_EQ(pth.tensors.size(), last.tensors.size());
+    for (const StoredTensor& tensor : last.tensors) {
+        ASSERT_NE(pth.find(tensor.name), nullptr) << tensor.name;
+        EXPECT_EQ(to_float32(tensor), to_float32(*pth.find(tensor.name)));
+    }
+}
+
+// What the run evaluated is what anybody gets from its file.
+TEST_F(Train, WeightsScoreAsTheyWereEvaluated) {
+    train("run");
+    score({"--weights", "run/last.safetensors", "--id", "t=cifar10:test.bin", "--methods", "msp", "--out",
+           "scored"});
+    EXPECT_EQ(results("scored")["sets"][0]["accuracy"], log("run").back()["validation_accuracy"]);
+}
+
+TEST_F(Train, TheRecipeOfARunIsARecipe) {
+    train("run");
+    Words again{"train",       "run/recipe.toml",
+                "--id",        "cifar10:train.bin",
+                "--validate",  "cifar10:test.bin",
+                "--threads",   "1",
+                "--log-every", "2",
+                "--out",       "again",
+                "--quiet"};
+    const Ran ran = run(again);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.err, "");
+    EXPECT_EQ(to_float32(read_weights(root_ / "again/last.safetensors").tensors[0]),
+              to_float32(read_weights(root_ / "run/last.safetensors").tensors[0]));
+    EXPECT_EQ(log("again"), log("run"));
+}
+
+TEST_F(Train, AnotherSeedIsAnotherRun) {
+    train("one");
+    train("two", {"--seed", "1"});
+    EXPECT_NE(log("one"), log("two"));
+}
+
+TEST_F(Train, KilledAnywhereAndResumedItEndsWithTheSameBytes) {
+    train("whole");
+    const auto want = log("whole");
+    std::mt19937 random(7);
+    int killed = 0;
+    for (int round = 0; round < 4; ++round) {
+        const std::string out = "killed" + std::to_string(round);
+        // A checkpoint after every step, so that most kills hit the middle of an epoch, and of a checkpoint.
+        Words more{"--checkpoint-minutes", "1e-6"};
+        Ran ran = stop(out, more, SIGKILL, static_cast<int>(random() % 120));
+        more.push_back("--resume");
+        for (int again = 0; again < 3 && ran.signal == SIGKILL; ++again, ++killed)
+            ran = stop(out, more, again < 2 ? SIGKILL : 0, static_cast<int>(random() % 120));
+        ASSERT_EQ(ran.code, 0) << ran.err;
+        EXPECT_EQ(weights(out), weights("whole"));
+        EXPECT_EQ(content(root_ / out / "best.safetensors"), content(root_ / "whole/best.safetensors"));
+        EXPECT_EQ(log(out), want);
+    }
+    EXPECT_GT(killed, 1) << "the signals came too late";
+}
+
+TEST_F(Train, InterruptedItKeepsTheStepAndGoesOn) {
+    train("whole");
+    Ran ran = stop("run", {"--quiet"}, SIGINT, 60);
+    if (ran.code == 0) ran = stop("run", {"--quiet", "--force"}, SIGINT, 0);
+    ASSERT_EQ(ran.code, 130) << ran.err;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("interrupted after step "), HasSubstr("--resume goes on")));
+    EXPECT_EQ(metadata(root_ / "run/last.safetensors").at("step"),
+              metadata(root_ / "run/checkpoint.safetensors").at("state/step"));
+    train("run", {"--resume"});
+    EXPECT_EQ(weights("run"), weights("whole"));
+    EXPECT_EQ(log("run"), log("whole"));
+    // Once more: there is nothing left to do, and nothing changes.
+    EXPECT_THAT(train("run", {"--resume"}).out, HasSubstr("weights after 18 steps"));
+    EXPECT_EQ(weights("run"), weights("whole"));
+    EXPECT_EQ(log("run"), log("whole"));
+}
+
+TEST_F(Train, OnlyTheSameRunIsResumed) {
+    train("run", {"--quiet"});
+    const std::string before = checkpoint("run");
+    const auto refused = [&](const Words& more, const std::vector<std::string>& parts) {
+        Words all = words("run", {"--resume"});
+        all.insert(all.end(), more.begin(), more.end());
+        expect_refusal(all, 2, parts);
+        EXPECT_EQ(checkpoint("run"), before);
+    };
+    refused({"--learning-rate", "0.05"}, {"--resume run", "learning-rate: 0.05 now, 0.1 when the run began"});
+    refused({"--seed", "3"}, {"seed: 3 now, 0 when the run began"});
+    refused({"--limit", "60"}, {"images of --id: 60 images", "90 images"});
+    write(root_ / "train.bin", coloured(kImages, 3));
+    refused({}, {"images of --id: 90 images"});
+    expect_refusal(words("elsewhere", {"--resume"}), 2, {"elsewhere/checkpoint.safetensors"});
+    expect_refusal(words("run"), 2, {"--out run: not empty", "--force"});
+    write(root_ / "run/checkpoint.safetensors", before.substr(0, before.size() - 10));
+    expect_refusal(words("run", {"--resume"}), 3, {"run/checkpoint.safetensors"});
+}
+
+TEST_F(Train, OneProcessAtATimeInAFolder) {
+    train("run", {"--quiet"});
+    const FileLock held(root_ / "run/lock", "");
+    for (const char* flag : {"--resume", "--force"})
+        expect_refusal(words("run", {flag}), 2, {"run/lock: another gradscore train is at work"});
+}
+
+TEST_F(Train, ALossThatIsNoNumberEndsTheRunAndNotTheCheckpoint) {
+    const Ran ran = train("run", {"--learning-rate", "1e30", "--quiet"}, 4);
+    EXPECT_EQ(ran.error_lines().size(), 1u) << ran.err;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("loss"), HasSubstr("run/checkpoint.safetensors is of step ")));
+    for (const StoredTensor& tensor : read_weights(root_ / "run/checkpoint.safetensors").tensors)
+        for (const float value : to_float32(tensor)) ASSERT_TRUE(std::isfinite(value)) << tensor.name;
+}
+
+TEST_F(Train, AFullDiskLeavesTheLastCheckpoint) {
+    ASSERT_EQ(stop("run", {"--quiet"}, SIGINT, 0).code, 130);
+    const std::string before = checkpoint("run");
+    const std::vector<std::string> files = files_below(root_ / "run");
+    RunOptions options = options_;
+    options.largest_file = before.size() / 2;
+    const Ran full = run(words("run", {"--resume", "--quiet"}), options);
+    EXPECT_EQ(full.code, 1);
+    EXPECT_EQ(full.error_lines().size(), 1u) << full.err;
+    EXPECT_THAT(full.err,
+                AllOf(HasSubstr("cannot write"), HasSubstr("run/checkpoint.safetensors is of step")));
+    EXPECT_EQ(checkpoint("run"), before);
+    EXPECT_EQ(files_below(root_ / "run"), files) << "no temporaries";
+    train("run", {"--resume", "--quiet"});
+    train("whole", {"--quiet"});
+    EXPECT_EQ(weights("run"), weights("whole"));
+}
+
+TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
+    const auto refused = [&](const Words& more, int code, const std::vector<std::string>& parts) {
+        expect_refusal(words("run", more), code, parts);
+        EXPECT_FALSE(fs::exists(root_ / "run"));
+    };
+    refused({"--classes", "5"}, 4, {"train", "no image of classes 3, 4, of 5"});
+    refused({"--classes", "2"}, 4, {"label 2 is none of the recipe's 2 classes"});
+    refused({"--init", "weights"}, 2, {"--weights FILE"});
+    refused({"--weights", demo_weights()}, 2, {"--init weights"});
+    refused({"--init", "weights", "--weights", demo_weights()}, 3,
+            {"resnet8_shapes.safetensors", "wrn-10-1"});
+    refused({"--init", "weights", "--weights", "none.pth"}, 3, {"none.pth"});
+    refused({"--net", "resnet-9000"}, 2, {"resnet-9000"});
+    refused({"--auxiliary", "synthetic:4"}, 2, {"takes no unlabelled images"});
+    refused({"--batch", "0"}, 2, {"--batch: 'batch': '0' is not a whole number from 1 on"});
+    refused({"--groups", "2+1"}, 2, {"'groups' are for"});
+    refused({"--resume", "--force"}, 2, {"exclude each other"});
+    expect_refusal({"train", "nothing", "--id", "cifar10:train.bin", "--out", "run"}, 2,
+                   {"recipe 'nothing'", "resnet20-cifar"});
+    expect_refusal({"train"}, 2, {"--list-recipes"});
+    expect_refusal({"train", "resnet20-cifar", "--out", "run"}, 2, {"--id is required"});
+    expect_refusal({"train", "bce", "--id", "synthetic:4", "--out", "run"}, 4, {"index 0: has no label"});
+    EXPECT_FALSE(fs::exists(root_ / "run"));
+}
+
+TEST_F(Train, ListsItsRecipes) {
+    const Ran ran = run({"train", "--list-recipes"});
+    EXPECT_EQ(ran.code, 0);
+    for (const char* name : {"bce\n", "bit-flat\n", "bit-group\n", "energy\n", "resnet20-cifar\n",
+                             "resnet34-cifar\n", "wrn-40-2\n"})
+        EXPECT_THAT(ran.out, HasSubstr(name));
+}
+
+TEST_F(Train, FineTunesWithEnergyMarginsOnSetsWithoutLabels) {
+    train("first", {"--quiet", "--seed", "5"});
+    write(root_ / "tiny", std::string(7 * 3072, '\x40'));
+    write(root_ / "skip", "1\n3\n");
+    const Ran ran = run({"train",
+                         "energy",
+                         "--net",
+                         "wrn-10-1",
+                         "--classes",
+                         "3",
+                         "--weights",
+                         "first/last.safetensors",
+                         "--id",
+                         "cifar10:train.bin",
+                         "--auxiliary",
+                         "tiny-images:tiny:skip=skip",
+                         "--auxiliary",
+                         "synthetic:9:size=32",
+                         "--epochs",
+                         "1",
+                         "--batch",
+                         "16",
+                         "--auxiliary-batch",
+                         "8",
+                         "--threads",
+                         "1",
+                         "--out",
+                         "tuned"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("2 listed images skipped"),
+                               HasSubstr("steps of 16 and 8 of 14 auxiliary"), HasSubstr("no --validate")));
+    EXPECT_FALSE(fs::exists(root_ / "tuned/best.safetensors"));
+    EXPECT_NE(weights("tuned"), weights("first"));
+    expect_refusal(
+        {"train", "energy", "--weights", "first/last.safetensors", "--id", "cifar10:train.bin", "--out", "x"},
+        2, {"--auxiliary NAME=KIND:PATH"});
+}
+
+TEST_F(Train, GroupsOfClasses) {
+    const Ran ran = train("run", {"--loss", "group-softmax", "--groups", "2+1", "--quiet"});
+    const WeightFile last = read_weights(root_ / "run/last.safetensors");
+    EXPECT_EQ(last.find("fc.weight")->shape[0], 5);
+    EXPECT_GT(log("run").back()["validation_accuracy"], 0.5) << "a third is chance";
+    score({"--weights", "run/last.safetensors", "--id", "t=cifar10:test.bin", "--methods", "mos:groups=2+1",
+           "--out", "scored"});
+}
+
+TEST_F(Train, BrokenImagesAreLeftOutAndNamed) {
+    const std::string good = content(std::string(GS_SOURCE_DIR) + "/tests/data/images/jpeg_plain.jpg");
+    for (int i = 0; i < 8; ++i) {
+        const std::string name = std::to_string(i % 2) + "/" + std::to_string(i) + ".jpg";
+        write(root_ / "photos" / name, i == 3 ? good.substr(0, 200) : good);
+    }
+    const Words all{"train",    "resnet20-cifar", "--net",     "wrn-10-1", "--classes", "0",
+                    "--resize", "32x32",          "--batch",   "4",        "--epochs",  "2",
+                    "--id",     "folder:photos",  "--threads", "1",        "--out"};
+    Words lenient = all, strict = all;
+    lenient.push_back("run");
+    strict.insert(strict.end(), {"strict", "--strict", "--quiet"});
+    const Ran ran = run(lenient);
+    EXPECT_EQ(ran.code, 6) << ran.err;
+    EXPECT_THAT(ran.err,
+                AllOf(HasSubstr("notice: photos: 1/3.jpg: "), HasSubstr("1 image could not be used")));
+    EXPECT_EQ(log("run").size(), 4u);
+    const Ran stopped = run(strict);
+    EXPECT_EQ(stopped.code, 4) << stopped.err;
+    EXPECT_THAT(stopped.err, AllOf(HasSubstr("photos: 1/3.jpg: "), HasSubstr("(--strict)")));
+}
+
+}  // namespace
+}  // namespace gs::test

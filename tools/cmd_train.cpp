@@ -1,0 +1,205 @@
+// gradscore train: a recipe and sets of images become weights, in a folder that a stopped run can go on from.
+#include <filesystem>
+#include <iostream>
+
+#include "core/join.h"
+#include "report/text.h"
+#include "tools/run_folder.h"
+#include "tools/score_run.h"
+#include "tools/setup.h"
+#include "tools/training_run.h"
+#include "tools/training_sets.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+using train::Recipe;
+
+void check_flags(const TrainFlags& flags, const Recipe& recipe) {
+    const auto require = [](bool condition, const std::string& otherwise) {
+        if (!condition) throw Error(ErrorKind::Usage, otherwise);
+    };
+    require(!flags.id.empty(), "--id is required: the training images, NAME=KIND:PATH");
+    require(!flags.out.empty(), "--out is required: the run's folder");
+    const bool from_file = recipe.start == train::Start::Weights;
+    require(!from_file || !flags.weights.empty(), "this recipe starts from weights: --weights FILE");
+    require(from_file || flags.weights.empty(),
+            "--weights: this recipe starts at random; --init weights starts from a file");
+    require(!(flags.resume && flags.force), "--resume and --force exclude each other");
+    require(flags.checkpoint_minutes > 0, "--checkpoint-minutes: must be above 0");
+    require(flags.log_every > 0, "--log-every: must be 1 or more");
+}
+
+train::RunIdentity identity_of(const Recipe& recipe, const WeightFile* weights, const TrainingSets& sets,
+                               const TrainFlags& flags) {
+    train::RunIdentity identity;
+    for (const train::RecipeField& field : train::recipe_fields())
+        identity[std::string(field.key)] = join(field.get(recipe), ",");
+    identity["weights"] = weights != nullptr ? weights->sha256() : "";
+    identity["images of --id"] = set_identity(sets.images.get());
+    identity["images of --validate"] = set_identity(sets.validation.get());
+    identity["images of --auxiliary"] = set_identity(sets.auxiliary.get());
+    identity["log-every"] = std::to_string(flags.log_every);
+    return identity;
+}
+
+// A net's preprocessing with the recipe's normalisation.
+Preprocess normalised(Preprocess preprocess, const Recipe& recipe) {
+    if (recipe.mean) preprocess.mean = *recipe.mean;
+    if (recipe.std) preprocess.std = *recipe.std;
+    return preprocess;
+}
+
+// Of images that are evaluated: as the net's, at the size that it is trained with. A crop out of resized
+// images (BiT: 480 of 512) is evaluated on whole ones of the crop's size.
+Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
+    if (!recipe.augmentation.crop) {
+        if (recipe.augmentation.resize) {
+            preprocess.short_side.reset();
+            preprocess.resize = recipe.augmentation.resize;
+        }
+        return preprocess;
+    }
+    preprocess.crop = recipe.augmentation.crop;
+    if (recipe.augmentation.resize) {
+        preprocess.short_side.reset();
+        preprocess.resize = recipe.augmentation.crop;
+    }
+    return preprocess;
+}
+
+void require_same_run(const train::Checkpoint& then, const train::RunIdentity& identity,
+                      const train::RunIdentity& circumstances, const fs::path& out) {
+    const std::vector<std::string> differ = train::differences(identity, then.identity);
+    if (!differ.empty())
+        throw Error(ErrorKind::Usage,
+                    "--resume " + out.string() + ": not the run that began there: " + join(differ, "; "));
+    for (const std::string& line : train::differences(circumstances, then.circumstances))
+        say("notice: " + line + "; the weights' last bits may come out otherwise");
+}
+
+// What the folder has to go on from, or nothing for a new run, whose folder is made.
+std::optional<train::Checkpoint> open_folder(const TrainFlags& flags, std::optional<FileLock>& lock) {
+    const fs::path out(flags.out);
+    const auto take_lock = [&] {
+        lock.emplace(out / "lock", "another gradscore train is at work in this folder");
+    };
+    std::error_code error;
+    if (fs::exists(out / "lock", error)) take_lock();  // of a run that may still go on
+    if (flags.resume) {
+        if (!fs::exists(checkpoint_path(out), error))
+            throw Error(ErrorKind::Usage, "--resume: there is no " + checkpoint_path(out).string());
+        if (!lock) take_lock();
+        return train::read_checkpoint(checkpoint_path(out));
+    }
+    prepare_folder(out, flags.force, {}, "--out");
+    lock.reset();
+    take_lock();
+    return {};
+}
+
+void introduce(const train::Trainer& trainer, const Backend& backend, const TrainingRunOptions& options,
+               const TrainingSets& sets) {
+    if (options.progress.quiet) return;
+    const Recipe& r = options.recipe;
+    say(name_of(trainer.architecture()) + " (" + std::to_string(r.classes) + " classes) on " +
+        backend.description());
+    say(grouped(sets.images->size()) + " images, " + grouped(r.steps) + " steps of " +
+        std::to_string(r.batch) +
+        (sets.auxiliary ? " and " + std::to_string(r.auxiliary_batch) + " of " +
+                              grouped(sets.auxiliary->size()) + " auxiliary images"
+                        : ""));
+    say("training images: " + describe(r.augmentation, options.preprocess));
+    if (sets.validation)
+        say("validation images: " + options.evaluation.describe());
+    else
+        say("notice: no --validate; the best weights are not kept apart");
+}
+
+// An error after the run began: what is left of it.
+[[noreturn]] void rethrow_with_checkpoint(const Error& error, const fs::path& out) {
+    std::error_code ignored;
+    std::string left;
+    if (fs::exists(checkpoint_path(out), ignored))
+        left = "; " + checkpoint_path(out).string() + " is of step " +
+               std::to_string(train::read_checkpoint(checkpoint_path(out)).state.step);
+    throw Error(error.kind(), error.what() + left);
+}
+
+int report(const TrainingRun& run, bool complete, const TrainFlags& flags) {
+    const train::RunState& state = run.state();
+    if (!complete) {
+        say("interrupted after step " + std::to_string(state.step) + "; --resume goes on from there");
+        return static_cast<int>(ErrorKind::Interrupted);
+    }
+    std::cout << flags.out << "/last.safetensors: weights after " << grouped(state.step) << " steps\n";
+    if (state.best_accuracy)
+        std::cout << flags.out << "/best.safetensors: of epoch " << state.best_epoch << ", "
+                  << percent(*state.best_accuracy) << " % of the validation images\n";
+    return say_excluded(run.excluded(), "named above");
+}
+
+}  // namespace
+
+int run_train(const TrainFlags& flags) {
+    if (flags.list_recipes) return run_list_recipes();
+    Recipe recipe = read_recipe(flags);
+    check_flags(flags, recipe);
+    if (!flags.resume) check_folder(flags.out, flags.force, "--out");
+    NetFlags device;
+    device.device = flags.device;
+    device.precision = flags.precision;
+    device.threads = flags.threads;
+    const auto backend = make_backend(device);
+    const TrainingSets sets = open_training_sets(flags, recipe);
+    recipe.classes = check_labels(*sets.images, recipe.classes);
+    if (sets.validation) check_validation_labels(*sets.validation, recipe.classes);
+    train::check_recipe(recipe);
+    recipe = train::resolved(recipe, sets.images->size());
+    std::optional<WeightFile> weights;
+    if (recipe.start == train::Start::Weights) weights = read_weights(flags.weights);
+    const WeightFile* file = weights ? &*weights : nullptr;
+    train::Trainer trainer(*backend, file, recipe);
+
+    train::Checkpoint start{.identity = identity_of(recipe, file, sets, flags),
+                            .circumstances = {{"threads", std::to_string(resolve_threads(flags.threads))},
+                                              {"backend", backend->description()},
+                                              {"version", version()}},
+                            .state = {},
+                            .weights = {},
+                            .optimizer = {}};
+    std::optional<FileLock> lock;
+    if (auto then = open_folder(flags, lock)) {
+        require_same_run(*then, start.identity, start.circumstances, flags.out);
+        trainer.restore(then->weights, then->optimizer, then->state.step);
+        start.state = then->state;
+    } else {
+        write_file_atomically(fs::path(flags.out) / "recipe.toml", train::to_toml(recipe));
+    }
+    catch_interrupts();
+    const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);
+    const TrainingRunOptions options{.out = flags.out,
+                                     .recipe_name = fs::path(flags.recipe).stem().string(),
+                                     .recipe = recipe,
+                                     .preprocess = preprocess,
+                                     .evaluation = evaluation(preprocess, recipe),
+                                     .threads = resolve_threads(flags.threads),
+                                     .limits = {.max_pixels = flags.max_pixels},
+                                     .checkpoint_minutes = flags.checkpoint_minutes,
+                                     .log_every = flags.log_every,
+                                     .strict = flags.strict,
+                                     .pth = flags.pth,
+                                     .progress = stderr_style(flags.quiet)};
+    introduce(trainer, *backend, options, sets);
+    try {
+        TrainingRun run(trainer, sets, start, options);
+        if (!flags.resume) run.checkpoint();
+        const bool complete = run.run();
+        return report(run, complete, flags);
+    } catch (const Error& error) {
+        rethrow_with_checkpoint(error, flags.out);
+    }
+}
+
+}  // namespace gs

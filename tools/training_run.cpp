@@ -1,0 +1,214 @@
+#include "tools/training_run.h"
+
+#include <cmath>
+
+#include "report/text.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+using train::Tally;
+
+fs::path log_path(const fs::path& out) {
+    return out / "log.jsonl";
+}
+
+double seconds_since(std::chrono::steady_clock::time_point then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+std::string figures(double loss, double accuracy) {
+    return "loss " + fixed(loss, 4) + ", accuracy " + percent(accuracy) + " %";
+}
+
+}  // namespace
+
+fs::path checkpoint_path(const fs::path& out) {
+    return out / "checkpoint.safetensors";
+}
+
+TrainingRun::TrainingRun(train::Trainer& trainer, const TrainingSets& sets, const train::Checkpoint& start,
+                         const TrainingRunOptions& options)
+    : trainer_(trainer),
+      sets_(sets),
+      options_(options),
+      checkpoint_{start.identity, start.circumstances, {}, {}, {}},
+      state_(start.state),
+      epoch_steps_(train::steps_an_epoch(options.recipe, sets.images->size())),
+      epochs_((options.recipe.steps + epoch_steps_ - 1) / epoch_steps_),
+      log_(log_path(options.out), start.state.log_bytes),
+      feed_(*sets.images, sets.auxiliary.get(), options.recipe,
+            {.preprocess = options.preprocess,
+             .threads = options.threads,
+             .first_step = start.state.step,
+             .limits = options.limits}),
+      progress_(options.recipe_name, images_until(options.recipe.steps), options.progress,
+                images_until(start.state.step)) {}
+
+// Labelled images of the steps before this one.
+int64_t TrainingRun::images_until(int64_t step) const {
+    const int64_t images = sets_.images->size();
+    return step / epoch_steps_ * images + std::min(step % epoch_steps_ * options_.recipe.batch, images);
+}
+
+bool TrainingRun::run() {
+    while (true) {
+        const auto start = Clock::now();
+        std::optional<train::FeedBatch> batch = feed_.next();
+        if (!batch) break;
+        step(*batch);
+        interval_seconds_ += seconds_since(start);
+        interval_images_ += batch->count;
+        feed_.recycle(std::move(*batch));
+        const bool epoch_ends = state_.step % epoch_steps_ == 0 || state_.step == options_.recipe.steps;
+        if (state_.step % options_.log_every == 0 || epoch_ends) end_interval();
+        if (epoch_ends) end_epoch();
+        if (interrupted()) {
+            checkpoint();
+            save_weights("last");
+            return false;
+        }
+        if (!epoch_ends && seconds_since(saved_) > 60 * options_.checkpoint_minutes) checkpoint();
+    }
+    progress_.finish();
+    return true;
+}
+
+void TrainingRun::step(train::FeedBatch& batch) {
+    note_failures(*sets_.images, batch.failures);
+    if (sets_.auxiliary) note_failures(*sets_.auxiliary, batch.auxiliary_failures);
+    if (batch.count == 0)
+        throw Error(ErrorKind::Data, sets_.images->name() + ": none of the images of step " +
+                                         std::to_string(batch.step) + " could be used");
+    const train::StepResult result = trainer_.step({.pixels = batch.pixels,
+                                                    .n = batch.count + batch.auxiliary,
+                                                    .h = batch.height,
+                                                    .w = batch.width,
+                                                    .labels = batch.labels});
+    ++state_.step;
+    state_.epoch.add(result.loss, batch.count, result.correct);
+    state_.interval.add(result.loss, batch.count, result.correct);
+    learning_rate_ = result.learning_rate;
+    progress_.detail("epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_) + "  loss " +
+                     fixed(state_.interval.mean_loss(), 4) + "  acc " + percent(state_.interval.accuracy()) +
+                     " %  lr " + shortest(std::round(result.learning_rate * 1e6) / 1e6));
+    progress_.update(images_until(state_.step), excluded());
+}
+
+void TrainingRun::note_failures(const ImageSet& set, const std::vector<LoadFailure>& failures) {
+    for (const LoadFailure& failure : failures) {
+        const std::string image = set.name() + ": " + set.item(failure.index).path;
+        if (options_.strict) throw Error(ErrorKind::Data, image + ": " + failure.reason + " (--strict)");
+        if (unusable_.insert(image).second)
+            progress_.notice("notice: " + image + ": " + failure.reason + "; left out");
+    }
+}
+
+TrainingLine TrainingRun::line(bool epoch_end) const {
+    const Tally& tally = epoch_end ? state_.epoch : state_.interval;
+    const double seconds = epoch_end ? epoch_seconds_ : interval_seconds_;
+    const int64_t images = epoch_end ? epoch_images_ : interval_images_;
+    return {.epoch_end = epoch_end,
+            .epoch = epoch(),
+            .step = state_.step,
+            .loss = tally.mean_loss(),
+            .accuracy = tally.accuracy(),
+            .learning_rate = learning_rate_,
+            .images_per_second = seconds > 0 ? static_cast<double>(images) / seconds : 0,
+            .seconds = state_.seconds};
+}
+
+void TrainingRun::append(const TrainingLine& line) {
+    log_.write(training_line_to_json(line) + "\n");
+}
+
+void TrainingRun::end_interval() {
+    state_.seconds += interval_seconds_;
+    epoch_seconds_ += interval_seconds_;
+    epoch_images_ += interval_images_;
+    append(line(false));
+    state_.interval = {};
+    interval_seconds_ = 0;
+    interval_images_ = 0;
+}
+
+void TrainingRun::end_epoch() {
+    TrainingLine epoch_line = line(true);
+    std::string said = "epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_) + ": " +
+                       figures(epoch_line.loss, epoch_line.accuracy);
+    bool best = false;
+    if (const std::optional<Tally> validation = evaluate()) {
+        epoch_line.validation_loss = validation->mean_loss();
+        epoch_line.validation_accuracy = validation->accuracy();
+        said += "; validation " + figures(validation->mean_loss(), validation->accuracy());
+        best = !state_.best_accuracy || validation->accuracy() > *state_.best_accuracy;
+        if (best) {
+            state_.best_accuracy = validation->accuracy();
+            state_.best_epoch = epoch();
+        }
+    }
+    append(epoch_line);
+    if (!options_.progress.quiet)
+        progress_.notice(said + "; " + fixed(epoch_line.images_per_second, 0) + " images/s");
+    state_.epoch = {};
+    epoch_seconds_ = 0;
+    epoch_images_ = 0;
+    save_weights("last");
+    if (best) save_weights("best");
+    draw_curves();
+    checkpoint();
+}
+
+std::optional<Tally> TrainingRun::evaluate() {
+    if (!sets_.validation) return {};
+    const ImageSet& set = *sets_.validation;
+    Loader loader(set, options_.evaluation,
+                  {.batch = options_.recipe.batch, .threads = options_.threads, .limits = options_.limits});
+    Tally tally;
+    while (auto batch = loader.next()) {
+        note_failures(set, batch->failures);
+        std::vector<int64_t> labels;
+        for (const int64_t index : batch->indices) labels.push_back(set.item(index).label.value());
+        if (batch->count > 0) {
+            const train::LossResult result =
+                trainer_.evaluate(batch->pixels, batch->count, batch->height, batch->width, labels);
+            tally.add(result.loss, batch->count, result.correct);
+        }
+        loader.recycle(std::move(*batch));
+    }
+    if (tally.images == 0) throw Error(ErrorKind::Data, set.name() + ": none of its images could be used");
+    return tally;
+}
+
+// NAME.safetensors, and NAME.pth where asked for.
+void TrainingRun::save_weights(const char* name) {
+    const std::vector<train::Array> weights = trainer_.weights();
+    std::map<std::string, std::string> metadata{{"net", name_of(trainer_.architecture())},
+                                                {"recipe", options_.recipe_name},
+                                                {"step", std::to_string(state_.step)},
+                                                {"gradscore_version", version()}};
+    train::write_weights(options_.out / (std::string(name) + ".safetensors"), weights, metadata);
+    if (options_.pth) train::write_torch_weights(options_.out / (std::string(name) + ".pth"), weights);
+}
+
+void TrainingRun::draw_curves() {
+    const MappedFile log(log_path(options_.out), ErrorKind::Data);
+    const std::string_view text(reinterpret_cast<const char*>(log.bytes().data()), log.bytes().size());
+    const auto lines = training_log_from_json(text, log_path(options_.out).string());
+    write_file_atomically(options_.out / "curves.svg",
+                          training_curves_svg(lines, options_.recipe_name, epoch_steps_));
+}
+
+void TrainingRun::checkpoint() {
+    log_.sync();
+    state_.log_bytes = log_.size();
+    checkpoint_.state = state_;
+    checkpoint_.weights = trainer_.weights();
+    checkpoint_.optimizer = trainer_.optimiser_state();
+    write_checkpoint(checkpoint_path(options_.out), checkpoint_);
+    saved_ = Clock::now();
+}
+
+}  // namespace gs

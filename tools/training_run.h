@@ -1,0 +1,81 @@
+// A training run from a checkpoint to its end or to an interruption: steps, log, evaluation, checkpoints.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "core/files.h"
+#include "report/progress.h"
+#include "report/training_log.h"
+#include "tools/training_sets.h"
+#include "train/checkpoint.h"
+#include "train/feed.h"
+#include "train/trainer.h"
+
+namespace gs {
+
+// Files of a run's folder (docs/file-formats.md).
+std::filesystem::path checkpoint_path(const std::filesystem::path& out);
+
+struct TrainingRunOptions {
+    std::filesystem::path out;
+    std::string recipe_name;
+    train::Recipe recipe;   // resolved
+    Preprocess preprocess;  // of training images, where the augmentation says nothing
+    Preprocess evaluation;  // of validation images
+    int threads = 1;        // that read images
+    DecodeLimits limits{};
+    double checkpoint_minutes = 10;
+    int64_t log_every = 50;
+    bool strict = false, pth = false;
+    ProgressStyle progress{};
+};
+
+class TrainingRun {
+  public:
+    // `start` says where to go on: its weights are in the trainer already; its identity is kept in every
+    // checkpoint. Opens the log, cut to what the checkpoint knows.
+    TrainingRun(train::Trainer& trainer, const TrainingSets& sets, const train::Checkpoint& start,
+                const TrainingRunOptions& options);
+
+    // Until the recipe's last step, or until interrupted(): then false, with a checkpoint written.
+    bool run();
+    const train::RunState& state() const { return state_; }
+    int64_t excluded() const { return static_cast<int64_t>(unusable_.size()); }
+    void checkpoint();  // now
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    train::Trainer& trainer_;
+    const TrainingSets& sets_;
+    const TrainingRunOptions options_;
+    train::Checkpoint checkpoint_;  // its arrays are filled when it is written
+    train::RunState state_;
+    int64_t epoch_steps_, epochs_;
+    AppendFile log_;
+    train::Feed feed_;
+    Progress progress_;
+    std::set<std::string> unusable_;  // "SET: PATH"
+    Clock::time_point saved_ = Clock::now(), began_ = Clock::now();
+    double interval_seconds_ = 0, epoch_seconds_ = 0;  // of this process
+    int64_t interval_images_ = 0, epoch_images_ = 0;   // of this process, for rates
+    double learning_rate_ = 0;
+
+    int64_t images_until(int64_t step) const;
+    int64_t epoch() const { return (state_.step - 1) / epoch_steps_ + 1; }  // from 1, of the last step done
+    void step(train::FeedBatch& batch);
+    void note_failures(const ImageSet& set, const std::vector<LoadFailure>& failures);
+    TrainingLine line(bool epoch_end) const;
+    void append(const TrainingLine& line);
+    void end_interval();
+    void end_epoch();
+    std::optional<train::Tally> evaluate();
+    void save_weights(const char* name);
+    void draw_curves();
+};
+
+}  // namespace gs

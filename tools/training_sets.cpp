@@ -1,0 +1,124 @@
+#include "tools/training_sets.h"
+
+#include <algorithm>
+
+#include "core/files.h"
+#include "core/join.h"
+#include "data/image_concat.h"
+#include "data/image_subset.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+// A subset that keeps its set.
+class OwnedSubset : public ImageSubset {
+  public:
+    OwnedSubset(std::unique_ptr<ImageSet> set, std::vector<int64_t> indices)
+        : ImageSubset(*set, std::move(indices)), owner_(std::move(set)) {}
+
+  private:
+    std::unique_ptr<ImageSet> owner_;
+};
+
+std::unique_ptr<ImageSet> limited(std::unique_ptr<ImageSet> set, const std::optional<int64_t>& limit) {
+    for (const std::string& notice : set->notices()) say("notice: " + set->name() + ": " + notice);
+    if (!limit || *limit >= set->size()) return set;
+    std::vector<int64_t> indices;
+    for (int64_t i = 0; i < *limit; ++i)
+        indices.push_back(static_cast<int64_t>(static_cast<double>(i) * static_cast<double>(set->size()) /
+                                               static_cast<double>(*limit)));
+    return std::make_unique<OwnedSubset>(std::move(set), std::move(indices));
+}
+
+std::unique_ptr<ImageSet> open_auxiliary(const TrainFlags& flags, uint64_t seed) {
+    std::vector<std::unique_ptr<ImageSet>> sets;
+    for (const std::string& spec : flags.auxiliary)
+        sets.push_back(limited(open_image_set(spec, seed), flags.limit));
+    for (const auto& set : sets)
+        if (set->is_raw() != sets.front()->is_raw())
+            throw Error(ErrorKind::Usage, "--auxiliary: sets of float32 arrays and of images do not mix");
+    if (sets.size() == 1) return std::move(sets.front());
+    return std::make_unique<ImageConcat>(std::move(sets));
+}
+
+int64_t checked_label(const ImageSet& images, int64_t index, int64_t classes) {
+    const ImageItem item = images.item(index);
+    const auto fail = [&](const std::string& what) {
+        throw Error(ErrorKind::Data, images.name() + ": " + item.path + ": " + what);
+    };
+    if (!item.label) fail("has no label; training needs a folder for each class, a list or labelled arrays");
+    if (classes > 0 && *item.label >= classes)
+        fail("its label " + std::to_string(*item.label) + " is none of the recipe's " +
+             std::to_string(classes) + " classes (--classes 0 takes as many as there are)");
+    return *item.label;
+}
+
+constexpr int64_t kMostClasses = 1'000'000;
+
+// An image that cannot be read is left out of training, and of this.
+void hash_content(const ImageSet& images, int64_t index, Sha256& hash) {
+    try {
+        hash.update(images.bytes(index));
+    } catch (const Error&) {
+        hash.update("unreadable\n");
+    }
+}
+
+}  // namespace
+
+TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& recipe) {
+    check_limit(flags.limit);
+    const bool wants_auxiliary = recipe.auxiliary_batch > 0;
+    if (wants_auxiliary && flags.auxiliary.empty())
+        throw Error(ErrorKind::Usage, "this recipe needs unlabelled images: --auxiliary NAME=KIND:PATH");
+    if (!wants_auxiliary && !flags.auxiliary.empty())
+        throw Error(ErrorKind::Usage,
+                    "--auxiliary: this recipe takes no unlabelled images (auxiliary-batch 0)");
+    TrainingSets sets;
+    sets.images = limited(open_image_set(flags.id, recipe.seed), flags.limit);
+    if (wants_auxiliary) sets.auxiliary = open_auxiliary(flags, recipe.seed);
+    if (!flags.validate.empty())
+        sets.validation = limited(open_image_set(flags.validate, recipe.seed), flags.limit);
+    return sets;
+}
+
+int64_t check_labels(const ImageSet& images, int64_t classes) {
+    std::vector<int64_t> counts(static_cast<size_t>(classes));
+    for (int64_t i = 0; i < images.size(); ++i) {
+        const int64_t label = checked_label(images, i, classes);
+        if (label >= kMostClasses)
+            throw Error(ErrorKind::Data, images.name() + ": " + images.item(i).path + ": the label " +
+                                             std::to_string(label) + " is too large");
+        if (label >= static_cast<int64_t>(counts.size())) counts.resize(static_cast<size_t>(label) + 1);
+        ++counts[static_cast<size_t>(label)];
+    }
+    std::vector<std::string> empty;
+    for (size_t c = 0; c < counts.size(); ++c)
+        if (counts[c] == 0) empty.push_back(std::to_string(c));
+    if (empty.empty()) return static_cast<int64_t>(counts.size());
+    const std::string more = empty.size() > 8 ? " and " + std::to_string(empty.size() - 8) + " more" : "";
+    const std::string first = join(std::span(empty).first(std::min<size_t>(empty.size(), 8)));
+    throw Error(ErrorKind::Data, images.name() + ": no image of " +
+                                     (empty.size() == 1 ? "class " : "classes ") + first + more + ", of " +
+                                     std::to_string(counts.size()));
+}
+
+void check_validation_labels(const ImageSet& images, int64_t classes) {
+    for (int64_t i = 0; i < images.size(); ++i) checked_label(images, i, classes);
+}
+
+std::string set_identity(const ImageSet* images) {
+    if (images == nullptr) return "";
+    constexpr int64_t kContents = 256;
+    Sha256 hash;
+    const int64_t size = images->size(), every = std::max<int64_t>(size / kContents, 1);
+    for (int64_t i = 0; i < size; ++i) {
+        const ImageItem item = images->item(i);
+        hash.update(item.path + '\n' + std::to_string(item.label.value_or(-1)) + '\n');
+        if (i % every == 0) hash_content(*images, i, hash);
+    }
+    return std::to_string(size) + " images, " + hash.hex().substr(0, 16);
+}
+
+}  // namespace gs

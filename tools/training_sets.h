@@ -1,0 +1,30 @@
+// The image sets of a training run, checked before anything slow.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/image_set.h"
+#include "tools/train_flags.h"
+#include "train/recipe.h"
+
+namespace gs {
+
+struct TrainingSets {
+    std::unique_ptr<ImageSet> images, auxiliary, validation;  // the latter two may be null
+};
+
+// As the flags name them; `limit` takes images evenly over each set, since folders hold a class after the
+// other. Throws Error(Usage) where the recipe asks for other sets, Error(Data) for sets that cannot be read.
+TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& recipe);
+
+// Labels of 0 .. n - 1: n where `classes` is 0, else `classes`. Throws Error(Data) for an image without a
+// label or of another class, and for a class without images.
+int64_t check_labels(const ImageSet& images, int64_t classes);
+// The same for a set on which accuracy is measured, whose classes may be fewer.
+void check_validation_labels(const ImageSet& images, int64_t classes);
+
+// "50000 images, SHA-256 …" of paths, labels, and the bytes of up to 256 images evenly over the set.
+std::string set_identity(const ImageSet* images);
+
+}  // namespace gs
