@@ -17,6 +17,8 @@ void add_fields(CLI::App& app, TrainFlags& flags) {
         option->type_name(field.list ? "A,B,…" : field.text ? "TEXT" : "VALUE");
         if (field.list)
             option->expected(1, CLI::detail::expected_max_vector_size)->delimiter(',')->take_all();
+        else
+            option->take_last();
     }
 }
 
@@ -44,7 +46,7 @@ void add_train(CLI::App& app, TrainFlags& f) {
         ->capture_default_str();
     app.add_option("--log-every", f.log_every, "steps of a line in log.jsonl")->capture_default_str();
     app.add_flag("--pth", f.pth, "write weights for PyTorch (.pth), too");
-    app.add_option("--limit", f.limit, "only N images of each set, evenly over it");
+    app.add_option("--limit", f.limit, "only N images of each set, drawn from it; always the same ones");
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
     app.add_flag("--quiet", f.quiet, "no progress");

@@ -4,6 +4,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/random.h"
 #include "data/image_concat.h"
 #include "data/image_subset.h"
 #include "tools/setup.h"
@@ -21,13 +22,14 @@ class OwnedSubset : public ImageSubset {
     std::unique_ptr<ImageSet> owner_;
 };
 
+// Drawn rather than the first ones: folders hold a class after the other.
 std::unique_ptr<ImageSet> limited(std::unique_ptr<ImageSet> set, const std::optional<int64_t>& limit) {
     for (const std::string& notice : set->notices()) say("notice: " + set->name() + ": " + notice);
     if (!limit || *limit >= set->size()) return set;
+    const Permutation order(Random{stream("limit")}, set->size());
     std::vector<int64_t> indices;
-    for (int64_t i = 0; i < *limit; ++i)
-        indices.push_back(static_cast<int64_t>(static_cast<double>(i) * static_cast<double>(set->size()) /
-                                               static_cast<double>(*limit)));
+    for (int64_t i = 0; i < *limit; ++i) indices.push_back(order(i));
+    std::sort(indices.begin(), indices.end());
     return std::make_unique<OwnedSubset>(std::move(set), std::move(indices));
 }
 

@@ -12,6 +12,7 @@ struct Array {
     std::string name;
     std::vector<int64_t> shape;  // PyTorch's order
     std::vector<float> values;   // row-major
+    bool operator==(const Array&) const = default;
 };
 
 // Null where there is none of this name.

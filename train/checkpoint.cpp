@@ -75,15 +75,14 @@ RunState state_of(const WeightFile& file) {
     return state;
 }
 
-void append(std::vector<NamedTensor>& tensors, std::string_view prefix,
-            const std::vector<NamedArray>& arrays) {
-    for (const NamedArray& array : arrays)
+void append(std::vector<NamedTensor>& tensors, std::string_view prefix, const std::vector<Array>& arrays) {
+    for (const Array& array : arrays)
         tensors.push_back({std::string(prefix) + array.name, StoredType::F32, array.shape,
                            std::as_bytes(std::span(array.values))});
 }
 
-void require_finite(const std::vector<NamedArray>& arrays) {
-    for (const NamedArray& array : arrays)
+void require_finite(const std::vector<Array>& arrays) {
+    for (const Array& array : arrays)
         for (const float value : array.values)
             if (!std::isfinite(value))
                 throw Error(ErrorKind::Internal,
@@ -158,14 +157,14 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
     return checkpoint_of(read_weights(path));
 }
 
-void write_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights,
+void write_weights(const std::filesystem::path& path, const std::vector<Array>& weights,
                    const std::map<std::string, std::string>& metadata) {
     std::vector<NamedTensor> tensors;
     append(tensors, "", weights);
     write_safetensors(path, tensors, metadata);
 }
 
-void write_torch_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights) {
+void write_torch_weights(const std::filesystem::path& path, const std::vector<Array>& weights) {
     std::vector<NamedTensor> tensors;
     append(tensors, "", weights);
     write_torch(path, tensors);

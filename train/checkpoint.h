@@ -10,16 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "train/array.h"
 #include "weights/weight_file.h"
 
 namespace gs::train {
-
-struct NamedArray {
-    std::string name;  // of the PyTorch code
-    std::vector<int64_t> shape;
-    std::vector<float> values;  // row-major
-    bool operator==(const NamedArray&) const = default;
-};
 
 // Sums over images, from which means are made; exact, so that a resumed run logs what an uninterrupted one
 // logs.
@@ -51,7 +45,7 @@ struct Checkpoint {
     RunIdentity identity;
     RunIdentity circumstances;  // what may change the last bits, such as the number of threads
     RunState state;
-    std::vector<NamedArray> weights, optimizer;
+    std::vector<Array> weights, optimizer;
 };
 
 // Throws Error(Internal) where a value of the weights or of the optimiser is not finite, or writing fails; an
@@ -62,9 +56,9 @@ Checkpoint read_checkpoint(const std::filesystem::path& path);
 Checkpoint checkpoint_of(const WeightFile& file);
 
 // The weights alone, for `gradscore score --weights`.
-void write_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights,
+void write_weights(const std::filesystem::path& path, const std::vector<Array>& weights,
                    const std::map<std::string, std::string>& metadata);
 // The same as a PyTorch state dict.
-void write_torch_weights(const std::filesystem::path& path, const std::vector<NamedArray>& weights);
+void write_torch_weights(const std::filesystem::path& path, const std::vector<Array>& weights);
 
 }  // namespace gs::train

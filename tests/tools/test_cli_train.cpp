@@ -261,7 +261,8 @@ TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
     refused({"--classes", "2"}, 4, {"label 2 is none of the recipe's 2 classes"});
     refused({"--init", "weights"}, 2, {"--weights FILE"});
     refused({"--weights", demo_weights()}, 2, {"--init weights"});
-    refused({"--init", "weights", "--weights", demo_weights()}, 3,
+    refused({"--init", "weights", "--weights", demo_weights()}, 3, {"resnet8_shapes", "10 outputs"});
+    refused({"--init", "weights", "--zero-head", "true", "--weights", demo_weights()}, 3,
             {"resnet8_shapes.safetensors", "wrn-10-1"});
     refused({"--init", "weights", "--weights", "none.pth"}, 3, {"none.pth"});
     refused({"--net", "resnet-9000"}, 2, {"resnet-9000"});
