@@ -58,7 +58,8 @@ bool is_zero_outside(Context& context, View dx, int64_t rows, int64_t columns) {
         outside += host[2 * b];
         inside += host[2 * b + 1];
     }
-    return outside == 0 && inside > 0;
+    const bool has_corner = rows > 0 && columns > 0;
+    return outside == 0 && (inside > 0) == has_corner;
 }
 
 }  // namespace gs::cuda

@@ -355,6 +355,9 @@ TEST(ZeroTest, FindsOneValueAnywhere) {
         };
         std::vector<double> corner(static_cast<size_t>(shape.size()), 0.0);
         EXPECT_FALSE(test(corner));  // nothing was computed
+        const Tensor nothing(corner, shape, type);
+        EXPECT_TRUE(
+            is_zero_outside(context, nothing.view, 0, 1));  // 1x1 with padding: dy's corner reads the border
         corner[0] = 1;
         EXPECT_TRUE(test(corner));
         for (size_t i = 0; i < corner.size(); ++i) {
