@@ -2,7 +2,8 @@
 # Everything that needs a GPU, in one command and ten minutes (16 cores): builds with CUDA, runs every test on the
 # device, compute-sanitizer on a few, then the benchmark against PyTorch where torch is there. Writes a folder of logs
 # and summary.md; a stage that fails or runs out of time leaves the others their turn.
-# usage: tools/gpu_check.sh [FOLDER]        environment: MINUTES (10), JOBS (all cores), BUILD (build-gpu), PYTHON
+# usage: tools/gpu_check.sh [FOLDER]        environment: MINUTES (10), JOBS (all cores), BUILD (build-gpu), PYTHON,
+#   PACKAGES (carry): a folder of packages that tools/carry_packages.sh made, for a machine without them
 # exit: 0 all stages passed, 1 one failed, 3 no GPU here (nothing is then checked)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -74,9 +75,25 @@ say "$gpus"
 pip_folder() { "$python" -c "import importlib, sys; print(list(importlib.import_module(sys.argv[1]).__path__)[0])" "$1" 2>/dev/null; }
 flags=(-DGRADSCORE_CUDA=ON -DGRADSCORE_TESTS=ON)
 cudnn=$(pip_folder nvidia.cudnn)
-if [[ ! -f /usr/local/cuda/include/cudnn_graph.h && ! -f /usr/include/cudnn_graph.h && -n $cudnn ]]; then
+if [[ ! -f /usr/local/cuda/include/cudnn_graph.h && ! -f /usr/include/cudnn_graph.h &&
+      ! -f /usr/include/$(uname -m)-linux-gnu/cudnn_graph.h && -n $cudnn ]]; then
   flags+=(-DCUDNN_ROOT="$cudnn")
   export LD_LIBRARY_PATH=$cudnn/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+fi
+# Carried packages lie in a folder of their own: the system stays as it is. RPATH, unlike RUNPATH, also finds what their
+# libraries need.
+packages=${PACKAGES:-carry}
+if compgen -G "$packages/*.deb" >/dev/null; then
+  root=$PWD/$build-packages
+  for package in "$packages"/*.deb; do dpkg -x "$package" "$root"; done
+  triple=$(uname -m)-linux-gnu
+  libraries=$root/usr/lib/$triple
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s/usr/bin/pkgconf "$@"\n' "$libraries" "$root" >"$root/pkg-config"
+  chmod +x "$root/pkg-config"
+  export PKG_CONFIG=$root/pkg-config PKG_CONFIG_SYSROOT_DIR=$root CPATH=$root/usr/include:$root/usr/include/$triple
+  export PKG_CONFIG_LIBDIR=$libraries/pkgconfig:$root/usr/share/pkgconfig
+  flags+=(-DCMAKE_PREFIX_PATH="$root/usr" -DOPENSSL_ROOT_DIR="$root/usr" -DGRADSCORE_ONEDNN=OFF
+    -DCMAKE_EXE_LINKER_FLAGS="-Wl,--disable-new-dtags,-rpath,$libraries:$libraries/hdf5/serial")
 fi
 [[ -f /usr/include/dnnl.hpp || -f /usr/local/include/dnnl.hpp ]] || flags+=(-DGRADSCORE_ONEDNN=OFF)
 capability=$(query compute_cap | head -1 | tr -d .)

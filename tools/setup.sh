@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that are missing; quick where none is.
-# usage: tools/setup.sh GROUP…   groups: build test bench fuzz
+# usage: tools/setup.sh [--list] GROUP…   groups: build test bench fuzz; --list only names their packages
 set -euo pipefail
 
+list=no
+if [ "${1:-}" = --list ]; then
+  list=yes
+  shift
+fi
 packages=()
 for group in "$@"; do
   case "$group" in
@@ -15,6 +20,10 @@ for group in "$@"; do
   esac
 done
 
+if [ "$list" = yes ]; then
+  echo "${packages[*]}"
+  exit 0
+fi
 if ! command -v dpkg-query >/dev/null; then
   echo "setup: no dpkg here; make sure these libraries are installed: ${packages[*]}" >&2
   exit 0
