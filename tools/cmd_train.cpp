@@ -156,6 +156,7 @@ int run_train(const TrainFlags& flags) {
     recipe.classes = check_labels(*sets.images, recipe.classes);
     if (sets.validation) check_validation_labels(*sets.validation, recipe.classes);
     train::check_recipe(recipe);
+    const std::string as_asked = train::to_toml(recipe);
     recipe = train::resolved(recipe, sets.images->size());
     std::optional<WeightFile> weights;
     if (recipe.start == train::Start::Weights) weights = read_weights(flags.weights);
@@ -175,7 +176,7 @@ int run_train(const TrainFlags& flags) {
         trainer.restore(then->weights, then->optimizer, then->state.step);
         start.state = then->state;
     } else {
-        write_file_atomically(fs::path(flags.out) / "recipe.toml", train::to_toml(recipe));
+        write_file_atomically(fs::path(flags.out) / "recipe.toml", as_asked);
     }
     catch_interrupts();
     const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);

@@ -153,6 +153,10 @@ TEST_F(Train, TheRecipeOfARunIsARecipe) {
     EXPECT_EQ(to_float32(read_weights(root_ / "again/last.safetensors").tensors[0]),
               to_float32(read_weights(root_ / "run/last.safetensors").tensors[0]));
     EXPECT_EQ(log("again"), log("run"));
+    *std::find(again.begin(), again.end(), "again") = "more";
+    again.insert(again.end(), {"--epochs", "4"});
+    ASSERT_EQ(run(again).code, 0);
+    EXPECT_EQ(log("more").size(), 16u) << "it says epochs, not how many steps they came to";
 }
 
 TEST_F(Train, AnotherSeedIsAnotherRun) {
