@@ -46,6 +46,10 @@ void add_train(CLI::App& app, TrainFlags& f) {
         ->capture_default_str();
     app.add_option("--log-every", f.log_every, "steps of a line in log.jsonl")->capture_default_str();
     app.add_flag("--pth", f.pth, "write weights for PyTorch (.pth), too");
+    app.add_flag(
+        "--cache-features", f.cache_features,
+        "with --open-blocks 0: run the net once over the images, without augmentation, and train the "
+        "head on its features");
     app.add_option("--limit", f.limit, "only N images of each set, drawn from it; always the same ones");
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");

@@ -27,6 +27,8 @@ void check_flags(const TrainFlags& flags, const Recipe& recipe) {
     require(from_file || flags.weights.empty(),
             "--weights: this recipe starts at random; --init weights starts from a file");
     require(!(flags.resume && flags.force), "--resume and --force exclude each other");
+    require(!flags.cache_features || recipe.open_blocks == 0,
+            "--cache-features: needs --open-blocks 0, where the head alone learns");
     require(flags.checkpoint_minutes > 0, "--checkpoint-minutes: must be above 0");
     require(flags.log_every > 0, "--log-every: must be 1 or more");
 }
@@ -40,6 +42,7 @@ train::RunIdentity identity_of(const Recipe& recipe, const WeightFile* weights, 
     identity["images of --id"] = set_identity(sets.images.get());
     identity["images of --validate"] = set_identity(sets.validation.get());
     identity["images of --auxiliary"] = set_identity(sets.auxiliary.get());
+    identity["cache-features"] = flags.cache_features ? "true" : "";
     identity["log-every"] = std::to_string(flags.log_every);
     return identity;
 }
@@ -110,7 +113,8 @@ void introduce(const train::Trainer& trainer, const Backend& backend, const Trai
         (sets.auxiliary ? " and " + std::to_string(r.auxiliary_batch) + " of " +
                               grouped(sets.auxiliary->size()) + " auxiliary images"
                         : ""));
-    say("training images: " + describe(r.augmentation, options.preprocess));
+    say("training images: " + (options.cache_features ? "features of " + options.evaluation.describe()
+                                                      : describe(r.augmentation, options.preprocess)));
     if (sets.validation)
         say("validation images: " + options.evaluation.describe());
     else
@@ -191,6 +195,7 @@ int run_train(const TrainFlags& flags) {
                                      .log_every = flags.log_every,
                                      .strict = flags.strict,
                                      .pth = flags.pth,
+                                     .cache_features = flags.cache_features,
                                      .progress = stderr_style(flags.quiet)};
     introduce(trainer, *backend, options, sets);
     try {

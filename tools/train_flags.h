@@ -25,6 +25,7 @@ struct TrainFlags {
     int64_t max_pixels = 178'956'970;
     std::string out;
     bool resume = false, force = false, strict = false, quiet = false, pth = false;
+    bool cache_features = false;  // the head's input, computed once, without augmentation
     double checkpoint_minutes = 10;
     int64_t log_every = 50;  // steps
 };

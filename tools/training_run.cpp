@@ -15,6 +15,8 @@ fs::path log_path(const fs::path& out) {
     return out / "log.jsonl";
 }
 
+constexpr int64_t kFeatureBatch = 64;
+
 double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
@@ -39,13 +41,52 @@ TrainingRun::TrainingRun(train::Trainer& trainer, const TrainingSets& sets, cons
       epoch_steps_(train::steps_an_epoch(options.recipe, sets.images->size())),
       epochs_((options.recipe.steps + epoch_steps_ - 1) / epoch_steps_),
       log_(log_path(options.out), start.state.log_bytes),
-      feed_(*sets.images, sets.auxiliary.get(), options.recipe,
-            {.preprocess = options.preprocess,
-             .threads = options.threads,
-             .first_step = start.state.step,
-             .limits = options.limits}),
       progress_(options.recipe_name, images_until(options.recipe.steps), options.progress,
-                images_until(start.state.step)) {}
+                images_until(start.state.step)) {
+    if (options.cache_features) cache_features();
+    feed_ = make_feed();
+}
+
+std::unique_ptr<train::BatchSource> TrainingRun::make_feed() {
+    if (options_.cache_features)
+        return std::make_unique<train::FeatureFeed>(features_, options_.recipe, state_.step);
+    return std::make_unique<train::Feed>(*sets_.images, sets_.auxiliary.get(), options_.recipe,
+                                         train::FeedOptions{.preprocess = options_.preprocess,
+                                                            .threads = options_.threads,
+                                                            .first_step = state_.step,
+                                                            .limits = options_.limits});
+}
+
+// Of the images as they are evaluated.
+void TrainingRun::cache_features() {
+    const ImageSet& set = *sets_.images;
+    const auto images = static_cast<size_t>(set.size());
+    features_.width = trainer_.feature_count();
+    features_.values.resize(images * static_cast<size_t>(features_.width));
+    features_.usable.resize(images);
+    features_.labels.resize(images);
+    Progress progress("features", set.size(), options_.progress);
+    Loader loader(set, options_.evaluation,
+                  {.batch = kFeatureBatch, .threads = options_.threads, .limits = options_.limits});
+    for (int64_t done = 0; auto batch = loader.next();) {
+        note_failures(set, batch->failures);
+        std::vector<float> rows;
+        if (batch->count > 0)
+            rows = trainer_.features(batch->pixels, batch->count, batch->height, batch->width);
+        for (size_t i = 0; i < batch->indices.size(); ++i) {
+            const auto image = static_cast<size_t>(batch->indices[i]);
+            std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(i) * features_.width, features_.width,
+                        features_.values.begin() + static_cast<std::ptrdiff_t>(image) * features_.width);
+            features_.usable[image] = true;
+            features_.labels[image] = set.item(batch->indices[i]).label.value();
+        }
+        done += batch->count + static_cast<int64_t>(batch->failures.size());
+        progress.update(done, excluded());
+        loader.recycle(std::move(*batch));
+        if (interrupted()) throw Error(ErrorKind::Interrupted, "interrupted before the first step");
+    }
+    progress.finish();
+}
 
 // Labelled images of the steps before this one.
 int64_t TrainingRun::images_until(int64_t step) const {
@@ -56,12 +97,12 @@ int64_t TrainingRun::images_until(int64_t step) const {
 bool TrainingRun::run() {
     while (true) {
         const auto start = Clock::now();
-        std::optional<train::FeedBatch> batch = feed_.next();
+        std::optional<train::FeedBatch> batch = feed_->next();
         if (!batch) break;
         step(*batch);
         interval_seconds_ += seconds_since(start);
         interval_images_ += batch->count;
-        feed_.recycle(std::move(*batch));
+        feed_->recycle(std::move(*batch));
         const bool epoch_ends = state_.step % epoch_steps_ == 0 || state_.step == options_.recipe.steps;
         if (state_.step % options_.log_every == 0 || epoch_ends) end_interval();
         if (epoch_ends) end_epoch();
@@ -82,11 +123,13 @@ void TrainingRun::step(train::FeedBatch& batch) {
     if (batch.count == 0)
         throw Error(ErrorKind::Data, sets_.images->name() + ": none of the images of step " +
                                          std::to_string(batch.step) + " could be used");
-    const train::StepResult result = trainer_.step({.pixels = batch.pixels,
-                                                    .n = batch.count + batch.auxiliary,
-                                                    .h = batch.height,
-                                                    .w = batch.width,
-                                                    .labels = batch.labels});
+    const train::TrainBatch input{.pixels = batch.pixels,
+                                  .n = batch.count + batch.auxiliary,
+                                  .h = batch.height,
+                                  .w = batch.width,
+                                  .labels = batch.labels};
+    const train::StepResult result =
+        options_.cache_features ? trainer_.step_on_features(input) : trainer_.step(input);
     ++state_.step;
     state_.epoch.add(result.loss, batch.count, result.correct);
     state_.interval.add(result.loss, batch.count, result.correct);

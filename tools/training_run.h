@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -31,6 +32,7 @@ struct TrainingRunOptions {
     double checkpoint_minutes = 10;
     int64_t log_every = 50;
     bool strict = false, pth = false;
+    bool cache_features = false;  // of the head's input; the trainer trains the head only
     ProgressStyle progress{};
 };
 
@@ -57,7 +59,8 @@ class TrainingRun {
     train::RunState state_;
     int64_t epoch_steps_, epochs_;
     AppendFile log_;
-    train::Feed feed_;
+    train::CachedFeatures features_;
+    std::unique_ptr<train::BatchSource> feed_;
     Progress progress_;
     std::set<std::string> unusable_;  // "SET: PATH"
     Clock::time_point saved_ = Clock::now(), began_ = Clock::now();
@@ -67,6 +70,8 @@ class TrainingRun {
 
     int64_t images_until(int64_t step) const;
     int64_t epoch() const { return (state_.step - 1) / epoch_steps_ + 1; }  // from 1, of the last step done
+    std::unique_ptr<train::BatchSource> make_feed();
+    void cache_features();
     void step(train::FeedBatch& batch);
     void note_failures(const ImageSet& set, const std::vector<LoadFailure>& failures);
     TrainingLine line(bool epoch_end) const;

@@ -103,4 +103,38 @@ void Feed::recycle(FeedBatch&& batch) {
     labelled_->recycle(std::move(spare));
 }
 
+FeatureFeed::FeatureFeed(const CachedFeatures& features, const Recipe& recipe, int64_t first_step)
+    : features_(features),
+      recipe_(recipe),
+      images_(static_cast<int64_t>(features.labels.size())),
+      epoch_steps_(steps_an_epoch(recipe, images_)),
+      step_(first_step) {
+    GS_REQUIRE(recipe.steps > 0 && recipe.auxiliary_batch == 0);
+}
+
+std::optional<FeedBatch> FeatureFeed::next() {
+    if (step_ >= recipe_.steps) return {};
+    FeedBatch batch = std::move(spare_);
+    batch.pixels.clear();
+    batch.labels.clear();
+    batch.step = step_;
+    batch.height = batch.width = 1;
+    const int64_t epoch = step_ / epoch_steps_, first = step_ % epoch_steps_ * recipe_.batch;
+    const auto order = endless_order(key(recipe_, "order"), images_);
+    for (int64_t i = first; i < std::min(first + recipe_.batch, images_); ++i) {
+        const auto image = static_cast<size_t>(order(epoch * images_ + i));
+        if (!features_.usable[image]) continue;
+        const auto row = features_.values.begin() + static_cast<std::ptrdiff_t>(image) * features_.width;
+        batch.pixels.insert(batch.pixels.end(), row, row + features_.width);
+        batch.labels.push_back(features_.labels[image]);
+    }
+    batch.count = static_cast<int64_t>(batch.labels.size());
+    ++step_;
+    return batch;
+}
+
+void FeatureFeed::recycle(FeedBatch&& batch) {
+    spare_ = std::move(batch);
+}
+
 }  // namespace gs::train

@@ -35,17 +35,25 @@ struct FeedOptions {
 // Steps an epoch takes; its last batch may be smaller than the others.
 int64_t steps_an_epoch(const Recipe& recipe, int64_t images);
 
-class Feed {
+// Batches of consecutive steps.
+class BatchSource {
+  public:
+    virtual ~BatchSource() = default;
+    // The batch of the next step; nothing after the last one.
+    virtual std::optional<FeedBatch> next() = 0;
+    virtual void recycle(FeedBatch&& batch) = 0;  // so that nothing is allocated in the steady state
+};
+
+class Feed : public BatchSource {
   public:
     // Every image is labelled; `auxiliary` may be null where the recipe asks for none. The sets must outlive
     // the feed. `recipe` is a resolved() one. Throws Error(Usage) where images would differ in size.
     Feed(const ImageSet& images, const ImageSet* auxiliary, const Recipe& recipe, const FeedOptions& options);
-    ~Feed();
+    ~Feed() override;
 
-    // The batch of the next step; nothing after the last one. Throws Error(Data) for a labelled and an
-    // auxiliary set of different sizes.
-    std::optional<FeedBatch> next();
-    void recycle(FeedBatch&& batch);  // so that nothing is allocated in the steady state
+    // Throws Error(Data) for a labelled and an auxiliary set of different sizes.
+    std::optional<FeedBatch> next() override;
+    void recycle(FeedBatch&& batch) override;
 
   private:
     const ImageSet& images_;
@@ -56,6 +64,31 @@ class Feed {
 
     void begin_epoch();
     void add_auxiliary(FeedBatch& batch);
+};
+
+// Features of a set's images, which a head alone learns from: computed once, without augmentation.
+struct CachedFeatures {
+    int64_t width = 0;          // of one image's
+    std::vector<float> values;  // [images][width]
+    std::vector<bool> usable;   // of each image
+    std::vector<int64_t> labels;
+};
+
+// The same images in the same order as Feed's, as their features: height and width 1.
+class FeatureFeed : public BatchSource {
+  public:
+    // `features` must outlive the feed.
+    FeatureFeed(const CachedFeatures& features, const Recipe& recipe, int64_t first_step);
+
+    std::optional<FeedBatch> next() override;
+    void recycle(FeedBatch&& batch) override;
+
+  private:
+    const CachedFeatures& features_;
+    const Recipe recipe_;
+    const int64_t images_, epoch_steps_;
+    int64_t step_;
+    FeedBatch spare_;
 };
 
 }  // namespace gs::train

@@ -337,6 +337,30 @@ TEST_F(Train, GroupsOfClasses) {
            "--out", "scored"});
 }
 
+// Without augmentation the net says the same of an image every time: the head learns the same, to the bit.
+TEST_F(Train, AHeadLearnsTheSameFromCachedFeatures) {
+    train("first", {"--quiet"});
+    const Words head{"--init",      "weights", "--weights",     "first/last.safetensors",
+                     "--zero-head", "true",    "--open-blocks", "0",
+                     "--flip",      "false",   "--pad",         "0",
+                     "--crop",      "none",    "--quiet"};
+    Words cached = head;
+    cached.push_back("--cache-features");
+    train("head", head);
+    train("cached", cached);
+    EXPECT_EQ(log("cached"), log("head"));
+    EXPECT_EQ(weights("cached"), weights("head"));
+    EXPECT_NE(weights("cached"), weights("first"));
+    EXPECT_GT(log("cached").back()["validation_accuracy"], 0.6);
+    cached.push_back("--resume");
+    train("cached", cached);
+    expect_refusal(words("x", {"--cache-features"}), 2, {"--cache-features: needs --open-blocks 0"});
+    Words other = head;
+    other.push_back("--resume");
+    EXPECT_THAT(train("cached", other, 2).err,
+                HasSubstr("cache-features: none now, true when the run began"));
+}
+
 TEST_F(Train, BrokenImagesAreLeftOutAndNamed) {
     const std::string good = content(std::string(GS_SOURCE_DIR) + "/tests/data/images/jpeg_plain.jpg");
     for (int i = 0; i < 8; ++i) {
