@@ -1,160 +1,19 @@
 // The engine over a made-up source of algorithms, plain loops on the emulated device: what is tried, what is
-// refused, what a call leaves on the stream, and the kernels that belong to it.
+// refused, and what a call leaves on the stream.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <optional>
 
-#include "cuda/engine/epilogue.h"
 #include "cuda/engine/planned_engine.h"
-#include "cuda/kernels/bias.h"
-#include "cuda/kernels/zero_test.h"
-#include "tests/reference/convolution.h"
-#include "tests/support/random.h"
+#include "tests/cuda/emulated/device_tensor.h"
+#include "tests/cuda/emulated/plain_loops.h"
 
 namespace gs::cuda {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-// Small integers: every sum is exact in either type, so that equality is.
-std::vector<double> integers(int64_t count, uint64_t seed) {
-    test::SplitMix64 random(seed);
-    std::vector<double> values(static_cast<size_t>(count));
-    for (double& value : values) value = static_cast<double>(random.integer(-2, 2));
-    return values;
-}
-
-struct Tensor {
-    Tensor(std::vector<double> values, const Shape& shape, DType type = DType::F32)
-        : memory(values.size() * size_of(type)), view{memory.data(), shape, type} {
-        for (size_t i = 0; i < values.size(); ++i) {
-            if (type == DType::F32)
-                view.f32()[i] = static_cast<float>(values[i]);
-            else
-                view.bf16()[i] = Bf16(static_cast<float>(values[i]));
-        }
-    }
-    std::vector<double> values() const {
-        std::vector<double> all(static_cast<size_t>(view.shape.size()));
-        for (size_t i = 0; i < all.size(); ++i)
-            all[i] = view.dtype == DType::F32 ? static_cast<double>(view.f32()[i])
-                                              : static_cast<double>(static_cast<float>(view.bf16()[i]));
-        return all;
-    }
-    DeviceMemory memory;
-    View view;
-};
-
-// What an algorithm of the tests may do wrong.
-enum class Fault : uint8_t { None, LeaksOutside, LeavesOut, AllZeros, Fails };
-
-struct Made {
-    std::string name;
-    Fault fault = Fault::None;
-    size_t workspace = 0;
-    bool with_bias = true;  // false: bias and activation come apart
-};
-
-// The convolution in float64 as the references compute it, weights in the device's order.
-class PlainLoops final : public Algorithm {
-  public:
-    PlainLoops(Context& context, const ConvProblem& problem, Made made)
-        : context_(context), problem_(problem), made_(std::move(made)) {}
-    std::string name() const override { return made_.name; }
-    size_t workspace() const override { return made_.workspace; }
-
-    void enqueue(const Operands& operands, void* workspace) override {
-        if (made_.fault == Fault::Fails) throw Error(ErrorKind::Internal, "made to fail");
-        GS_REQUIRE(made_.workspace == 0 || workspace != nullptr);
-        if (made_.workspace > 0)
-            check(cudaMemsetAsync(workspace, 1, made_.workspace, context_.stream()), "workspace");
-        check(emulated::enqueue(context_.stream(), [this, operands] { compute(operands); }), "plain loops");
-    }
-
-  private:
-    ref::Tensor<double> read(const void* data, const Shape& shape) const {
-        ref::Tensor<double> tensor(shape);
-        for (size_t i = 0; i < tensor.values.size(); ++i)
-            tensor.values[i] =
-                problem_.type == DType::F32
-                    ? static_cast<double>(static_cast<const float*>(data)[i])
-                    : static_cast<double>(static_cast<float>(static_cast<const Bf16*>(data)[i]));
-        return tensor;
-    }
-    void write(void* data, const std::vector<double>& values, DType type) const {
-        size_t count = values.size();
-        if (made_.fault == Fault::LeavesOut) --count;
-        for (size_t i = 0; i < count; ++i) {
-            const auto value = static_cast<float>(made_.fault == Fault::AllZeros ? 0.0 : values[i]);
-            if (type == DType::F32)
-                static_cast<float*>(data)[i] = value;
-            else
-                static_cast<Bf16*>(data)[i] = Bf16(value);
-        }
-    }
-    // 1x1 or one input channel: both orders of weights are the same.
-    void compute(const Operands& o) const {
-        const ConvSpec& s = problem_.spec;
-        const std::vector<double> w = problem_.direction == Direction::Weights
-                                          ? std::vector<double>{}
-                                          : read(o.w, weight_shape(s)).values;
-        switch (problem_.direction) {
-            case Direction::Forward: {
-                std::vector<double> bias;
-                if (problem_.bias && made_.with_bias) bias.assign(o.bias, o.bias + s.out_channels);
-                const bool relu = problem_.relu && made_.with_bias;
-                write(o.y,
-                      ref::convolution(s, read(o.x, problem_.x), w, bias,
-                                       relu ? Activation::Relu : Activation::None)
-                          .values,
-                      problem_.type);
-                break;
-            }
-            case Direction::Data: {
-                auto dx = ref::convolution_backward_data(s, read(o.y, problem_.y()), w, problem_.x).values;
-                if (made_.fault == Fault::LeaksOutside) dx.back() += 1e-30;
-                write(o.x, dx, problem_.type);
-                break;
-            }
-            case Direction::Weights:
-                write(o.w,
-                      ref::convolution_backward_weights(s, read(o.x, problem_.x), read(o.y, problem_.y())),
-                      DType::F32);
-                break;
-        }
-    }
-
-    Context& context_;
-    ConvProblem problem_;
-    Made made_;
-};
-
-class MadeSource final : public AlgorithmSource {
-  public:
-    MadeSource(Context& context, std::vector<Made> made, std::vector<std::string>& asked)
-        : context_(context), made_(std::move(made)), asked_(asked) {}
-    std::string versions() const override { return "loops 1"; }
-    Algorithms algorithms(const ConvProblem& problem) override {
-        asked_.push_back(to_string(problem));
-        Algorithms all;
-        for (const Made& made : made_) {
-            auto loops = std::make_unique<PlainLoops>(context_, problem, made);
-            if (made.with_bias)
-                all.push_back(std::move(loops));
-            else
-                all.push_back(with_epilogue(context_, problem, std::move(loops)));
-        }
-        return all;
-    }
-
-  private:
-    Context& context_;
-    std::vector<Made> made_;
-    std::vector<std::string>& asked_;
-};
 
 const ConvSpec kProduct{.in_channels = 3, .out_channels = 5};
 const ConvSpec kBordered{
@@ -343,55 +202,6 @@ TEST_F(PlannedEngine, DescribesWhatItIsHanded) {
     EXPECT_THAT(asked.back(), HasSubstr("alignment 4"));
     forward(false, Activation::None);
     EXPECT_THAT(asked.back(), AllOf(HasSubstr("bf16 maps"), testing::EndsWith("bf16")));
-}
-
-TEST(ZeroTest, FindsOneValueAnywhere) {
-    Context context({});
-    for (const DType type : {DType::F32, DType::BF16}) {
-        const Shape shape{2, 4, 3, 5};
-        const auto test = [&](std::vector<double> values) {
-            const Tensor dx(std::move(values), shape, type);
-            return is_zero_outside(context, dx.view, 2, 1);
-        };
-        std::vector<double> corner(static_cast<size_t>(shape.size()), 0.0);
-        EXPECT_FALSE(test(corner));  // nothing was computed
-        const Tensor nothing(corner, shape, type);
-        EXPECT_TRUE(
-            is_zero_outside(context, nothing.view, 0, 1));  // 1x1 with padding: dy's corner reads the border
-        corner[0] = 1;
-        EXPECT_TRUE(test(corner));
-        for (size_t i = 0; i < corner.size(); ++i) {
-            const bool inside = i < 30 && i % 15 < 5;  // rows 0 and 1, column 0
-            for (const double value : {1e-30, -1.0, std::nan("")}) {
-                std::vector<double> one = corner;
-                one[i] = value;
-                EXPECT_EQ(test(one), inside) << i << ": " << value;
-            }
-            std::vector<double> negative = corner;
-            negative[i] = i == 0 ? 1 : -0.0;
-            EXPECT_TRUE(test(negative));
-        }
-    }
-}
-
-TEST(AddBias, AddsToEveryPixelAndActivates) {
-    Context context({});
-    for (const DType type : {DType::F32, DType::BF16}) {
-        for (const int64_t channels : {1, 3, 8, 24}) {
-            const Shape shape{2, 3, 2, channels};
-            const std::vector<double> values = integers(shape.size(), 1), biases = integers(channels, 2);
-            const Tensor bias(biases, {1, 1, 1, channels});
-            for (const bool with_bias : {true, false}) {
-                const Tensor y(values, shape, type);
-                add_bias(context, y.view, with_bias ? bias.view.f32() : nullptr, Activation::Relu);
-                std::vector<double> want = values;
-                for (size_t i = 0; i < want.size(); ++i)
-                    want[i] =
-                        std::max(0.0, want[i] + (with_bias ? biases[i % static_cast<size_t>(channels)] : 0));
-                EXPECT_EQ(y.values(), want);
-            }
-        }
-    }
 }
 
 }  // namespace
