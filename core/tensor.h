@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include "core/bfloat16.h"
 #include "core/error.h"
@@ -55,6 +56,14 @@ struct View {
     uint8_t* u8() const {
         GS_REQUIRE(dtype == DType::U8);
         return static_cast<uint8_t*>(data);
+    }
+    // float or Bf16, for code that serves both.
+    template <class T>
+    T* as() const {
+        if constexpr (std::is_same_v<T, Bf16>)
+            return bf16();
+        else
+            return f32();
     }
     size_t bytes() const { return static_cast<size_t>(shape.size()) * size_of(dtype); }
     // The same elements, as many as before, in another shape.

@@ -176,7 +176,7 @@ void CpuBackend::batch_norm(const BatchNormForward& args) {
 }
 
 void CpuBackend::batch_norm_backward(const BatchNormBackward& args) {
-    const TermPointers terms(args.terms);
+    const TermPointers<float> terms(args.terms);
     require_backward(args, terms.shape());
     const NormCoefficients norm = coefficients(*context_, args.stats, args.gamma, args.beta);
     const Slabs slabs = slabs_of(terms.shape());
@@ -198,7 +198,7 @@ void CpuBackend::batch_norm_backward(const BatchNormBackward& args) {
     const BackwardFactors factors(*context_, args, g, g_x, slabs.count);
     if (!args.dx) return;
     const View masked[] = {args.g};
-    const TermPointers joined(args.y ? std::span<const View>(masked) : args.terms);
+    const TermPointers<float> joined(args.y ? std::span<const View>(masked) : args.terms);
     const Activation activation = args.y ? Activation::None : args.activation;
     each(slabs.count, [&](int64_t s) {
         const int64_t at = slabs.offset(s);

@@ -14,12 +14,14 @@ namespace gs::cpu {
 struct Context {
     int threads;
     const Kernels& kernels;
-    Scratch partial_sums;  // of slabs, combined in a fixed order
-    Scratch coefficients;  // per sample and channel
-    Scratch sinks;         // reductions on their way to a tap
-    Scratch per_thread;    // one stretch for each thread, or for each row
-    Scratch convolution;   // scratchpad of the convolution that is running
-    Scratch gradient;      // of a weight gradient: a tile and a panel for each thread
+    Scratch partial_sums;   // of slabs, combined in a fixed order
+    Scratch coefficients;   // per sample and channel
+    Scratch sinks;          // reductions on their way to a tap
+    Scratch per_thread;     // one stretch for each thread, or for each row
+    Scratch convolution;    // scratchpad of the convolution that is running
+    Scratch gradient;       // of a weight gradient: a tile and a panel for each thread
+    Scratch input, output;  // maps of another type, beside a convolution's own
+    DType map_type = DType::F32;
 
     Context(int thread_count, const Kernels& table) : threads(thread_count), kernels(table) {}
 };

@@ -21,6 +21,17 @@ std::unique_ptr<Convolution> make_depthwise_convolution(std::shared_ptr<Context>
 
 using MakeConvolution = decltype(&make_gemm_convolution);
 
+// Maps of bfloat16, and of both types, with `direct`'s float32 convolution: they are converted before and
+// after.
+std::unique_ptr<Convolution> make_converting_convolution(std::shared_ptr<Context> context,
+                                                         const ConvSpec& spec, std::span<const float> weights,
+                                                         std::span<const float> bias, MakeConvolution direct);
+
+// What needs no library, for the context's maps.
+std::unique_ptr<Convolution> make_plain_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
+                                                    std::span<const float> weights,
+                                                    std::span<const float> bias);
+
 // Winograd's algorithm forward, `direct` backward: for 3x3 convolutions of stride 1 that are wide enough.
 std::unique_ptr<Convolution> make_winograd_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,
                                                        std::span<const float> weights,
@@ -39,6 +50,8 @@ std::unique_ptr<Convolution> make_onednn_convolution(std::shared_ptr<Context> co
                                                      std::span<const float> weights,
                                                      std::span<const float> bias);
 std::string onednn_version();
+// Whether the processor multiplies bfloat16; else oneDNN does it in float32, more slowly than that.
+bool onednn_has_bf16();
 #endif
 
 }  // namespace gs::cpu

@@ -16,10 +16,26 @@ std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
 #else
     const bool use_onednn = false;
 #endif
-    return std::make_unique<cpu::CpuBackend>(std::move(context), use_onednn, options.winograd);
+    if (options.precision == Precision::TF32)
+        throw Error(ErrorKind::Device, "--precision tf32: the CPU has no such products; use f32 or bf16");
+    const bool bf16 = options.precision == Precision::BF16;
+    if (bf16 && options.use_onednn) cpu::require_bf16();
+    if (bf16) context->map_type = DType::BF16;
+    return std::make_unique<cpu::CpuBackend>(std::move(context), use_onednn, options.winograd && !bf16);
 }
 
 namespace cpu {
+
+void require_bf16() {
+#if defined(GRADSCORE_HAS_ONEDNN)
+    const char* lacks = "this processor has no instructions for bfloat16 (AVX-512 BF16 or AMX)";
+    if (onednn_has_bf16()) return;
+#else
+    const char* lacks = "this build has no oneDNN";
+#endif
+    throw Error(ErrorKind::Device,
+                std::string("--precision bf16: ") + lacks + ", it would be slower than f32; use f32");
+}
 
 CpuBackend::CpuBackend(std::shared_ptr<Context> context, bool use_onednn, bool winograd)
     : context_(std::move(context)), use_onednn_(use_onednn), winograd_(winograd) {}
@@ -33,6 +49,7 @@ std::string CpuBackend::description() const {
     if (use_onednn_) convolutions = "oneDNN " + onednn_version();
 #endif
     if (winograd_) convolutions += " and Winograd";
+    if (map_type() == DType::BF16) convolutions += " in bfloat16";
     return "cpu: " + convolutions + ", " + isa + ", " + std::to_string(context_->threads) +
            (context_->threads == 1 ? " thread" : " threads");
 }
@@ -60,7 +77,7 @@ std::unique_ptr<Convolution> CpuBackend::make_convolution(const ConvSpec& spec,
     const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
     GS_REQUIRE(static_cast<int64_t>(weights.size()) == spec.out_channels * fan_in);
     GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
-    MakeConvolution direct = make_gemm_convolution;
+    MakeConvolution direct = make_plain_convolution;
 #if defined(GRADSCORE_HAS_ONEDNN)
     if (use_onednn_) direct = make_onednn_convolution;
 #endif

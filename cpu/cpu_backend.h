@@ -9,11 +9,15 @@
 
 namespace gs::cpu {
 
+// Throws Error(Device) where bfloat16 maps would be slower than float32.
+void require_bf16();
+
 class CpuBackend final : public Backend {
   public:
     CpuBackend(std::shared_ptr<Context> context, bool use_onednn, bool winograd);
 
     std::string description() const override;
+    DType map_type() const override { return context_->map_type; }
 
     using Backend::upload;
     Buffer allocate(size_t bytes) override;
@@ -67,6 +71,10 @@ class CpuBackend final : public Backend {
         parallel_for(context_->threads, count, body);
     }
     const Kernels& kernels() const { return context_->kernels; }
+    template <class T>
+    void join(const PointwiseBackward& args);
+    template <class T>
+    void norm_backward(const GroupNormBackward& args, const GroupNormParams& params);
 
     std::shared_ptr<Context> context_;
     bool use_onednn_, winograd_;

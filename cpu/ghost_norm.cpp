@@ -3,6 +3,8 @@
 #include <iterator>
 #include <numeric>
 
+#include "cpu/map_type.h"
+
 namespace gs::cpu {
 namespace {
 
@@ -54,21 +56,24 @@ GhostNorm::GhostNorm(Context& context, const WeightGradientNorm& args, NormRoute
     sizes_[3] = static_cast<size_t>(round_up(y_.size(), 16));
     sizes_[4] = route == NormRoute::Ghost ? static_cast<size_t>((positions + 2) * columns) : 0;
     sizes_[5] = static_cast<size_t>(kDepth * columns);
+    const bool converts = args.x.dtype == DType::BF16 && route == NormRoute::PixelGram;
+    sizes_[6] = converts ? static_cast<size_t>(round_up(x_.per_sample(), 16)) : 0;
     memory_ = context.gradient.get<float>(std::accumulate(std::begin(sizes_), std::end(sizes_), size_t{0}) *
                                           static_cast<size_t>(context.threads));
 }
 
 GhostNorm::Workspace GhostNorm::workspace(int thread) const {
-    float* parts[6];
+    float* parts[7];
     parts[0] = memory_ +
                static_cast<size_t>(thread) * std::accumulate(std::begin(sizes_), std::end(sizes_), size_t{0});
-    for (size_t i = 1; i < 6; ++i) parts[i] = parts[i - 1] + sizes_[i - 1];
+    for (size_t i = 1; i < 7; ++i) parts[i] = parts[i - 1] + sizes_[i - 1];
     return {clear(parts[0], y_.pixels()),
             clear(parts[1], sizes_[1] == 0 ? 0 : y_.pixels()),
             clear(parts[2], y_.pixels()),
             parts[3],
             parts[4],
-            parts[5]};
+            parts[5],
+            parts[6]};
 }
 
 GhostNorm::Gram GhostNorm::clear(float* data, int64_t count) const {
@@ -79,30 +84,41 @@ GhostNorm::Gram GhostNorm::clear(float* data, int64_t count) const {
 
 double GhostNorm::run(int64_t row, int thread) const {
     const Workspace work = workspace(thread);
-    const float* x = args_.x.f32() + row % args_.x.shape.n * x_.per_sample();
-    const int64_t positions = y_.pixels();
+    const int64_t sample = row % args_.x.shape.n, positions = y_.pixels();
     scale_gradients(row, work.scaled);
     add_gram(work.scaled, positions, y_.c, y_.c, work.transposed, false, work.gradients);
     // Each pair once, in both orders.
     for (int64_t s = 0; s < positions; ++s)
         for (int64_t t = s + 1; t < positions; ++t) work.gradients.row(s)[t] *= 2;
     if (route_ == NormRoute::Ghost) {
-        gram_of_unfolded(x, work);
+        with_type(args_.x, [&](auto type) {
+            using T = decltype(type);
+            gram_of_unfolded(args_.x.as<T>() + sample * x_.per_sample(), work);
+        });
         return sum_of_products(work.gradients, work.inputs, positions);
     }
-    add_gram(x, positions, x_.c, x_.c, work.transposed, false, work.inputs);
+    add_gram(as_floats(sample, work.widened), positions, x_.c, x_.c, work.transposed, false, work.inputs);
     return sum_over_taps(work);
 }
 
+const float* GhostNorm::as_floats(int64_t sample, float* widened) const {
+    const int64_t at = sample * x_.per_sample();
+    if (args_.x.dtype == DType::F32) return args_.x.f32() + at;
+    kernels_.widen(args_.x.bf16() + at, x_.per_sample(), widened);
+    return widened;
+}
+
 void GhostNorm::scale_gradients(int64_t row, float* scaled) const {
-    const float* dy = args_.dy.f32() + row * y_.per_sample();
-    if (!args_.scale) {
-        std::copy_n(dy, y_.per_sample(), scaled);
-        return;
+    const int64_t at = row * y_.per_sample();
+    if (args_.dy.dtype == DType::BF16) {
+        kernels_.widen(args_.dy.bf16() + at, y_.per_sample(), scaled);
+    } else {
+        std::copy_n(args_.dy.f32() + at, y_.per_sample(), scaled);
     }
+    if (!args_.scale) return;
     const float* scale = args_.scale.f32();
     for (int64_t s = 0; s < y_.pixels(); ++s)
-        for (int64_t o = 0; o < y_.c; ++o) scaled[s * y_.c + o] = dy[s * y_.c + o] * scale[o];
+        for (int64_t o = 0; o < y_.c; ++o) scaled[s * y_.c + o] *= scale[o];
 }
 
 // gram[i][j] (+)= <vector i, vector j> for all j >= i; vectors `pitch` apart.
@@ -133,12 +149,13 @@ void GhostNorm::add_gram(const float* vectors, int64_t count, int64_t depth, int
     }
 }
 
-void GhostNorm::gram_of_unfolded(const float* x, const Workspace& work) const {
+template <class T>
+void GhostNorm::gram_of_unfolded(const T* x, const Workspace& work) const {
     const int64_t columns = kernels_.gemm_columns, all = fan_in(args_.spec);
     for (int64_t k = 0; k < all; k += columns) {
-        kernels_.unfold({x, x_.h, x_.w, x_.c, args_.spec.kernel_w, args_.spec.stride, args_.spec.pad, y_.w, 0,
-                         y_.pixels(), k, std::min(columns, all - k)},
-                        work.panel);
+        kernels_.maps<T>().unfold({x, x_.h, x_.w, x_.c, args_.spec.kernel_w, args_.spec.stride,
+                                   args_.spec.pad, y_.w, 0, y_.pixels(), k, std::min(columns, all - k)},
+                                  work.panel);
         add_gram(work.panel, y_.pixels(), columns, columns, work.transposed, k > 0, work.inputs);
     }
 }

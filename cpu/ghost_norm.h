@@ -42,13 +42,17 @@ class GhostNorm {
         float* scaled;      // [positions][outputs]
         float* panel;       // [positions][gemm_columns] of the unfolded input
         float* transposed;  // [depth of a block][gemm_columns]
+        float* widened;     // an input of bfloat16
     };
     Workspace workspace(int thread) const;
     Gram clear(float* data, int64_t count) const;
     void scale_gradients(int64_t row, float* scaled) const;
+    // The sample's map, converted to `widened` where it is not float32.
+    const float* as_floats(int64_t sample, float* widened) const;
     void add_gram(const float* vectors, int64_t count, int64_t depth, int64_t pitch, float* transposed,
                   bool accumulate, const Gram& gram) const;
-    void gram_of_unfolded(const float* x, const Workspace& work) const;
+    template <class T>
+    void gram_of_unfolded(const T* x, const Workspace& work) const;
     double sum_of_products(const Gram& a, const Gram& b, int64_t count) const;
     Gram mask(const Workspace& work, int64_t left, int64_t right) const;
     double sum_over_taps(const Workspace& work) const;
@@ -58,7 +62,7 @@ class GhostNorm {
     NormRoute route_;
     Shape x_, y_;  // of one sample
     int64_t margin_;
-    size_t sizes_[6] = {};  // of a workspace's parts, in floats
+    size_t sizes_[7] = {};  // of a workspace's parts, in floats
     float* memory_ = nullptr;
 };
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <optional>
 
+#include "cpu/map_type.h"
+
 namespace gs::cpu {
 namespace {
 
@@ -106,35 +108,47 @@ void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double>
         std::fill_n(work.lanes, outputs.count * kernels_.gemm_columns / 2, 0.0f);
         std::fill_n(totals, outputs.count, 0.0);
     }
-    for (int64_t s = 0; s < y_.pixels(); s += block_)
-        run_block(row, outputs, s, std::min(block_, y_.pixels() - s), work, totals);
+    with_type(args_.x, [&](auto type) {
+        for (int64_t s = 0; s < y_.pixels(); s += block_)
+            run_block<decltype(type)>(row, outputs, s, std::min(block_, y_.pixels() - s), work, totals);
+    });
     if (!reduces_) return reduce_tile(row, outputs, work, values);
     for (int64_t o = 0; o < outputs.count; ++o)
         totals[o] *= scale_of(args_, outputs.first + o, args_.norms[0].p);
 }
 
+void GradientRows::pack_gradients(int64_t row, const Outputs& outputs, int64_t first, int64_t count,
+                                  float* to) const {
+    with_type(args_.dy, [&](auto type) {
+        using T = decltype(type);
+        kernels_.maps<T>().pack_gradient(
+            args_.dy.as<T>() + row * y_.per_sample() + first * y_.c + outputs.first, y_.c, count,
+            outputs.count, to);
+    });
+}
+
 // Adds positions [first, first + count) to the tile; with the last ones, reduces it where that is possible.
+template <class T>
 void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count,
                              const Workspace& work, double* totals) const {
     const bool reduce = reduces_ && first + count == y_.pixels();
-    kernels_.pack_gradient(args_.dy.f32() + row * y_.per_sample() + first * y_.c + outputs.first, y_.c, count,
-                           outputs.count, work.gradient);
-    UnfoldBlock unfold{args_.x.f32() + row % args_.x.shape.n * x_.per_sample(),
-                       x_.h,
-                       x_.w,
-                       x_.c,
-                       args_.spec.kernel_w,
-                       args_.spec.stride,
-                       args_.spec.pad,
-                       y_.w,
-                       first,
-                       count,
-                       0,
-                       0};
+    pack_gradients(row, outputs, first, count, work.gradient);
+    UnfoldBlock<T> unfold{args_.x.as<T>() + row % args_.x.shape.n * x_.per_sample(),
+                          x_.h,
+                          x_.w,
+                          x_.c,
+                          args_.spec.kernel_w,
+                          args_.spec.stride,
+                          args_.spec.pad,
+                          y_.w,
+                          first,
+                          count,
+                          0,
+                          0};
     for (int64_t i = 0; i < panels_; ++i) {
         unfold.column = i * kernels_.gemm_columns;
         unfold.columns = std::min(kernels_.gemm_columns, fan_in_ - unfold.column);
-        kernels_.unfold(unfold, work.panel);
+        kernels_.maps<T>().unfold(unfold, work.panel);
         kernels_.gradient_panel({work.gradient, work.panel, count, outputs.count,
                                  work.tile + i * outputs.count * kernels_.gemm_columns, first > 0,
                                  reduce ? work.lanes : nullptr, norm_});

@@ -41,6 +41,8 @@ class GradientRows {
     };
     size_t workspace_size() const { return std::accumulate(std::begin(sizes_), std::end(sizes_), size_t{0}); }
     Workspace workspace(int thread) const;
+    void pack_gradients(int64_t row, const Outputs& outputs, int64_t first, int64_t count, float* to) const;
+    template <class T>  // of the input
     void run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count, const Workspace& work,
                    double* totals) const;
     void reduce_tile(int64_t row, const Outputs& outputs, const Workspace& work,

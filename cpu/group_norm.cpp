@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/map_type.h"
 #include "cpu/sinks.h"
 
 namespace gs::cpu {
@@ -43,15 +44,16 @@ double sum_of(const float* values, int64_t count) {
 
 // Moments of every group of one slab in two passes over it, the second from cache. `sum` holds the channels'
 // sums on entry; `first` and `second` are scratch, [c] each.
-void slab_moments(const Kernels& kernels, const float* x, int64_t pixels, int64_t c, int64_t groups,
-                  float* sum, float* first, float* second, Moments* out) {
+template <class T>
+void slab_moments(const Kernels& kernels, const T* x, int64_t pixels, int64_t c, int64_t groups, float* sum,
+                  float* first, float* second, Moments* out) {
     const int64_t width = c / groups;
     const double count = static_cast<double>(pixels * width);
     for (int64_t g = 0; g < groups; ++g) {
         const float center = static_cast<float>(sum_of(sum + g * width, width) / count);
         std::fill(sum + g * width, sum + (g + 1) * width, center);
     }
-    kernels.centered_moments(x, pixels, c, sum, first, second);
+    kernels.maps<T>().centered_moments(x, pixels, c, sum, first, second);
     for (int64_t g = 0; g < groups; ++g) {
         const double d = sum_of(first + g * width, width), d2 = sum_of(second + g * width, width);
         // d is what rounding the centre left over: tiny against d2, so nothing cancels.
@@ -70,7 +72,7 @@ void write_stats(const Moments* slabs, int64_t slab_count, int64_t groups, float
 }
 
 // first_pass(unit offset, pixels, sum) leaves the channel sums of a slab whose values stand at y + offset.
-template <class FirstPass>
+template <class T, class FirstPass>
 void sweep_stats(Context& context, const View& y, const GroupNormParams& params, const View& stats,
                  const FirstPass& first_pass) {
     const Slabs slabs(y.shape);
@@ -83,7 +85,7 @@ void sweep_stats(Context& context, const View& y, const GroupNormParams& params,
         const int64_t at = row * y.shape.per_sample() + slabs.offset(slab);
         float* sum = scratch + omp_get_thread_num() * 3 * c;
         first_pass(at, slabs.size(slab), sum);
-        slab_moments(context.kernels, y.f32() + at, slabs.size(slab), c, groups, sum, sum + c, sum + 2 * c,
+        slab_moments(context.kernels, y.as<T>() + at, slabs.size(slab), c, groups, sum, sum + c, sum + 2 * c,
                      partial + unit * groups);
     });
     parallel_for(context.threads, y.shape.n, [&](int64_t row) {
@@ -162,16 +164,23 @@ struct RowSums {
 
 void CpuBackend::group_norm_stats(View x, const GroupNormParams& params, View stats) {
     require_norm(x, params, stats);
-    sweep_stats(*context_, x, params, stats, [&](int64_t at, int64_t pixels, float* sum) {
-        kernels().channel_sums(x.f32() + at, pixels, x.shape.c, x.shape.c, {sum, nullptr});
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        sweep_stats<T>(*context_, x, params, stats, [&](int64_t at, int64_t pixels, float* sum) {
+            kernels().maps<T>().channel_sums(x.as<T>() + at, pixels, x.shape.c, x.shape.c, {sum, nullptr});
+        });
     });
 }
 
 void CpuBackend::add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) {
-    GS_REQUIRE(a.shape == y.shape && b.shape == y.shape);
+    GS_REQUIRE(alike(a, y) && alike(b, y));
     require_norm(y, params, stats);
-    sweep_stats(*context_, y, params, stats, [&](int64_t at, int64_t pixels, float* sum) {
-        kernels().add_and_sum(a.f32() + at, b.f32() + at, pixels, y.shape.c, y.f32() + at, sum);
+    with_type(y, [&](auto type) {
+        using T = decltype(type);
+        sweep_stats<T>(*context_, y, params, stats, [&](int64_t at, int64_t pixels, float* sum) {
+            kernels().maps<T>().add_and_sum(a.as<T>() + at, b.as<T>() + at, pixels, y.shape.c, y.as<T>() + at,
+                                            sum);
+        });
     });
 }
 
@@ -179,27 +188,34 @@ void CpuBackend::group_norm(View x, View stats, const GroupNormParams& params, A
                             View y) {
     require_norm(x, params, stats);
     require_affine(x, params);
-    GS_REQUIRE(y.shape == x.shape);
+    GS_REQUIRE(alike(x, y));
     const Slabs slabs(x.shape);
     const Coefficients coefficients(*context_, stats, params);
-    each(x.shape.n * slabs.count, [&](int64_t unit) {
-        const int64_t row = unit / slabs.count, slab = unit % slabs.count;
-        const int64_t at = row * x.shape.per_sample() + slabs.offset(slab);
-        kernels().normalize(x.f32() + at, slabs.size(slab), x.shape.c, coefficients.sample(row), activation,
-                            y.f32() + at);
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(x.shape.n * slabs.count, [&](int64_t unit) {
+            const int64_t row = unit / slabs.count, slab = unit % slabs.count;
+            const int64_t at = row * x.shape.per_sample() + slabs.offset(slab);
+            kernels().maps<T>().normalize(x.as<T>() + at, slabs.size(slab), x.shape.c,
+                                          coefficients.sample(row), activation, y.as<T>() + at);
+        });
     });
 }
 
 void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) {
-    const TermPointers terms(args.terms);
+    with_type(args.x, [&](auto type) { norm_backward<decltype(type)>(args, params); });
+}
+
+template <class T>
+void CpuBackend::norm_backward(const GroupNormBackward& args, const GroupNormParams& params) {
+    const TermPointers<T> terms(args.terms);
     const Shape shape = terms.shape();
     const int64_t samples = args.x.shape.n, c = shape.c;
-    GS_REQUIRE(!args.dx || args.dx.shape == shape);
+    GS_REQUIRE(fits(args.dx, shape, args.x.dtype) && fits(args.addend, shape, args.x.dtype));
     require_norm(args.x, params, args.stats);
     require_affine(args.x, params);
     GS_REQUIRE(args.x.shape == shape.with_n(samples) &&
                (samples > 0 ? shape.n % samples == 0 : shape.n == 0));
-    GS_REQUIRE(!args.addend || args.addend.shape == shape);
     GS_REQUIRE(!args.dgamma || args.dgamma.shape == (Shape{shape.n, 1, 1, c}));
     const Slabs slabs(shape);
     const Coefficients coefficients(*context_, args.stats, params);
@@ -211,10 +227,10 @@ void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupN
 
     const auto first = [&](int64_t row, int64_t slab) {
         const int64_t at = slabs.offset(slab), partial = (row * slabs.count + slab) * c;
-        kernels().norm_backward_sums(terms.at(row * shape.per_sample() + at),
-                                     args.x.f32() + row % samples * shape.per_sample() + at, slabs.size(slab),
-                                     c, coefficients.sample(row % samples), args.activation,
-                                     {g + partial, g_x + partial, sinks.slab(row, slab).nonzero});
+        kernels().maps<T>().norm_backward_sums(
+            terms.at(row * shape.per_sample() + at), args.x.as<T>() + row % samples * shape.per_sample() + at,
+            slabs.size(slab), c, coefficients.sample(row % samples), args.activation,
+            {g + partial, g_x + partial, sinks.slab(row, slab).nonzero});
     };
     const auto combine = [&](int64_t row) {
         const int64_t partial = row * slabs.count * c;
@@ -227,10 +243,10 @@ void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupN
     const auto second = [&](int64_t row, int64_t slab) {
         const int64_t inside = slabs.offset(slab), at = row * shape.per_sample() + inside;
         const float* f = factors + row * 3 * c;
-        kernels().norm_backward(terms.at(at), args.x.f32() + row % samples * shape.per_sample() + inside,
-                                slabs.size(slab), c, coefficients.sample(row % samples), args.activation,
-                                {f, f + c, f + 2 * c}, args.addend ? args.addend.f32() + at : nullptr,
-                                args.dx.f32() + at);
+        kernels().maps<T>().norm_backward(
+            terms.at(at), args.x.as<T>() + row % samples * shape.per_sample() + inside, slabs.size(slab), c,
+            coefficients.sample(row % samples), args.activation, {f, f + c, f + 2 * c},
+            args.addend ? args.addend.as<T>() + at : nullptr, args.dx.as<T>() + at);
     };
     const auto sinks_only = [](int64_t, int64_t) {};
     if (args.dx) {

@@ -13,6 +13,14 @@ namespace gs::cpu::onednn {
 struct ConvolutionShape {
     dnnl::memory::desc x, weights, bias, y;  // bias may be empty
     dnnl::memory::dims strides, pads;
+
+    // Of a backward pass's hint, a forward pass: all of the weights' type, no bias.
+    ConvolutionShape hint() const {
+        const auto as_weights = [&](const dnnl::memory::desc& map) {
+            return dnnl::memory::desc(map.dims(), weights.data_type(), dnnl::memory::format_tag::nhwc);
+        };
+        return {as_weights(x), weights, {}, as_weights(y), strides, pads};
+    }
 };
 
 inline dnnl::primitive_attr attributes(Activation activation) {
@@ -48,11 +56,10 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine
 }
 
 inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(const dnnl::engine& engine,
-                                                                          ConvolutionShape s) {
+                                                                          const ConvolutionShape& s) {
     const auto direct = dnnl::algorithm::convolution_direct;
     const dnnl::primitive_attr attr = attributes(Activation::None);
-    s.bias = {};
-    const auto hint = forward_desc(engine, s, attr);
+    const auto hint = forward_desc(engine, s.hint(), attr);
     using Desc = dnnl::convolution_backward_data::primitive_desc;
 #if DNNL_VERSION_MAJOR >= 3
     return Desc(engine, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, hint, attr);
@@ -65,14 +72,19 @@ inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
                                                                                 ConvolutionShape s) {
     const auto direct = dnnl::algorithm::convolution_direct;
     const dnnl::primitive_attr attr = attributes(Activation::None);
-    s.bias = {};
-    const auto hint = forward_desc(engine, s, attr);
+    const auto hint = forward_desc(engine, s.hint(), attr);
+    s.weights = {s.weights.dims(), dnnl::memory::data_type::f32, dnnl::memory::format_tag::any};
     using Desc = dnnl::convolution_backward_weights::primitive_desc;
 #if DNNL_VERSION_MAJOR >= 3
     return Desc(engine, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, hint, attr);
 #else
     return Desc({direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads}, attr, engine, hint);
 #endif
+}
+
+inline bool has_bf16() {
+    const auto bf16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bf16) == bf16;
 }
 
 inline std::string version() {

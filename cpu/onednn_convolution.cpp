@@ -23,18 +23,20 @@ class OnednnConvolution final : public Convolution {
     void forward(View x, View y, Activation activation) override {
         GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
         if (y.shape.size() == 0) return;
-        run({x.shape, Pass::Forward, activation}, x, y);
+        if (x.dtype == DType::F32 && y.dtype == DType::BF16) return forward_image(x, y, activation);
+        GS_REQUIRE(x.dtype == y.dtype);
+        run({x, y, Pass::Forward, activation}, x, y);
     }
 
     void backward_data(View dy, View dx) override {
         GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
         if (dx.shape.size() == 0) return;
-        run({dx.shape, Pass::Data}, dy, dx);
+        run({dx, dy, Pass::Data}, dy, dx);
     }
 
     void backward_weights(View x, View dy, View dw) override {
         GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
-        run({x.shape, Pass::Weights}, x, dy, dw);
+        run({x, dy, Pass::Weights}, x, dy, dw);
     }
 
     std::vector<float> weights() override { return weights_.plain(); }
@@ -49,16 +51,24 @@ class OnednnConvolution final : public Convolution {
         }
         if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
         if (plain_) plain_->set_weights(weights, bias);
+        halves_ = nullptr;
     }
 
   private:
     enum class Pass : uint8_t { Forward, Data, Weights };
     struct Key {
         int64_t n, h, w;  // of x
+        DType x, y;
         Pass pass;
         Activation activation;
-        Key(const Shape& x, Pass which, Activation act = Activation::None)
-            : n(x.n), h(x.h), w(x.w), pass(which), activation(act) {}
+        Key(const View& in, const View& out, Pass which, Activation act = Activation::None)
+            : n(in.shape.n),
+              h(in.shape.h),
+              w(in.shape.w),
+              x(in.dtype),
+              y(out.dtype),
+              pass(which),
+              activation(act) {}
         auto operator<=>(const Key&) const = default;
     };
 
@@ -71,9 +81,9 @@ class OnednnConvolution final : public Convolution {
     onednn::ConvolutionShape shape_of(const Key& key) const {
         const Shape x{key.n, key.h, key.w, spec_.in_channels}, y = spec_.output_shape(x);
         onednn::ConvolutionShape shape;
-        shape.x = {{x.n, x.c, x.h, x.w}, kF32, Tag::nhwc};
-        shape.y = {{y.n, y.c, y.h, y.w}, kF32, Tag::nhwc};
-        shape.weights = {weight_dims(), kF32, Tag::any};
+        shape.x = {{x.n, x.c, x.h, x.w}, onednn::type_of(key.x), Tag::nhwc};
+        shape.y = {{y.n, y.c, y.h, y.w}, onednn::type_of(key.y), Tag::nhwc};
+        shape.weights = {weight_dims(), onednn::type_of(key.y), Tag::any};
         if (!bias_.empty()) shape.bias = {{spec_.out_channels}, kF32, Tag::x};
         shape.strides = {spec_.stride, spec_.stride};
         shape.pads = {spec_.pad, spec_.pad};
@@ -91,7 +101,7 @@ class OnednnConvolution final : public Convolution {
             if constexpr (sizeof...(Views) == 3) {
                 run_weights(*found->second, views...);
             } else {
-                found->second->run(context_->convolution, {views.f32()...});
+                found->second->run(context_->convolution, {views.data...});
             }
         } catch (const dnnl::error& error) {
             rethrow(error);
@@ -110,9 +120,9 @@ class OnednnConvolution final : public Convolution {
     // oneDNN sums in a format of its own.
     void run_weights(Prepared& product, View x, View dy, View dw) {
         const memory::desc own = product.desc(2), wanted = weights_.plain_desc();
-        if (own == wanted) return product.run(context_->convolution, {x.f32(), dy.f32(), dw.f32()});
+        if (own == wanted) return product.run(context_->convolution, {x.data, dy.data, dw.f32()});
         auto* sums = context_->gradient.get<std::byte>(own.get_size());
-        product.run(context_->convolution, {x.f32(), dy.f32(), sums});
+        product.run(context_->convolution, {x.data, dy.data, sums});
         if (!from_sums_ || from_sums_->first != own) from_sums_.emplace(own, Reorder(own, wanted));
         from_sums_->second.run(sums, dw.f32());
     }
@@ -130,10 +140,13 @@ class OnednnConvolution final : public Convolution {
     }
 
     std::optional<Prepared> prepare_forward(const Key& key) {
-        const auto desc = best_implementation([&] {
+        const auto make = [&] {
             return onednn::forward_desc(library().engine, shape_of(key), onednn::attributes(key.activation));
-        });
+        };
+        auto desc = best_implementation(make);
         if (!desc) return std::nullopt;
+        if (key.x == DType::BF16 && spec_.in_channels <= kFewChannels)
+            if (const auto packed = first_implementation(make, is_packed)) desc = packed;
         Prepared made(*desc, dnnl::convolution_forward(*desc));
         made.add(DNNL_ARG_SRC, desc->src_desc(), nullptr);
         made.add(DNNL_ARG_DST, desc->dst_desc(), nullptr);
@@ -155,6 +168,8 @@ class OnednnConvolution final : public Convolution {
 
     std::optional<Prepared> prepare_weights(const Key& key) {
         if (key.n == 0) return std::nullopt;
+        // oneDNN 2.6.3 reads beyond a bfloat16 map that is smaller than the kernel.
+        if (key.x == DType::BF16 && (key.h < spec_.kernel_h || key.w < spec_.kernel_w)) return std::nullopt;
         const auto desc = best_implementation(
             [&] { return onednn::backward_weights_desc(library().engine, shape_of(key)); });
         if (!desc) return std::nullopt;
@@ -166,8 +181,48 @@ class OnednnConvolution final : public Convolution {
     }
 
     Convolution& plain() {
-        if (!plain_) plain_ = make_gemm_convolution(context_, spec_, weights_.plain(), bias_);
+        if (!plain_) plain_ = make_plain_convolution(context_, spec_, weights_.plain(), bias_);
         return *plain_;
+    }
+
+    // With few channels AMX's own kernel unrolls a row of the kernel into its tiles; the one that oneDNN
+    // prefers takes twice the time.
+    static constexpr int64_t kFewChannels = 8;
+    static constexpr auto is_packed = [](const auto& desc) {
+        return std::string_view(desc.impl_info_str()).starts_with("jit:avx512_core_amx");
+    };
+
+    // An image's value is the sum of two bfloat16, its rounded value and the rounded rest: twice the
+    // channels, with the same weights for both.
+    void forward_image(View x, View y, Activation activation) {
+        if (spec_.groups > 1) return plain().forward(x, y, activation);
+        const Shape halves = {x.shape.n, x.shape.h, x.shape.w, 2 * x.shape.c};
+        Bf16* split = context_->input.get<Bf16>(static_cast<size_t>(halves.size()));
+        parallel_for(context_->threads, x.shape.n * x.shape.h, [&](int64_t row) {
+            const float* from = x.f32() + row * x.shape.w * x.shape.c;
+            split_pixels(from, x.shape.w, x.shape.c, split + row * x.shape.w * halves.c);
+        });
+        if (!halves_) halves_ = make_halves();
+        halves_->forward({split, halves, DType::BF16}, y, activation);
+    }
+    static void split_pixels(const float* x, int64_t pixels, int64_t c, Bf16* to) {
+        for (int64_t p = 0; p < pixels; ++p, x += c, to += 2 * c)
+            for (int64_t i = 0; i < c; ++i) {
+                to[i] = Bf16(x[i]);
+                to[c + i] = Bf16(x[i] - static_cast<float>(to[i]));
+            }
+    }
+    std::unique_ptr<Convolution> make_halves() {
+        ConvSpec spec = spec_;
+        spec.in_channels *= 2;
+        const std::vector<float> weights = weights_.plain();
+        const size_t each = weights.size() / static_cast<size_t>(spec_.out_channels);
+        std::vector<float> twice;
+        for (size_t o = 0; o < weights.size(); o += each)
+            for (int half = 0; half < 2; ++half)
+                twice.insert(twice.end(), weights.begin() + static_cast<std::ptrdiff_t>(o),
+                             weights.begin() + static_cast<std::ptrdiff_t>(o + each));
+        return std::make_unique<OnednnConvolution>(context_, spec, twice, bias_);
     }
 
     std::shared_ptr<Context> context_;
@@ -177,6 +232,7 @@ class OnednnConvolution final : public Convolution {
     std::optional<std::pair<memory::desc, Reorder>> from_sums_;  // of a weight gradient
     std::map<Key, std::optional<Prepared>> prepared_;            // nothing: oneDNN has only reference code
     std::unique_ptr<Convolution> plain_;
+    std::unique_ptr<Convolution> halves_;  // of an image
 };
 
 }  // namespace
@@ -185,6 +241,10 @@ std::unique_ptr<Convolution> make_onednn_convolution(std::shared_ptr<Context> co
                                                      std::span<const float> weights,
                                                      std::span<const float> bias) {
     return std::make_unique<OnednnConvolution>(std::move(context), spec, weights, bias);
+}
+
+bool onednn_has_bf16() {
+    return onednn::has_bf16();
 }
 
 std::string onednn_version() {

@@ -19,6 +19,9 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 
 constexpr auto kF32 = memory::data_type::f32;
+inline memory::data_type type_of(DType type) {
+    return type == DType::BF16 ? memory::data_type::bf16 : kF32;
+}
 
 // One engine and stream for the process: neither has any state of ours.
 struct Library {
@@ -57,8 +60,9 @@ class Reorder {
     dnnl::reorder primitive_;
 };
 
-// The weights in every format that some shape asked for. Until one has, there is a copy in PyTorch's order;
-// it is given up as soon as another exists: formats are turned into each other without loss.
+// The weights in every format and type that some shape asked for. Until one has, there is a copy in PyTorch's
+// order; it is given up as soon as another of float32 exists: formats are turned into each other without
+// loss.
 class WeightFormats {
   public:
     WeightFormats(const memory::dims& dims, Tag plain, std::span<const float> weights)
@@ -75,17 +79,17 @@ class WeightFormats {
         Copy& made = add(wanted);
         made.asked_for = true;
         void* data = made.buffer.data();
-        Copy& first = copies_.front();
-        Reorder(first.desc, wanted).run(first.buffer.data(), data);
-        if (!first.asked_for) copies_.erase(copies_.begin());
+        const auto exact = first_exact();
+        Reorder(exact->desc, wanted).run(exact->buffer.data(), data);
+        if (!exact->asked_for && wanted.data_type() == kF32) copies_.erase(exact);
         return data;
     }
     const memory::desc& plain_desc() const { return plain_; }
     // In PyTorch's order.
-    std::vector<float> plain() const {
+    std::vector<float> plain() {
         std::vector<float> weights(plain_.get_size() / sizeof(float));
-        const Copy& first = copies_.front();
-        Reorder(first.desc, plain_).run(first.buffer.data(), weights.data());
+        const auto exact = first_exact();
+        Reorder(exact->desc, plain_).run(exact->buffer.data(), weights.data());
         return weights;
     }
     // Other weights, in PyTorch's order.
@@ -107,8 +111,12 @@ class WeightFormats {
         copies_.push_back({desc, allocate_aligned(desc.get_size())});
         return copies_.back();
     }
+    std::vector<Copy>::iterator first_exact() {
+        return std::find_if(copies_.begin(), copies_.end(),
+                            [](const Copy& copy) { return copy.desc.data_type() == kF32; });
+    }
     memory::desc plain_;
-    std::vector<Copy> copies_;
+    std::vector<Copy> copies_;  // one of float32 at least
 };
 
 // A primitive with its arguments, those that change from run to run first; running it allocates nothing of
@@ -154,12 +162,12 @@ bool is_reference(const Desc& desc) {
     return std::string_view(desc.impl_info_str()).starts_with("ref");
 }
 
-// The first implementation that is not oneDNN's reference code, or nothing.
-template <class Make>
-auto best_implementation(const Make& make) -> std::optional<decltype(make())> {
+// The first implementation that `accepts` does not refuse, or nothing.
+template <class Make, class Accepts>
+auto first_implementation(const Make& make, const Accepts& accepts) -> std::optional<decltype(make())> {
     try {
         auto desc = make();
-        while (is_reference(desc)) {
+        while (!accepts(desc)) {
             if (!desc.next_impl()) return std::nullopt;
         }
         return desc;
@@ -167,6 +175,12 @@ auto best_implementation(const Make& make) -> std::optional<decltype(make())> {
         if (error.status == dnnl_unimplemented) return std::nullopt;
         throw;
     }
+}
+
+// The first that is not oneDNN's reference code, or nothing.
+template <class Make>
+auto best_implementation(const Make& make) {
+    return first_implementation(make, [](const auto& desc) { return !is_reference(desc); });
 }
 
 }  // namespace gs::cpu::onednn

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/map_type.h"
 #include "cpu/sinks.h"
 
 namespace gs::cpu {
@@ -22,20 +23,22 @@ void require_per_channel(const View& v, int64_t c) {
 }
 
 // Partial sums of a frozen norm's gamma, and their end.
+template <class T>
 class GammaSums {
   public:
     GammaSums(Context& context, const NormalisedSum& args, const Shape& shape, const Slabs& slabs)
         : args_(args), shape_(shape), slabs_(slabs) {
         if (!args.out) return;
         GS_REQUIRE(args.x && args.x.shape == shape.with_n(args.x.shape.n) && shape.n % args.x.shape.n == 0);
+        x_ = args.x.as<T>();
         GS_REQUIRE(args.out.shape == (Shape{shape.n, 1, 1, shape.c}));
         require_per_channel(args.mean, shape.c);
         require_per_channel(args.rstd, shape.c);
         sums_ = context.partial_sums.get<float>(static_cast<size_t>(shape.n * slabs.count * shape.c));
     }
-    CenteredSum slab(int64_t row, int64_t slab) const {
+    CenteredSum<T> slab(int64_t row, int64_t slab) const {
         if (sums_ == nullptr) return {};
-        const float* x = args_.x.f32() + row % args_.x.shape.n * shape_.per_sample();
+        const T* x = x_ + row % args_.x.shape.n * shape_.per_sample();
         return {x + slabs_.offset(slab), args_.mean.f32(), sums_ + (row * slabs_.count + slab) * shape_.c};
     }
     void write(int64_t row) const {
@@ -52,35 +55,45 @@ class GammaSums {
     const NormalisedSum& args_;
     const Shape& shape_;
     const Slabs& slabs_;
+    const T* x_ = nullptr;
     float* sums_ = nullptr;  // [row][slab][c]
 };
 
 }  // namespace
 
 void CpuBackend::channel_affine(View x, View scale, View shift, Activation activation, View y) {
-    GS_REQUIRE(x.shape == y.shape);
+    GS_REQUIRE(alike(x, y));
     require_per_channel(scale, x.shape.c);
     require_per_channel(shift, x.shape.c);
     const Slabs slabs(x.shape.n * x.shape.pixels(), x.shape.c);
-    each(slabs.count, [&](int64_t s) {
-        kernels().affine(x.f32() + slabs.offset(s), slabs.size(s), x.shape.c, scale.f32(), shift.f32(),
-                         activation, y.f32() + slabs.offset(s));
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(slabs.count, [&](int64_t s) {
+            kernels().maps<T>().affine(x.as<T>() + slabs.offset(s), slabs.size(s), x.shape.c, scale.f32(),
+                                       shift.f32(), activation, y.as<T>() + slabs.offset(s));
+        });
     });
 }
 
 void CpuBackend::activate(View x, Activation activation, View y) {
-    GS_REQUIRE(x.shape == y.shape);
-    each(chunks(x.shape.size()), [&](int64_t i) {
-        kernels().activate(x.f32() + i * kChunk, chunk_size(i, x.shape.size()), activation,
-                           y.f32() + i * kChunk);
+    GS_REQUIRE(alike(x, y));
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(chunks(x.shape.size()), [&](int64_t i) {
+            kernels().maps<T>().activate(x.as<T>() + i * kChunk, chunk_size(i, x.shape.size()), activation,
+                                         y.as<T>() + i * kChunk);
+        });
     });
 }
 
 void CpuBackend::add(View a, View b, Activation activation, View y) {
-    GS_REQUIRE(a.shape == y.shape && b.shape == y.shape);
-    each(chunks(y.shape.size()), [&](int64_t i) {
-        kernels().add(a.f32() + i * kChunk, b.f32() + i * kChunk, chunk_size(i, y.shape.size()), activation,
-                      y.f32() + i * kChunk);
+    GS_REQUIRE(alike(a, y) && alike(b, y));
+    with_type(y, [&](auto type) {
+        using T = decltype(type);
+        each(chunks(y.shape.size()), [&](int64_t i) {
+            kernels().maps<T>().add(a.as<T>() + i * kChunk, b.as<T>() + i * kChunk,
+                                    chunk_size(i, y.shape.size()), activation, y.as<T>() + i * kChunk);
+        });
     });
 }
 
@@ -95,27 +108,33 @@ void CpuBackend::sign_step(View x, View g, View step, View out) {
 }
 
 void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
-    const TermPointers terms(args.terms);
+    GS_REQUIRE(!args.terms.empty());
+    with_type(args.terms.front(), [&](auto type) { join<decltype(type)>(args); });
+}
+
+template <class T>
+void CpuBackend::join(const PointwiseBackward& args) {
+    const TermPointers<T> terms(args.terms);
     const Shape shape = terms.shape();
-    GS_REQUIRE(!args.dx || args.dx.shape == shape);
+    const DType type = args.terms.front().dtype;
     const bool masked = args.activation != Activation::None;
-    if (masked) GS_REQUIRE(args.y && args.y.shape == shape.with_n(args.y.shape.n));
+    if (masked) GS_REQUIRE(args.y && fits(args.y, shape.with_n(args.y.shape.n), type));
     const int64_t samples = masked ? args.y.shape.n : shape.n;
     GS_REQUIRE(samples > 0 ? shape.n % samples == 0 : shape.n == 0);
-    GS_REQUIRE(!args.addend || args.addend.shape == shape);
+    GS_REQUIRE(fits(args.dx, shape, type) && fits(args.addend, shape, type));
     if (args.scale) require_per_channel(args.scale, shape.c);
 
     const Slabs slabs(shape);
-    const GammaSums gamma(*context_, args.gamma, shape, slabs);
+    const GammaSums<T> gamma(*context_, args.gamma, shape, slabs);
     const SinkSums sums(context_->sinks, args.sinks, shape, slabs);
     each(shape.n * slabs.count, [&](int64_t unit) {
         const int64_t row = unit / slabs.count, slab = unit % slabs.count;
         const int64_t inside = slabs.offset(slab), at = row * shape.per_sample() + inside;
-        kernels().pointwise_backward(
+        kernels().maps<T>().pointwise_backward(
             terms.at(at), slabs.size(slab), shape.c, args.activation,
-            masked ? args.y.f32() + row % samples * shape.per_sample() + inside : nullptr,
-            args.scale ? args.scale.f32() : nullptr, args.addend ? args.addend.f32() + at : nullptr,
-            args.dx ? args.dx.f32() + at : nullptr, sums.slab(row, slab), gamma.slab(row, slab));
+            masked ? args.y.as<T>() + row % samples * shape.per_sample() + inside : nullptr,
+            args.scale ? args.scale.f32() : nullptr, args.addend ? args.addend.as<T>() + at : nullptr,
+            args.dx ? args.dx.as<T>() + at : nullptr, sums.slab(row, slab), gamma.slab(row, slab));
     });
     each(shape.n, [&](int64_t row) {
         sums.write(row);
@@ -126,18 +145,23 @@ void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
 void CpuBackend::reduce(View x, std::span<const TapSink> sinks) {
     const Slabs slabs(x.shape);
     const SinkSums sums(context_->sinks, sinks, x.shape, slabs);
-    each(x.shape.n * slabs.count, [&](int64_t unit) {
-        const int64_t row = unit / slabs.count, slab = unit % slabs.count;
-        kernels().channel_sums(x.f32() + row * x.shape.per_sample() + slabs.offset(slab), slabs.size(slab),
-                               x.shape.c, x.shape.c, sums.slab(row, slab));
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(x.shape.n * slabs.count, [&](int64_t unit) {
+            const int64_t row = unit / slabs.count, slab = unit % slabs.count;
+            kernels().maps<T>().channel_sums(x.as<T>() + row * x.shape.per_sample() + slabs.offset(slab),
+                                             slabs.size(slab), x.shape.c, x.shape.c, sums.slab(row, slab));
+        });
     });
     each(x.shape.n, [&](int64_t row) { sums.write(row); });
 }
 
 void CpuBackend::fill(View x, float value) {
-    each(chunks(x.shape.size()), [&](int64_t i) {
-        float* from = x.f32() + i * kChunk;
-        std::fill(from, from + chunk_size(i, x.shape.size()), value);
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(chunks(x.shape.size()), [&](int64_t i) {
+            std::fill_n(x.as<T>() + i * kChunk, chunk_size(i, x.shape.size()), static_cast<T>(value));
+        });
     });
 }
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/map_type.h"
 
 namespace gs::cpu {
 namespace {
@@ -36,35 +37,42 @@ struct PadSubsample {
 }  // namespace
 
 void CpuBackend::max_pool(View x, const PoolSpec& spec, View y, View winner) {
-    GS_REQUIRE(y.shape == spec.output_shape(x.shape));
+    GS_REQUIRE(y.shape == spec.output_shape(x.shape) && y.dtype == x.dtype);
     GS_REQUIRE(!winner || (winner.shape == y.shape && winner.dtype == DType::U8));
     const PoolWindow geometry = window_of(x.shape, spec);
-    each(y.shape.n * y.shape.h, [&](int64_t unit) {
-        PoolWindow window = geometry;
-        window.oh = unit % y.shape.h;
-        for (window.ow = 0; window.ow < y.shape.w; ++window.ow) {
-            const int64_t at = (unit * y.shape.w + window.ow) * y.shape.c;
-            kernels().max_pool(x.f32() + unit / y.shape.h * x.shape.per_sample(), window, y.f32() + at,
-                               winner ? winner.u8() + at : nullptr);
-        }
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(y.shape.n * y.shape.h, [&](int64_t unit) {
+            PoolWindow window = geometry;
+            window.oh = unit % y.shape.h;
+            for (window.ow = 0; window.ow < y.shape.w; ++window.ow) {
+                const int64_t at = (unit * y.shape.w + window.ow) * y.shape.c;
+                kernels().maps<T>().max_pool(x.as<T>() + unit / y.shape.h * x.shape.per_sample(), window,
+                                             y.as<T>() + at, winner ? winner.u8() + at : nullptr);
+            }
+        });
     });
 }
 
 void CpuBackend::max_pool_backward(View dy, View winner, const PoolSpec& spec, View dx) {
-    GS_REQUIRE(dy.shape == spec.output_shape(dx.shape));
+    GS_REQUIRE(dy.shape == spec.output_shape(dx.shape) && dy.dtype == dx.dtype);
     const int64_t samples = winner.shape.n;
     GS_REQUIRE(winner && winner.shape == dy.shape.with_n(samples) &&
                (samples > 0 ? dy.shape.n % samples == 0 : dy.shape.n == 0));
     PoolWindow window = window_of(dx.shape, spec);
     window.oh = dy.shape.h;
     window.ow = dy.shape.w;
-    each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
-        const int64_t row = unit / dx.shape.h, ih = unit % dx.shape.h;
-        for (int64_t iw = 0; iw < dx.shape.w; ++iw) {
-            kernels().max_pool_backward(dy.f32() + row * dy.shape.per_sample(),
-                                        winner.u8() + row % samples * dy.shape.per_sample(), window, ih, iw,
-                                        dx.f32() + (unit * dx.shape.w + iw) * dx.shape.c);
-        }
+    with_type(dx, [&](auto type) {
+        using T = decltype(type);
+        each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
+            const int64_t row = unit / dx.shape.h, ih = unit % dx.shape.h;
+            for (int64_t iw = 0; iw < dx.shape.w; ++iw) {
+                kernels().maps<T>().max_pool_backward(dy.as<T>() + row * dy.shape.per_sample(),
+                                                      winner.u8() + row % samples * dy.shape.per_sample(),
+                                                      window, ih, iw,
+                                                      dx.as<T>() + (unit * dx.shape.w + iw) * dx.shape.c);
+            }
+        });
     });
 }
 
@@ -74,18 +82,21 @@ void CpuBackend::average_pool(View x, int64_t window_h, int64_t window_w, View y
     GS_REQUIRE(window_h > 0 && window_h <= x.shape.h && window_w > 0 && window_w <= x.shape.w);
     const int64_t blocks = (c + kChannelBlock - 1) / kChannelBlock;
     const double count = static_cast<double>(window_h * window_w);
-    each(x.shape.n * blocks, [&](int64_t unit) {
-        const int64_t n = unit / blocks, first = unit % blocks * kChannelBlock;
-        const int64_t width = std::min(kChannelBlock, c - first);
-        float row_sum[kChannelBlock];
-        double sum[kChannelBlock] = {};
-        for (int64_t h = 0; h < window_h; ++h) {  // rows in float32, their sum in float64
-            kernels().channel_sums(x.f32() + (n * x.shape.h + h) * x.shape.w * c + first, window_w, c, width,
-                                   {row_sum, nullptr});
-            for (int64_t i = 0; i < width; ++i) sum[i] += static_cast<double>(row_sum[i]);
-        }
-        float* out = y.f32() + n * c + first;
-        for (int64_t i = 0; i < width; ++i) out[i] = static_cast<float>(sum[i] / count);
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(x.shape.n * blocks, [&](int64_t unit) {
+            const int64_t n = unit / blocks, first = unit % blocks * kChannelBlock;
+            const int64_t width = std::min(kChannelBlock, c - first);
+            float row_sum[kChannelBlock];
+            double sum[kChannelBlock] = {};
+            for (int64_t h = 0; h < window_h; ++h) {  // rows in float32, their sum in float64
+                kernels().maps<T>().channel_sums(x.as<T>() + (n * x.shape.h + h) * x.shape.w * c + first,
+                                                 window_w, c, width, {row_sum, nullptr});
+                for (int64_t i = 0; i < width; ++i) sum[i] += static_cast<double>(row_sum[i]);
+            }
+            float* out = y.f32() + n * c + first;
+            for (int64_t i = 0; i < width; ++i) out[i] = static_cast<float>(sum[i] / count);
+        });
     });
 }
 
@@ -94,45 +105,57 @@ void CpuBackend::average_pool_backward(View dy, int64_t window_h, int64_t window
     GS_REQUIRE(dy.shape == (Shape{dx.shape.n, 1, 1, c}));
     GS_REQUIRE(window_h > 0 && window_h <= dx.shape.h && window_w > 0 && window_w <= dx.shape.w);
     const float count = static_cast<float>(window_h * window_w);
-    each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
-        const int64_t n = unit / dx.shape.h, h = unit % dx.shape.h;
-        const float* from = dy.f32() + n * c;
-        float* to = dx.f32() + unit * dx.shape.w * c;
-        for (int64_t w = 0; w < dx.shape.w; ++w, to += c) {
-            const bool inside = h < window_h && w < window_w;
-            for (int64_t i = 0; i < c; ++i) to[i] = inside ? from[i] / count : 0.0f;
-        }
+    with_type(dx, [&](auto type) {
+        using T = decltype(type);
+        each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
+            const int64_t n = unit / dx.shape.h, h = unit % dx.shape.h;
+            const float* from = dy.f32() + n * c;
+            T* to = dx.as<T>() + unit * dx.shape.w * c;
+            for (int64_t w = 0; w < dx.shape.w; ++w, to += c) {
+                const bool inside = h < window_h && w < window_w;
+                for (int64_t i = 0; i < c; ++i) to[i] = static_cast<T>(inside ? from[i] / count : 0.0f);
+            }
+        });
     });
 }
 
 void CpuBackend::pad_subsample(View x, int64_t stride, View y) {
     const PadSubsample shape(x.shape, stride, y.shape);
-    each(y.shape.n * y.shape.h, [&](int64_t unit) {
-        const int64_t n = unit / y.shape.h, h = unit % y.shape.h;
-        float* to = y.f32() + unit * y.shape.w * y.shape.c;
-        for (int64_t w = 0; w < y.shape.w; ++w, to += y.shape.c) {
-            const float* from = x.f32() + ((n * x.shape.h + h * stride) * x.shape.w + w * stride) * x.shape.c;
-            std::fill(to, to + shape.shift, 0.0f);
-            std::copy(from, from + x.shape.c, to + shape.shift);
-            std::fill(to + shape.shift + x.shape.c, to + y.shape.c, 0.0f);
-        }
+    GS_REQUIRE(x.dtype == y.dtype);
+    with_type(x, [&](auto type) {
+        using T = decltype(type);
+        each(y.shape.n * y.shape.h, [&](int64_t unit) {
+            const int64_t n = unit / y.shape.h, h = unit % y.shape.h;
+            T* to = y.as<T>() + unit * y.shape.w * y.shape.c;
+            for (int64_t w = 0; w < y.shape.w; ++w, to += y.shape.c) {
+                const T* from =
+                    x.as<T>() + ((n * x.shape.h + h * stride) * x.shape.w + w * stride) * x.shape.c;
+                std::fill(to, to + shape.shift, T{});
+                std::copy(from, from + x.shape.c, to + shape.shift);
+                std::fill(to + shape.shift + x.shape.c, to + y.shape.c, T{});
+            }
+        });
     });
 }
 
 void CpuBackend::pad_subsample_backward(View dy, int64_t stride, View dx) {
     const PadSubsample shape(dx.shape, stride, dy.shape);
-    each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
-        const int64_t n = unit / dx.shape.h, h = unit % dx.shape.h;
-        float* to = dx.f32() + unit * dx.shape.w * dx.shape.c;
-        for (int64_t w = 0; w < dx.shape.w; ++w, to += dx.shape.c) {
-            if (h % stride != 0 || w % stride != 0) {
-                std::fill(to, to + dx.shape.c, 0.0f);
-                continue;
+    GS_REQUIRE(dx.dtype == dy.dtype);
+    with_type(dx, [&](auto type) {
+        using T = decltype(type);
+        each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
+            const int64_t n = unit / dx.shape.h, h = unit % dx.shape.h;
+            T* to = dx.as<T>() + unit * dx.shape.w * dx.shape.c;
+            for (int64_t w = 0; w < dx.shape.w; ++w, to += dx.shape.c) {
+                if (h % stride != 0 || w % stride != 0) {
+                    std::fill(to, to + dx.shape.c, T{});
+                    continue;
+                }
+                const T* from =
+                    dy.as<T>() + ((n * dy.shape.h + h / stride) * dy.shape.w + w / stride) * dy.shape.c;
+                std::copy(from + shape.shift, from + shape.shift + dx.shape.c, to);
             }
-            const float* from =
-                dy.f32() + ((n * dy.shape.h + h / stride) * dy.shape.w + w / stride) * dy.shape.c;
-            std::copy(from + shape.shift, from + shape.shift + dx.shape.c, to);
-        }
+        });
     });
 }
 

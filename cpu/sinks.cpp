@@ -2,15 +2,6 @@
 
 namespace gs::cpu {
 
-TermPointers::TermPointers(std::span<const View> terms) {
-    GS_REQUIRE(!terms.empty() && terms.size() <= kMost);
-    shape_ = terms.front().shape;
-    for (const View& term : terms) {
-        GS_REQUIRE(term.shape == shape_);
-        pointers_[static_cast<size_t>(count_++)] = term.f32();
-    }
-}
-
 SinkSums::SinkSums(Scratch& scratch, std::span<const TapSink> sinks, const Shape& shape, const Slabs& slabs)
     : sinks_(sinks), channels_(shape.c), slabs_(slabs.count), pixels_(shape.pixels()) {
     bool sums = false, shares = false;

@@ -5,6 +5,7 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/ghost_norm.h"
 #include "cpu/gradient_rows.h"
+#include "cpu/map_type.h"
 
 namespace gs::cpu {
 namespace {
@@ -22,25 +23,34 @@ double scale_of(const WeightGradientNorm& args, int64_t o) {
     return args.scale ? static_cast<double>(args.scale.f32()[o]) : 1.0;
 }
 
+// The power sum of scale(c) * x[row, c].
+template <class Scale>
+double row_power(const View& x, int64_t row, double p, const Scale& scale) {
+    return with_type(x, [&](auto type) {
+        const auto* values = x.as<decltype(type)>() + row * x.shape.c;
+        double sum = 0;
+        for (int64_t c = 0; c < x.shape.c; ++c)
+            sum = combine(sum, power(static_cast<float>(values[c]) * scale(c), p), p);
+        return sum;
+    });
+}
+
 // S = 1: the gradient is an outer product, and ||a f^T||_p = ||a||_p ||f||_p.
 void outer_products(const WeightGradientNorm& args, const PowerSum& norm) {
     for (int64_t row = 0; row < args.dy.shape.n; ++row) {
-        const float* a = args.dy.f32() + row * args.dy.shape.c;
-        const float* f = args.x.f32() + row % args.x.shape.n * args.x.shape.c;
-        double left = 0, right = 0;
-        for (int64_t o = 0; o < args.dy.shape.c; ++o)
-            left = combine(left, power(a[o] * scale_of(args, o), norm.p), norm.p);
-        for (int64_t c = 0; c < args.x.shape.c; ++c) right = combine(right, power(f[c], norm.p), norm.p);
+        const double left = row_power(args.dy, row, norm.p, [&](int64_t o) { return scale_of(args, o); });
+        const double right = row_power(args.x, row % args.x.shape.n, norm.p, [](int64_t) { return 1.0; });
         norm.out.f32()[row] = static_cast<float>(left * right);
     }
 }
 
 // Depthwise: sums[c] of one tap, G[c, tap]; vectors run over channels, float32 over a row of the map.
+template <class X, class Y>
 void depthwise_tap(const WeightGradientNorm& args, int64_t row, int64_t tap, std::span<float> line,
                    std::span<double> sums) {
     const Shape &x = args.x.shape, &y = args.dy.shape;
-    const float* inputs = args.x.f32() + row % x.n * x.per_sample();
-    const float* gradients = args.dy.f32() + row * y.per_sample();
+    const X* inputs = args.x.as<X>() + row % x.n * x.per_sample();
+    const Y* gradients = args.dy.as<Y>() + row * y.per_sample();
     const int64_t dh = tap / args.spec.kernel_w - args.spec.pad,
                   dw = tap % args.spec.kernel_w - args.spec.pad;
     std::fill(sums.begin(), sums.end(), 0.0);
@@ -51,8 +61,10 @@ void depthwise_tap(const WeightGradientNorm& args, int64_t row, int64_t tap, std
         for (int64_t w = 0; w < y.w; ++w) {
             const int64_t iw = w * args.spec.stride + dw;
             if (iw < 0 || iw >= x.w) continue;
-            const float *a = gradients + (h * y.w + w) * y.c, *b = inputs + (ih * x.w + iw) * x.c;
-            for (size_t c = 0; c < line.size(); ++c) line[c] += a[c] * b[c];
+            const Y* a = gradients + (h * y.w + w) * y.c;
+            const X* b = inputs + (ih * x.w + iw) * x.c;
+            for (size_t c = 0; c < line.size(); ++c)
+                line[c] += static_cast<float>(a[c]) * static_cast<float>(b[c]);
         }
         for (size_t c = 0; c < line.size(); ++c) sums[c] += static_cast<double>(line[c]);
     }
@@ -94,7 +106,11 @@ void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseS
     std::fill(dots.begin(), dots.end(), 0.0);
     const int64_t taps = args.spec.kernel_h * args.spec.kernel_w;
     for (int64_t tap = 0; tap < taps; ++tap) {
-        depthwise_tap(args, row, tap, scratch.line(), sums);
+        with_type(args.x, [&](auto x) {
+            with_type(args.dy, [&](auto dy) {
+                depthwise_tap<decltype(x), decltype(dy)>(args, row, tap, scratch.line(), sums);
+            });
+        });
         for (size_t c = 0; c < dots.size(); ++c)
             dots[c] += sums[c] * args.gamma.weights.f32()[static_cast<int64_t>(c) * taps + tap];
         for (size_t n = 0; n < totals.size(); ++n) {

@@ -51,7 +51,8 @@ PlanWriter::PlanWriter(Backend& backend, const Net& net, int64_t height, int64_t
     plan_.max_batch = max_batch;
     for (size_t i = 0; i < net.nodes.size(); ++i)
         for (const ValueId input : net.nodes[i].inputs)
-            GS_REQUIRE(net.nodes[i].layer->changes_type() || type(input) == type(static_cast<ValueId>(i) + 1));
+            GS_REQUIRE(net.nodes[i].layer->changes_type() ||
+                       type(input) == type(static_cast<ValueId>(i) + 1));
 }
 
 double PlanWriter::flops(int node) const {

@@ -291,9 +291,8 @@ class BackwardEmitter {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
         } else if (active(node.inputs[0]) > 0) {
-            emit_layer(
-                index, {delta}, -1,
-                plan_.new_value(node.inputs[0], onward(value, node.inputs[0])), {});
+            emit_layer(index, {delta}, -1, plan_.new_value(node.inputs[0], onward(value, node.inputs[0])),
+                       {});
         }
     }
 
@@ -316,8 +315,7 @@ class BackwardEmitter {
         const auto [it, is_new] = recomputed_.try_emplace(value, -1);
         if (!is_new) return it->second;
         const BufferId x = forward_.values[static_cast<size_t>(from->inputs[0])],
-                       state = forward_.states[static_cast<size_t>(value) - 1],
-                       y = plan_.new_value(value);
+                       state = forward_.states[static_cast<size_t>(value) - 1], y = plan_.new_value(value);
         Step step = backward_step(from->layer->kind() + " " + from->name + " again", {x, state}, {});
         step.writes.push_back(y);
         step.run = [=, layer = from->layer.get(), activation = from->activation](const StepContext& at) {

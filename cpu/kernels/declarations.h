@@ -5,38 +5,25 @@
 
 namespace gs::cpu::GS_ISA {
 
+// Each family puts its kernels into the table of a map type: float, Bf16.
+template <class T>
+void set_pointwise(MapKernels<T>& table);
+template <class T>
+void set_norm(MapKernels<T>& table);
+template <class T>
+void set_pool(MapKernels<T>& table);
+template <class T>
+void set_unfold(MapKernels<T>& table);
+
 extern const int64_t gemm_rows, gemm_columns;
 
-void affine(const float* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
-            Activation activation, float* y);
-void activate(const float* x, int64_t count, Activation activation, float* y);
-void add(const float* a, const float* b, int64_t count, Activation activation, float* y);
+void widen(const Bf16* x, int64_t count, float* y);
+void narrow(const float* x, int64_t count, Bf16* y);
 void sign_step(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y);
-void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
-                        const float* y, const float* scale, const float* addend, float* dx,
-                        const ChannelSums& sums, const CenteredSum& centered);
-void channel_sums(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
-
-void add_and_sum(const float* a, const float* b, int64_t pixels, int64_t c, float* y, float* sum);
-void centered_moments(const float* x, int64_t pixels, int64_t c, const float* center, float* first,
-                      float* second);
-void normalize(const float* x, int64_t pixels, int64_t c, const NormCoefficients& norm, Activation activation,
-               float* y);
-void norm_backward_sums(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
-                        const NormCoefficients& norm, Activation activation, const NormBackwardSums& sums);
-void norm_backward(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
-                   const NormCoefficients& norm, Activation activation,
-                   const NormBackwardCoefficients& backward, const float* addend, float* dx);
-
-void max_pool(const float* x, const PoolWindow& window, float* y, uint8_t* winner);
-void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih,
-                       int64_t iw, float* dx);
 
 void gemm_tile(const GemmTile& tile);
 void gradient_panel(const GradientPanel& panel);
 void fold_lanes(float* lanes, int64_t outputs, RowNorm norm, double* totals);
-void unfold(const UnfoldBlock& block, float* panel);
-void pack_gradient(const float* dy, int64_t pitch, int64_t count, int64_t outputs, float* to);
 void row_sums(const float* g, const float* w, int64_t count, double* sum, double* dot);
 double dot(const float* a, const float* b, int64_t count);
 double row_norm(const float* g, const float* w, float mean, float slope, int64_t count, RowNorm kind);

@@ -75,18 +75,4 @@ void fold_lanes(float* lanes, int64_t outputs, RowNorm norm, double* totals) {
     fold_all<RowNorm::Largest>(lanes, outputs, totals);
 }
 
-void pack_gradient(const float* dy, int64_t pitch, int64_t count, int64_t outputs, float* to) {
-    for (int64_t o = 0; o < outputs; o += kRows) {
-        const int64_t rows = outputs - o < kRows ? outputs - o : kRows;
-        const float* from = dy + o;
-        for (int64_t s = 0; s < count; ++s, from += pitch, to += kRows) {
-            if (rows == kRows) {
-                __builtin_memcpy(to, from, kRows * sizeof(float));
-            } else {
-                for (int64_t r = 0; r < rows; ++r) to[r] = from[r];
-            }
-        }
-    }
-}
-
 }  // namespace gs::cpu::GS_ISA

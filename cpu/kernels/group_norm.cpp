@@ -41,18 +41,16 @@ GS_INLINE void sum_pixels(int64_t pixels, int64_t c, float* sum, const Value& va
     }
 }
 
-}  // namespace
-
-void add_and_sum(const float* a, const float* b, int64_t pixels, int64_t c, float* y, float* sum) {
+template <class T>
+void add_and_sum(const T* a, const T* b, int64_t pixels, int64_t c, T* y, float* sum) {
     sum_pixels(
         pixels, c, sum, [&](int64_t p, int64_t i, auto lanes) __attribute__((always_inline)) {
-            const Vec v = lanes.load(a + p * c + i) + lanes.load(b + p * c + i);
-            lanes.store(y + p * c + i, v);
-            return v;
+            return lanes.put(y + p * c + i, lanes.load(a + p * c + i) + lanes.load(b + p * c + i));
         });
 }
 
-void centered_moments(const float* x, int64_t pixels, int64_t c, const float* center, float* first,
+template <class T>
+void centered_moments(const T* x, int64_t pixels, int64_t c, const float* center, float* first,
                       float* second) {
     clear(first, c);
     clear(second, c);
@@ -75,8 +73,9 @@ void centered_moments(const float* x, int64_t pixels, int64_t c, const float* ce
     }
 }
 
-void normalize(const float* x, int64_t pixels, int64_t c, const NormCoefficients& norm, Activation activation,
-               float* y) {
+template <class T>
+void normalize(const T* x, int64_t pixels, int64_t c, const NormCoefficients& norm, Activation activation,
+               T* y) {
     with_activation(activation, [&](auto tag) {
         for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
             for_lanes(c, [&](int64_t i, auto lanes) {
@@ -87,11 +86,9 @@ void normalize(const float* x, int64_t pixels, int64_t c, const NormCoefficients
     });
 }
 
-namespace {
-
 // The sums of kCount pixels from `row` on, added to the channels' totals.
-template <Activation kActivation, int kCount, class Lanes>
-GS_INLINE void add_backward_sums(const GradientTerms& dy, const float* x, int64_t row, int64_t c, int64_t i,
+template <Activation kActivation, int kCount, class T, class Lanes>
+GS_INLINE void add_backward_sums(const GradientTerms<T>& dy, const T* x, int64_t row, int64_t c, int64_t i,
                                  const NormCoefficients& norm, const NormBackwardSums& sums,
                                  const Lanes& lanes) {
     Vec g[kCount], g_x[kCount], count[kCount];
@@ -114,9 +111,8 @@ GS_INLINE void add_backward_sums(const GradientTerms& dy, const float* x, int64_
     if (sums.nonzero) add(sums.nonzero, count);
 }
 
-}  // namespace
-
-void norm_backward_sums(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
+template <class T>
+void norm_backward_sums(const GradientTerms<T>& dy, const T* x, int64_t pixels, int64_t c,
                         const NormCoefficients& norm, Activation activation, const NormBackwardSums& sums) {
     clear(sums.g, c);
     clear(sums.g_x, c);
@@ -136,9 +132,10 @@ void norm_backward_sums(const GradientTerms& dy, const float* x, int64_t pixels,
     });
 }
 
-void norm_backward(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
+template <class T>
+void norm_backward(const GradientTerms<T>& dy, const T* x, int64_t pixels, int64_t c,
                    const NormCoefficients& norm, Activation activation,
-                   const NormBackwardCoefficients& backward, const float* addend, float* dx) {
+                   const NormBackwardCoefficients& backward, const T* addend, T* dx) {
     with_activation(activation, [&](auto tag) {
         for (int64_t p = 0; p < pixels; ++p) {
             const int64_t row = p * c;
@@ -154,5 +151,18 @@ void norm_backward(const GradientTerms& dy, const float* x, int64_t pixels, int6
         }
     });
 }
+
+}  // namespace
+
+template <class T>
+void set_norm(MapKernels<T>& table) {
+    table.add_and_sum = add_and_sum<T>;
+    table.centered_moments = centered_moments<T>;
+    table.normalize = normalize<T>;
+    table.norm_backward_sums = norm_backward_sums<T>;
+    table.norm_backward = norm_backward<T>;
+}
+template void set_norm(MapKernels<float>&);
+template void set_norm(MapKernels<Bf16>&);
 
 }  // namespace gs::cpu::GS_ISA

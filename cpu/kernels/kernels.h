@@ -4,10 +4,11 @@
 // A slab is `pixels` rows of `c` channels, contiguous. Vectors run over channels, so a channel's sum is taken
 // in the same order by every instruction set, and with contraction of multiply and add switched off
 // (Backends.cmake) all of them but gemm, depthwise and the norms of weight gradients give the same bits
-// everywhere.
+// everywhere. Maps are float or Bf16 (the T of templates); all else is float32, and so is the arithmetic.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "core/backend.h"
 
@@ -21,8 +22,9 @@ struct NormCoefficients {
 };
 
 // Gradient arriving at a slab: the sum of `count` terms, each read from its own base at the same offset.
+template <class T>
 struct GradientTerms {
-    const float* const* terms;
+    const T* const* terms;
     int64_t count;
     int64_t offset;
 };
@@ -33,8 +35,9 @@ struct ChannelSums {
 };
 
 // Sum over pixels of g * (x - mean), g the masked gradient.
+template <class T>
 struct CenteredSum {
-    const float* x;     // a slab, as y
+    const T* x;         // a slab, as y
     const float* mean;  // [c]
     float* g_x;         // [c], overwritten, or null
 };
@@ -107,59 +110,79 @@ struct GradientPanel {
 
 // Positions [first, first + count) of a convolution's output and columns [column, column + columns) of its
 // unfolded input, k = (kh, kw, c), of one sample.
+template <class T>
 struct UnfoldBlock {
-    const float* x;
+    const T* x;
     int64_t h, w, c, kernel_w, stride, pad, out_w;
     int64_t first, count;
     int64_t column, columns;
 };
 
-struct Kernels {
+// Sweeps over maps of one type.
+template <class T>
+struct MapKernels {
+    void (*affine)(const T* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
+                   Activation activation, T* y);
+    void (*activate)(const T* x, int64_t count, Activation activation, T* y);
+    void (*add)(const T* a, const T* b, int64_t count, Activation activation, T* y);
+    // y and addend may be null with activation None; dx may be any of the terms, or null.
+    void (*pointwise_backward)(const GradientTerms<T>& dy, int64_t pixels, int64_t c, Activation activation,
+                               const T* y, const float* scale, const T* addend, T* dx,
+                               const ChannelSums& sums, const CenteredSum<T>& centered);
+    // `pitch` is the distance between pixels, in values.
+    void (*channel_sums)(const T* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
+
+    // sum[c] of a + b as it is stored, written to y on the way.
+    void (*add_and_sum)(const T* a, const T* b, int64_t pixels, int64_t c, T* y, float* sum);
+    // Sums of (x - center) and (x - center)^2.
+    void (*centered_moments)(const T* x, int64_t pixels, int64_t c, const float* center, float* first,
+                             float* second);
+    void (*normalize)(const T* x, int64_t pixels, int64_t c, const NormCoefficients& norm,
+                      Activation activation, T* y);
+    void (*norm_backward_sums)(const GradientTerms<T>& dy, const T* x, int64_t pixels, int64_t c,
+                               const NormCoefficients& norm, Activation activation,
+                               const NormBackwardSums& sums);
+    void (*norm_backward)(const GradientTerms<T>& dy, const T* x, int64_t pixels, int64_t c,
+                          const NormCoefficients& norm, Activation activation,
+                          const NormBackwardCoefficients& backward, const T* addend, T* dx);
+
+    // One output pixel; winner may be null.
+    void (*max_pool)(const T* x, const PoolWindow& window, T* y, uint8_t* winner);
+    // One input pixel (ih, iw) of dx.
+    void (*max_pool_backward)(const T* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih,
+                              int64_t iw, T* dx);
+
+    // [count][gemm_columns], zeros for padding and right of the last column. Writes up to 2 * gemm_columns
+    // floats beyond.
+    void (*unfold)(const UnfoldBlock<T>& block, float* panel);
+    // dy: `count` positions `pitch` apart, to [outputs / gemm_rows][count][gemm_rows]; no values where the
+    // last outputs' rows end.
+    void (*pack_gradient)(const T* dy, int64_t pitch, int64_t count, int64_t outputs, float* to);
+};
+
+// Those of float32 maps are the table's own.
+struct Kernels : MapKernels<float> {
+    MapKernels<Bf16> bf16;
+    template <class T>
+    const MapKernels<T>& maps() const {
+        if constexpr (std::is_same_v<T, Bf16>)
+            return bf16;
+        else
+            return *this;
+    }
+
     const char* isa;
     int64_t gemm_rows, gemm_columns;
 
-    void (*affine)(const float* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
-                   Activation activation, float* y);
-    void (*activate)(const float* x, int64_t count, Activation activation, float* y);
-    void (*add)(const float* a, const float* b, int64_t count, Activation activation, float* y);
+    void (*widen)(const Bf16* x, int64_t count, float* y);
+    void (*narrow)(const float* x, int64_t count, Bf16* y);
+
     void (*sign_step)(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y);
-    // y and addend may be null with activation None; dx may be any of the terms, or null.
-    void (*pointwise_backward)(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
-                               const float* y, const float* scale, const float* addend, float* dx,
-                               const ChannelSums& sums, const CenteredSum& centered);
-    // `pitch` is the distance between pixels, in floats.
-    void (*channel_sums)(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums);
-
-    // sum[c] of x; of a + b, written to y on the way.
-    void (*add_and_sum)(const float* a, const float* b, int64_t pixels, int64_t c, float* y, float* sum);
-    // Sums of (x - center) and (x - center)^2.
-    void (*centered_moments)(const float* x, int64_t pixels, int64_t c, const float* center, float* first,
-                             float* second);
-    void (*normalize)(const float* x, int64_t pixels, int64_t c, const NormCoefficients& norm,
-                      Activation activation, float* y);
-    void (*norm_backward_sums)(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
-                               const NormCoefficients& norm, Activation activation,
-                               const NormBackwardSums& sums);
-    void (*norm_backward)(const GradientTerms& dy, const float* x, int64_t pixels, int64_t c,
-                          const NormCoefficients& norm, Activation activation,
-                          const NormBackwardCoefficients& backward, const float* addend, float* dx);
-
-    // One output pixel; winner may be null.
-    void (*max_pool)(const float* x, const PoolWindow& window, float* y, uint8_t* winner);
-    // One input pixel (ih, iw) of dx.
-    void (*max_pool_backward)(const float* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih,
-                              int64_t iw, float* dx);
 
     void (*gemm_tile)(const GemmTile& tile);
     void (*gradient_panel)(const GradientPanel& panel);
     // Adds each output's lanes, and clears them: totals[o] (+, or the larger) = lanes.
     void (*fold_lanes)(float* lanes, int64_t outputs, RowNorm norm, double* totals);
-    // [count][gemm_columns], zeros for padding and right of the last column. Writes up to 2 * gemm_columns
-    // floats beyond.
-    void (*unfold)(const UnfoldBlock& block, float* panel);
-    // dy: `count` positions `pitch` apart, to [outputs / gemm_rows][count][gemm_rows]; no values where the
-    // last outputs' rows end.
-    void (*pack_gradient)(const float* dy, int64_t pitch, int64_t count, int64_t outputs, float* to);
     // Row of a weight gradient: sums of g and of g * w; then sum of |g - mean - w * slope| to the power 1 or
     // 2, or the largest, by `kind`. w may be null (mean and slope are then 0).
     void (*row_sums)(const float* g, const float* w, int64_t count, double* sum, double* dot);

@@ -3,32 +3,12 @@
 
 namespace gs::cpu::GS_ISA {
 
-void affine(const float* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
-            Activation activation, float* y) {
-    with_activation(activation, [&](auto tag) {
-        for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
-            for_lanes(c, [&](int64_t i, auto lanes) {
-                lanes.store(y + i, activated<tag.value>(lanes.load(x + i) * lanes.load(scale + i) +
-                                                        lanes.load(shift + i)));
-            });
-        }
-    });
+void widen(const Bf16* x, int64_t count, float* y) {
+    for_lanes(count, [&](int64_t i, auto lanes) { lanes.store(y + i, lanes.load(x + i)); });
 }
 
-void activate(const float* x, int64_t count, Activation activation, float* y) {
-    with_activation(activation, [&](auto tag) {
-        for_lanes(count, [&](int64_t i, auto lanes) {
-            lanes.store(y + i, activated<tag.value>(lanes.load(x + i)));
-        });
-    });
-}
-
-void add(const float* a, const float* b, int64_t count, Activation activation, float* y) {
-    with_activation(activation, [&](auto tag) {
-        for_lanes(count, [&](int64_t i, auto lanes) {
-            lanes.store(y + i, activated<tag.value>(lanes.load(a + i) + lanes.load(b + i)));
-        });
-    });
+void narrow(const float* x, int64_t count, Bf16* y) {
+    for_lanes(count, [&](int64_t i, auto lanes) { lanes.store(y + i, lanes.load(x + i)); });
 }
 
 void sign_step(const float* x, const float* g, int64_t pixels, int64_t c, const float* step, float* y) {
@@ -42,17 +22,51 @@ void sign_step(const float* x, const float* g, int64_t pixels, int64_t c, const 
 
 namespace {
 
+template <class T>
+void affine(const T* x, int64_t pixels, int64_t c, const float* scale, const float* shift,
+            Activation activation, T* y) {
+    with_activation(activation, [&](auto tag) {
+        for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
+            for_lanes(c, [&](int64_t i, auto lanes) {
+                lanes.store(y + i, activated<tag.value>(lanes.load(x + i) * lanes.load(scale + i) +
+                                                        lanes.load(shift + i)));
+            });
+        }
+    });
+}
+
+template <class T>
+void activate(const T* x, int64_t count, Activation activation, T* y) {
+    with_activation(activation, [&](auto tag) {
+        for_lanes(count, [&](int64_t i, auto lanes) {
+            lanes.store(y + i, activated<tag.value>(lanes.load(x + i)));
+        });
+    });
+}
+
+template <class T>
+void add(const T* a, const T* b, int64_t count, Activation activation, T* y) {
+    with_activation(activation, [&](auto tag) {
+        for_lanes(count, [&](int64_t i, auto lanes) {
+            lanes.store(y + i, activated<tag.value>(lanes.load(a + i) + lanes.load(b + i)));
+        });
+    });
+}
+
+template <class T>
 struct PointwiseBackwardSlab {
-    const GradientTerms& dy;
-    const float *y, *scale, *addend;
-    float* dx;
+    const GradientTerms<T>& dy;
+    const T* y;
+    const float* scale;
+    const T* addend;
+    T* dx;
     const ChannelSums& sums;
-    const CenteredSum& centered;
+    const CenteredSum<T>& centered;
 };
 
 // kCount pixels, c floats apart, from `row` on.
-template <Activation kActivation, int kCount, class Lanes>
-GS_INLINE void step_back(const PointwiseBackwardSlab& slab, int64_t row, int64_t c, int64_t i,
+template <Activation kActivation, int kCount, class T, class Lanes>
+GS_INLINE void step_back(const PointwiseBackwardSlab<T>& slab, int64_t row, int64_t c, int64_t i,
                          const Lanes& lanes) {
     Vec sum{}, count{}, g_x{};
     for (int q = 0; q < kCount; ++q) {
@@ -76,15 +90,14 @@ GS_INLINE void step_back(const PointwiseBackwardSlab& slab, int64_t row, int64_t
     if (total_g_x) lanes.store(total_g_x + i, lanes.load(total_g_x + i) + g_x);
 }
 
-}  // namespace
-
-void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Activation activation,
-                        const float* y, const float* scale, const float* addend, float* dx,
-                        const ChannelSums& sums, const CenteredSum& centered) {
+template <class T>
+void pointwise_backward(const GradientTerms<T>& dy, int64_t pixels, int64_t c, Activation activation,
+                        const T* y, const float* scale, const T* addend, T* dx, const ChannelSums& sums,
+                        const CenteredSum<T>& centered) {
     if (sums.sum) clear(sums.sum, c);
     if (sums.nonzero) clear(sums.nonzero, c);
     if (centered.g_x) clear(centered.g_x, c);
-    const PointwiseBackwardSlab slab{dy, y, scale, addend, dx, sums, centered};
+    const PointwiseBackwardSlab<T> slab{dy, y, scale, addend, dx, sums, centered};
     with_activation(activation, [&](auto tag) {
         int64_t p = 0;
         for (; p + 4 <= pixels; p += 4) {
@@ -96,12 +109,9 @@ void pointwise_backward(const GradientTerms& dy, int64_t pixels, int64_t c, Acti
     });
 }
 
-namespace {
-
 // kCount pixels from x on, added to the channels' totals.
-template <int kCount, class Lanes>
-GS_INLINE void add_sums(const float* x, int64_t pitch, int64_t i, const ChannelSums& sums,
-                        const Lanes& lanes) {
+template <int kCount, class T, class Lanes>
+GS_INLINE void add_sums(const T* x, int64_t pitch, int64_t i, const ChannelSums& sums, const Lanes& lanes) {
     Vec sum = lanes.load(x + i), count = ones(sum != splat(0.0f));
     if constexpr (kCount == 4) {
         const Vec b = lanes.load(x + pitch + i), c = lanes.load(x + 2 * pitch + i),
@@ -113,9 +123,8 @@ GS_INLINE void add_sums(const float* x, int64_t pitch, int64_t i, const ChannelS
     if (sums.nonzero) lanes.store(sums.nonzero + i, lanes.load(sums.nonzero + i) + count);
 }
 
-}  // namespace
-
-void channel_sums(const float* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums) {
+template <class T>
+void channel_sums(const T* x, int64_t pixels, int64_t pitch, int64_t c, const ChannelSums& sums) {
     if (sums.sum) clear(sums.sum, c);
     if (sums.nonzero) clear(sums.nonzero, c);
     int64_t p = 0;
@@ -126,5 +135,18 @@ void channel_sums(const float* x, int64_t pixels, int64_t pitch, int64_t c, cons
         for_lanes(c, [&](int64_t i, auto lanes) { add_sums<1>(x + p * pitch, pitch, i, sums, lanes); });
     }
 }
+
+}  // namespace
+
+template <class T>
+void set_pointwise(MapKernels<T>& table) {
+    table.affine = affine<T>;
+    table.activate = activate<T>;
+    table.add = add<T>;
+    table.pointwise_backward = pointwise_backward<T>;
+    table.channel_sums = channel_sums<T>;
+}
+template void set_pointwise(MapKernels<float>&);
+template void set_pointwise(MapKernels<Bf16>&);
 
 }  // namespace gs::cpu::GS_ISA

@@ -10,11 +10,10 @@ GS_INLINE bool inside(int64_t i, int64_t size) {
     return i >= 0 && i < size;
 }
 
-}  // namespace
-
 // Positions are visited in row order and a later one must be larger to win: ties go to the first. NaN wins
 // and stays, as in PyTorch.
-void max_pool(const float* x, const PoolWindow& window, float* y, uint8_t* winner) {
+template <class T>
+void max_pool(const T* x, const PoolWindow& window, T* y, uint8_t* winner) {
     const int64_t h0 = window.oh * window.stride - window.pad, w0 = window.ow * window.stride - window.pad;
     for_lanes(window.c, [&](int64_t i, auto lanes) {
         Vec best{};
@@ -38,8 +37,9 @@ void max_pool(const float* x, const PoolWindow& window, float* y, uint8_t* winne
     });
 }
 
-void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih,
-                       int64_t iw, float* dx) {
+template <class T>
+void max_pool_backward(const T* dy, const uint8_t* winner, const PoolWindow& window, int64_t ih, int64_t iw,
+                       T* dx) {
     const int64_t h = ih + window.pad, w = iw + window.pad;
     for_lanes(window.c, [&](int64_t i, auto lanes) {
         Vec sum{};
@@ -57,5 +57,15 @@ void max_pool_backward(const float* dy, const uint8_t* winner, const PoolWindow&
         lanes.store(dx + i, sum);
     });
 }
+
+}  // namespace
+
+template <class T>
+void set_pool(MapKernels<T>& table) {
+    table.max_pool = max_pool<T>;
+    table.max_pool_backward = max_pool_backward<T>;
+}
+template void set_pool(MapKernels<float>&);
+template void set_pool(MapKernels<Bf16>&);
 
 }  // namespace gs::cpu::GS_ISA

@@ -8,40 +8,38 @@ namespace gs::cpu::GS_ISA {
 // A function, not an object: nothing of this instruction set runs before it has been chosen.
 Kernels table();
 Kernels table() {
-    return {.isa = GS_STRING(GS_ISA),
-            .gemm_rows = gemm_rows,
-            .gemm_columns = gemm_columns,
-            .affine = affine,
-            .activate = activate,
-            .add = add,
-            .sign_step = sign_step,
-            .pointwise_backward = pointwise_backward,
-            .channel_sums = channel_sums,
-            .add_and_sum = add_and_sum,
-            .centered_moments = centered_moments,
-            .normalize = normalize,
-            .norm_backward_sums = norm_backward_sums,
-            .norm_backward = norm_backward,
-            .max_pool = max_pool,
-            .max_pool_backward = max_pool_backward,
-            .gemm_tile = gemm_tile,
-            .gradient_panel = gradient_panel,
-            .fold_lanes = fold_lanes,
-            .unfold = unfold,
-            .pack_gradient = pack_gradient,
-            .row_sums = row_sums,
-            .row_norm = row_norm,
-            .stored_row = stored_row,
-            .dot = dot,
-            .winograd_filters = winograd_filters,
-            .winograd_input = winograd_input,
-            .winograd_output = winograd_output,
-            .depthwise = depthwise,
-            .depthwise_backward = depthwise_backward,
-            .depthwise_weights = depthwise_weights,
-            .normalize_add = normalize_add,
-            .dropout = dropout,
-            .sgd = sgd};
+    Kernels k{};
+    const auto set_maps = [](auto& maps) {
+        set_pointwise(maps);
+        set_norm(maps);
+        set_pool(maps);
+        set_unfold(maps);
+    };
+    set_maps(static_cast<MapKernels<float>&>(k));
+    set_maps(k.bf16);
+    k.isa = GS_STRING(GS_ISA);
+    k.gemm_rows = gemm_rows;
+    k.gemm_columns = gemm_columns;
+    k.widen = widen;
+    k.narrow = narrow;
+    k.sign_step = sign_step;
+    k.gemm_tile = gemm_tile;
+    k.gradient_panel = gradient_panel;
+    k.fold_lanes = fold_lanes;
+    k.row_sums = row_sums;
+    k.row_norm = row_norm;
+    k.stored_row = stored_row;
+    k.dot = dot;
+    k.winograd_filters = winograd_filters;
+    k.winograd_input = winograd_input;
+    k.winograd_output = winograd_output;
+    k.depthwise = depthwise;
+    k.depthwise_backward = depthwise_backward;
+    k.depthwise_weights = depthwise_weights;
+    k.normalize_add = normalize_add;
+    k.dropout = dropout;
+    k.sgd = sgd;
+    return k;
 }
 
 }  // namespace gs::cpu::GS_ISA

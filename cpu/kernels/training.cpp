@@ -18,8 +18,6 @@ void normalize_add(const float* x, const float* addend, int64_t pixels, int64_t 
 
 namespace {
 
-typedef uint32_t Bits __attribute__((vector_size(kLanes * 4)));
-
 GS_INLINE Bits every(uint32_t value) {
     return value - Bits{};
 }

@@ -19,6 +19,8 @@ constexpr int64_t kLanes = 4;
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t Mask __attribute__((vector_size(kLanes * 4)));  // all bits of a lane set: true
+typedef uint32_t Bits __attribute__((vector_size(kLanes * 4)));
+typedef uint16_t Halves __attribute__((vector_size(kLanes * 2)));
 typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
 
 #define GS_INLINE static inline __attribute__((always_inline))
@@ -37,14 +39,41 @@ GS_INLINE Vec ones(Mask where) {
     return keep(splat(1.0f), where);
 }
 
-// How a body reads and writes lanes: all of them, or the first `count` at the end of a row.
+// To bfloat16, in the low halves: to nearest, ties to even; NaN stays NaN (core/bfloat16.h).
+GS_INLINE Bits rounded(Vec v) {
+    const Bits all = (Bits)v;
+    const Bits nearest = (all + (0x7fff + ((all >> 16) & 1))) >> 16, quiet = (all >> 16) | 0x40;
+    return v == v ? nearest : quiet;
+}
+GS_INLINE Vec widened(Bits low_halves) {
+    return (Vec)(low_halves << 16);
+}
+
+// How a body reads and writes lanes: all of them, or the first `count` at the end of a row. `put` stores, and
+// returns what is stored.
 struct Full {
     GS_INLINE Vec load(const float* p) {
         Vec v;
         __builtin_memcpy(&v, p, sizeof v);
         return v;
     }
+    GS_INLINE Vec load(const Bf16* p) {
+        Halves halves;
+        __builtin_memcpy(&halves, p, sizeof halves);
+        return widened(__builtin_convertvector(halves, Bits));
+    }
     GS_INLINE void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
+    GS_INLINE void store(Bf16* p, Vec v) { put(p, v); }
+    GS_INLINE Vec put(float* p, Vec v) {
+        store(p, v);
+        return v;
+    }
+    GS_INLINE Vec put(Bf16* p, Vec v) {
+        const Bits bits = rounded(v);
+        const Halves halves = __builtin_convertvector(bits, Halves);
+        __builtin_memcpy(static_cast<void*>(p), &halves, sizeof halves);
+        return widened(bits);
+    }
     GS_INLINE Mask load(const uint8_t* p) {
         Bytes bytes;
         __builtin_memcpy(&bytes, p, sizeof bytes);
@@ -62,8 +91,23 @@ struct Part {
         for (int64_t i = 0; i < count; ++i) v[i] = p[i];
         return v;
     }
+    inline Vec load(const Bf16* p) const {
+        Bits bits{};
+        for (int64_t i = 0; i < count; ++i) bits[i] = p[i].bits;
+        return widened(bits);
+    }
     inline void store(float* p, Vec v) const {
         for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+    }
+    inline void store(Bf16* p, Vec v) const { put(p, v); }
+    inline Vec put(float* p, Vec v) const {
+        store(p, v);
+        return v;
+    }
+    inline Vec put(Bf16* p, Vec v) const {
+        const Bits bits = rounded(v);
+        for (int64_t i = 0; i < count; ++i) p[i].bits = static_cast<uint16_t>(bits[i]);
+        return widened(bits);
     }
     inline Mask load(const uint8_t* p) const {
         Mask v{};
@@ -115,11 +159,21 @@ GS_INLINE void with_activation(Activation activation, const Body& body) {
     }
 }
 
-template <class Lanes>
-GS_INLINE Vec sum_of_terms(const GradientTerms& dy, int64_t offset, const Lanes& lanes) {
+template <class T, class Lanes>
+GS_INLINE Vec sum_of_terms(const GradientTerms<T>& dy, int64_t offset, const Lanes& lanes) {
     Vec sum = lanes.load(dy.terms[0] + dy.offset + offset);
     for (int64_t t = 1; t < dy.count; ++t) sum += lanes.load(dy.terms[t] + dy.offset + offset);
     return sum;
+}
+
+GS_INLINE float value_of(float value) {
+    return value;
+}
+GS_INLINE float value_of(Bf16 value) {
+    const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+    float result;
+    __builtin_memcpy(&result, &bits, sizeof result);
+    return result;
 }
 
 GS_INLINE void clear(float* values, int64_t count) {

@@ -35,6 +35,27 @@ inline std::unique_ptr<Backend> make_cpu_backend_with(int threads, bool use_oned
     return make_cpu_backend(options);
 }
 
+inline std::unique_ptr<Backend> make_bf16_backend(int threads, bool use_onednn) {
+    CpuOptions options;
+    options.threads = threads;
+    options.use_onednn = use_onednn;
+    options.precision = Precision::BF16;
+    return make_cpu_backend(options);
+}
+
+// Makes it; false where this machine cannot.
+inline bool is_here(BackendUnderTest& b) {
+    try {
+        b.backend = b.make(1);
+        std::printf("[ backend  ] %s: %s\n", b.name.c_str(), b.backend->description().c_str());
+        return true;
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::Device) throw;
+        std::printf("[ backend  ] %s: %s\n", b.name.c_str(), error.what());
+        return false;
+    }
+}
+
 // GRADSCORE_EXPECT=cuda,cpu-onednn makes the presence of these a promise: a run that lacks one fails.
 inline void require_expected(const std::vector<BackendUnderTest>& present) {
     const char* expected = std::getenv("GRADSCORE_EXPECT");
@@ -57,10 +78,11 @@ inline const std::vector<BackendUnderTest>& all_backends() {
         list.push_back({.name = "cpu-default",
                         .make = [](int threads) { return make_cpu_backend({.threads = threads}); },
                         .exact = false});
-        for (BackendUnderTest& b : list) {
-            b.backend = b.make(1);
-            std::printf("[ backend  ] %s: %s\n", b.name.c_str(), b.backend->description().c_str());
-        }
+        list.push_back({"cpu-bf16", [](int threads) { return make_bf16_backend(threads, false); }});
+#ifdef GRADSCORE_HAS_ONEDNN
+        list.push_back({"cpu-onednn-bf16", [](int threads) { return make_bf16_backend(threads, true); }});
+#endif
+        std::erase_if(list, [](BackendUnderTest& b) { return !is_here(b); });
         require_expected(list);
         return list;
     }();

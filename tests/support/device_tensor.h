@@ -83,7 +83,7 @@ class DeviceTensor {
     size_t damaged_guard_bytes() const { return damage(region()); }
 
   private:
-    static constexpr size_t kGuardBytes = 256;        // keeps the 64-byte alignment
+    static constexpr size_t kGuardBytes = 256;  // keeps the 64-byte alignment
     // A quiet NaN, as two bfloat16 too; as bytes no valid pooling winner.
     static constexpr uint32_t kPoison = 0x7FE57FE5u;
 
