@@ -64,6 +64,7 @@ void check_shards(const std::vector<Statistics>& shards) {
         check_same("the net", first.net, s.net);
         check_same("the weights' SHA-256", first.weights_sha256, s.weights_sha256);
         check_same("preprocessing", first.preprocess, s.preprocess);
+        check_same("precision", first.precision, s.precision);
         check_same("the set", first.set, s.set);
         check_same("the set's images", std::to_string(first.total), std::to_string(s.total));
         check_same("the number of shards", std::to_string(first.shards), std::to_string(s.shards));
@@ -109,10 +110,11 @@ struct StatisticsStore::File {
 };
 
 StatisticsStore::StatisticsStore(std::filesystem::path fallback, std::string weights_sha256,
-                                 std::string preprocess)
+                                 std::string preprocess, std::string precision)
     : fallback_(std::move(fallback)),
       weights_sha256_(std::move(weights_sha256)),
-      preprocess_(std::move(preprocess)) {}
+      preprocess_(std::move(preprocess)),
+      precision_(std::move(precision)) {}
 StatisticsStore::~StatisticsStore() = default;
 StatisticsStore::StatisticsStore(StatisticsStore&&) noexcept = default;
 
@@ -130,6 +132,9 @@ StatisticsStore::File& StatisticsStore::open(const std::filesystem::path& path) 
     if (s.preprocess != preprocess_)
         refuse("fitted with another preprocessing: '" + s.preprocess + "', this run's is '" + preprocess_ +
                "'");
+    if (s.precision != precision_)
+        refuse("fitted in " + s.precision + ", this run computes in " + precision_ +
+               "; fit again with --precision " + precision_);
     if (s.shards != 1)
         refuse("shard " + std::to_string(s.shard) + " of " + std::to_string(s.shards) +
                " of a fit; gradscore merge joins them");

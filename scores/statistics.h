@@ -22,6 +22,7 @@ ImageDigest image_digest(const std::string& sha256_hex);
 
 struct Statistics {
     std::string net, weights_sha256, preprocess;  // as in results.json
+    std::string precision = "f32";                // as in results.json
     std::string set;                              // "train=folder:/data/train"
     int64_t total = 0;                            // images of the whole set, before shards
     int64_t shard = 0, shards = 1;                // merged: 0 of 1
@@ -44,13 +45,14 @@ Statistics merge_statistics(std::vector<Statistics> shards);
 class StatisticsStore {
   public:
     // `preprocess` as Preprocess::describe() gives it.
-    StatisticsStore(std::filesystem::path fallback, std::string weights_sha256, std::string preprocess);
+    StatisticsStore(std::filesystem::path fallback, std::string weights_sha256, std::string preprocess,
+                    std::string precision = "f32");
     ~StatisticsStore();
     StatisticsStore(StatisticsStore&&) noexcept;
 
     // The state of the method, with the options `wanted`; `path` empty: that of --stats. Throws Error(Usage)
-    // where there is no file or it holds no such state, or is of other weights or preprocessing; Error(Data)
-    // for bad files.
+    // where there is no file or it holds no such state, or is of other weights, preprocessing or precision;
+    // Error(Data) for bad files.
     const FitState& find(const MethodSpec& spec, const std::string& path,
                          const std::map<std::string, std::string>& wanted = {});
     // The file that find() reads for a method that names `path`; empty where there is none.
@@ -70,7 +72,7 @@ class StatisticsStore {
     struct File;
     File& open(const std::filesystem::path& path);
     std::filesystem::path fallback_;
-    std::string weights_sha256_, preprocess_;
+    std::string weights_sha256_, preprocess_, precision_;
     std::map<std::filesystem::path, std::unique_ptr<File>> files_;
     std::vector<std::unique_ptr<FitState>> made_;
 };

@@ -49,6 +49,7 @@ class Reader {
         s.net = text("net");
         s.weights_sha256 = text("weights_sha256");
         s.preprocess = text("preprocess");
+        if (file_.metadata.contains("precision")) s.precision = text("precision");  // else an older file
         s.set = text("set");
         s.total = number("total", 1);
         s.shards = number("shards", 1);
@@ -217,6 +218,7 @@ void write_statistics(const std::filesystem::path& path, const Statistics& s) {
                        {"net", s.net},
                        {"weights_sha256", s.weights_sha256},
                        {"preprocess", s.preprocess},
+                       {"precision", s.precision},
                        {"set", as_utf8(s.set)},
                        {"total", std::to_string(s.total)},
                        {"shard", std::to_string(s.shard)},

@@ -100,6 +100,7 @@ void write_arrays_file(const std::filesystem::path& path, std::span<const NamedT
     metadata["schema"] = kSchema;
     metadata["weights_sha256"] = key.weights_sha256;
     metadata["preprocess"] = key.preprocess;
+    metadata["precision"] = key.precision;
     metadata["set_digest"] = key.set_digest;
     write_safetensors(path, tensors, metadata);
 }
@@ -110,7 +111,9 @@ std::optional<ArrayKey> array_key(const WeightFile& file) {
         return it == file.metadata.end() ? std::string() : it->second;
     };
     if (field("schema") != kSchema) return std::nullopt;
-    return ArrayKey{field("weights_sha256"), field("preprocess"), field("set_digest")};
+    const std::string precision = field("precision");  // files of before there was another have none
+    return ArrayKey{field("weights_sha256"), field("preprocess"), precision.empty() ? "f32" : precision,
+                    field("set_digest")};
 }
 
 ArrayStore::ArrayStore(const std::vector<std::string>& runs) {

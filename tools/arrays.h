@@ -27,9 +27,9 @@ SaveOptions parse_save(const std::vector<std::string>& items);
 // weight gradients that the methods ask for (tools/norm_arrays.h).
 Request save_request(const SaveOptions& save, const Net& net);
 
-// What arrays depend on: weights, preprocessing and the images' bytes, in order.
+// What arrays depend on: weights, preprocessing, precision and the images' bytes, in order.
 struct ArrayKey {
-    std::string weights_sha256, preprocess, set_digest;
+    std::string weights_sha256, preprocess, precision, set_digest;
     auto operator<=>(const ArrayKey&) const = default;
 };
 

@@ -5,7 +5,9 @@ namespace {
 
 void add_device_flags(CLI::App& app, NetFlags& flags) {
     app.add_option("--device", flags.device, "auto, cpu or cuda[:N]")->capture_default_str();
-    app.add_option("--precision", flags.precision, "f32")->capture_default_str();
+    app.add_option("--precision", flags.precision,
+                   "f32, or bf16: maps of bfloat16 where the processor multiplies them (tf32: CUDA only)")
+        ->capture_default_str();
     app.add_option("--threads", flags.threads, "0: every core this process may use")->capture_default_str();
     app.add_option("--batch", flags.batch, "images at a time; 0: as many as stay in cache")
         ->capture_default_str()

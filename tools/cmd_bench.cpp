@@ -31,11 +31,12 @@ struct Methods {
 };
 
 // Without statistics, methods that need a fit can be planned.
-Methods make_methods(const std::string& list, const Net& net, StatisticsStore* statistics = nullptr) {
+Methods make_methods(const std::string& list, const Net& net, const std::string& precision,
+                     StatisticsStore* statistics = nullptr) {
     Methods methods;
     if (list == "forward") return methods;
     methods.specs = expand_layers(parse_methods(list), net);
-    use_search_files(methods.specs, net.weights_sha256, net.preprocess.describe(), nullptr);
+    use_search_files(methods.specs, net.weights_sha256, net.preprocess.describe(), precision, nullptr);
     for (const MethodSpec& spec : methods.specs) {
         methods.scores.push_back(make_score(spec, {net, net.preprocess, statistics}));
         methods.request.merge(methods.scores.back()->request());
@@ -157,9 +158,9 @@ int run_bench(const BenchFlags& flags) {
     const auto backend = make_backend(flags.net);
     const Net net = bench_net(*backend, flags.net, flags.classes, flags.seed);
     const int64_t size = flags.size.value_or(default_input_size(net.architecture));
-    StatisticsStore statistics("", net.weights_sha256, net.preprocess.describe());
+    StatisticsStore statistics("", net.weights_sha256, net.preprocess.describe(), flags.net.precision);
     fit_on_random(*backend, net, flags.methods, size, flags.seed, statistics);
-    const Methods methods = make_methods(flags.methods, net, &statistics);
+    const Methods methods = make_methods(flags.methods, net, flags.net.precision, &statistics);
     Executor executor(*backend, net, methods.request,
                       {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
     const std::vector<float> pixels = random_images(flags.images, size, flags.seed);
@@ -213,7 +214,7 @@ int run_bench(const BenchFlags& flags) {
 int run_plan(const PlanFlags& flags) {
     const auto backend = make_backend(flags.net);
     const Net net = bench_net(*backend, flags.net, 0, 0);
-    const Methods methods = make_methods(flags.methods, net);
+    const Methods methods = make_methods(flags.methods, net, flags.net.precision);
     Executor executor(*backend, net, methods.request,
                       {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
     const int64_t size = flags.size.value_or(default_input_size(net.architecture));

@@ -44,6 +44,7 @@ int run_fit(const FitFlags& flags) {
     const Statistics statistics{.net = loaded.net.name,
                                 .weights_sha256 = loaded.net.weights_sha256,
                                 .preprocess = preprocess.describe(),
+                                .precision = flags.net.precision,
                                 .set = set->name() + "=" + set->description(),
                                 .total = outcome.total,
                                 .shard = options.shard.index,

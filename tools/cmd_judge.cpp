@@ -135,7 +135,8 @@ int run_judge(const ScoreFlags& flags) {
     const LoadedNet loaded = load_net(*backend, flags.net);
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
     require_same(threshold, flags.threshold, loaded, preprocess, flags);
-    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe());
+    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
+                               flags.net.precision);
     const auto score = score_of(threshold, flags.threshold, {loaded.net, preprocess, &statistics});
     if (!flags.quiet)
         for (const std::string& notice : loaded.notices) say("notice: " + notice);

@@ -142,9 +142,11 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
     RunInfo info = describe_run(flags, *backend, loaded, preprocess);
-    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe());
+    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
+                               flags.net.precision);
     const ScoreContext context{loaded.net, preprocess, &statistics};
-    use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(), &statistics);
+    use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(), flags.net.precision,
+                     &statistics);
     const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
     catch_interrupts();
     if (!fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);
@@ -158,6 +160,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
                    .shard = shard,
                    .limits = {.max_pixels = flags.max_pixels},
                    .save = save,
+                   .precision = flags.net.precision,
                    .statistics = &statistics,
                    .allow_fit_on_test = flags.allow_fit_on_test,
                    .progress = stderr_style(flags.quiet)});

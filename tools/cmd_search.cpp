@@ -55,7 +55,7 @@ std::string hex(const ImageDigest& digest) {
     return text;
 }
 
-nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run,
+nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
                                const std::vector<Found>& found) {
     nlohmann::ordered_json results = nlohmann::ordered_json::array(), sets = results, seen = results;
     for (const Found& f : found) {
@@ -76,6 +76,7 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run,
             {"net", loaded.net.name},
             {"weights_sha256", loaded.net.weights_sha256},
             {"preprocess", run.preprocess().describe()},
+            {"precision", precision},
             {"results", results},
             {"sets", sets},
             {"seen", seen}};
@@ -125,7 +126,8 @@ int run_search(const SearchFlags& flags) {
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
     introduce(loaded, preprocess, *backend, flags.quiet);
-    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe());
+    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
+                               flags.net.precision);
     std::vector<const ImageSet*> views;
     for (const auto& set : sets) views.push_back(set.get());
     SearchRun run(*backend, loaded.net, preprocess, statistics, views,
@@ -133,7 +135,7 @@ int run_search(const SearchFlags& flags) {
     catch_interrupts();
     std::vector<Found> found;
     for (const MethodSpec& method : methods) found.push_back(find_search(method.name).search(method, run));
-    const nlohmann::ordered_json file = file_of(loaded, run, found);
+    const nlohmann::ordered_json file = file_of(loaded, run, flags.net.precision, found);
     if (flags.out.ends_with(".safetensors")) {
         write_tuned(flags, run, found);
     } else if (!flags.out.empty()) {

@@ -151,6 +151,8 @@ int run_train(const TrainFlags& flags) {
     Recipe recipe = read_recipe(flags);
     check_flags(flags, recipe);
     if (!flags.resume) check_folder(flags.out, flags.force, "--out");
+    if (flags.precision != "f32")
+        throw Error(ErrorKind::Usage, "--precision " + flags.precision + ": training computes in f32");
     NetFlags device;
     device.device = flags.device;
     device.precision = flags.precision;

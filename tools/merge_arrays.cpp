@@ -26,7 +26,8 @@ void check_part(const WeightFile& file, const WeightFile& first, const ArrayPart
     const auto fail = [&](const std::string& what) {
         throw Error(ErrorKind::Data, part.path.string() + ": " + what + "; score the shard again");
     };
-    if (array_key(file) != key) fail("not arrays of the weights, preprocessing and images of results.json");
+    if (array_key(file) != key)
+        fail("not arrays of the weights, preprocessing, precision and images of results.json");
     if (!std::equal(file.tensors.begin(), file.tensors.end(), first.tensors.begin(), first.tensors.end(),
                     alike) ||
         descriptions(file) != descriptions(first))
@@ -38,13 +39,13 @@ void check_part(const WeightFile& file, const WeightFile& first, const ArrayPart
 
 }  // namespace
 
-void check_array_parts(const std::vector<ArrayPart>& parts, const std::string& weights_sha256,
-                       const std::string& preprocess) {
+void check_array_parts(const std::vector<ArrayPart>& parts, ArrayKey key) {
     std::optional<WeightFile> first;
     for (const ArrayPart& part : parts) {
         const WeightFile file = read_weights(part.path);
         if (!first) first = file;
-        check_part(file, *first, part, {weights_sha256, preprocess, part.set_digest});
+        key.set_digest = part.set_digest;
+        check_part(file, *first, part, key);
     }
 }
 

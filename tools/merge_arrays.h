@@ -19,8 +19,8 @@ struct ArrayPart {
 
 // Throws Error(Weights) for files that are no arrays, Error(Data) where they are not of these weights,
 // preprocessing and images, or do not hold the same arrays.
-void check_array_parts(const std::vector<ArrayPart>& parts, const std::string& weights_sha256,
-                       const std::string& preprocess);
+// `key`: of the run; its set_digest is each part's own.
+void check_array_parts(const std::vector<ArrayPart>& parts, ArrayKey key);
 
 // The rows of all parts, one after the other, under the key of the whole. The parts are checked.
 void merge_arrays(const std::filesystem::path& out, const std::vector<ArrayPart>& parts, const ArrayKey& key);

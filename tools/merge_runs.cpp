@@ -139,7 +139,7 @@ void write_set(const fs::path& out, const MergedSet& set, const std::vector<std:
     csv.commit();
     if (!set.arrays.empty())
         merge_arrays(arrays_path(out, info.name), set.arrays,
-                     {run.weights_sha256, run.preprocess, info.digest});
+                     {run.weights_sha256, run.preprocess, run.precision, info.digest});
 }
 
 }  // namespace
@@ -153,7 +153,7 @@ int merge_runs(const MergeFlags& flags) {
     std::vector<ScoredSet> scored;
     for (size_t s = 0; s < shards.front().results.sets.size(); ++s) {
         sets.push_back(merge_set(shards, s));
-        check_array_parts(sets.back().arrays, info.weights_sha256, info.preprocess);
+        check_array_parts(sets.back().arrays, {info.weights_sha256, info.preprocess, info.precision, ""});
         scored.push_back(sets.back().scored);
     }
     const Results results = summarise(info, shards.front().results.methods, scored);

@@ -82,11 +82,11 @@ bool has_method(const std::string& name) {
 
 // Why a row's methods cannot be run on the net; empty where they can.
 std::string why_not(const TableRow& row, const LoadedNet& loaded, const Preprocess& preprocess,
-                    const Given& given) {
+                    const std::string& precision, const Given& given) {
     const auto file = given.stats.find(row.statistics);
     try {
         StatisticsStore statistics(file == given.stats.end() ? "" : file->second, loaded.net.weights_sha256,
-                                   preprocess.describe());
+                                   preprocess.describe(), precision);
         for (const std::string& method : methods_of(row))
             for (const MethodSpec& spec : parse_methods(method))
                 make_score(spec, {loaded.net, preprocess, file == given.stats.end() ? nullptr : &statistics});
@@ -113,7 +113,8 @@ GivenWeights examine_weights(const PaperTable& table, const TableCheckpoint& che
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, preprocess_flags(checkpoint));
     for (size_t r = 0; r < table.rows.size(); ++r)
         if (table.rows[r].checkpoint == checkpoint.name)
-            if (const std::string why = why_not(table.rows[r], loaded, preprocess, others); !why.empty())
+            if (const std::string why = why_not(table.rows[r], loaded, preprocess, net.precision, others);
+                !why.empty())
                 given.cannot.emplace(r, why);
     return given;
 }

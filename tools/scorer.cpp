@@ -212,7 +212,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     SetRun run(set, total, options_.shard, role, csv_path, names_, options_.progress);
     run.classes = labelled_classes(run, role);
     std::optional<Evidence> stored;
-    ArrayKey key{net_.weights_sha256, preprocess_.describe(), ""};
+    ArrayKey key{net_.weights_sha256, preprocess_.describe(), options_.precision, ""};
     if (!reuse.empty() && run.range.size() > 0) {
         run.digests = image_digests(set, run.range);
         key.set_digest = combine_digests(run.digests);

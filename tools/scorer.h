@@ -26,6 +26,7 @@ struct ScorerOptions {
     std::optional<Shard> shard;  // only this part of every set
     DecodeLimits limits;
     SaveOptions save;
+    std::string precision = "f32";          // what the backend computes in; saved with arrays
     StatisticsStore* statistics = nullptr;  // of methods that need a fit
     bool allow_fit_on_test = false;
     ProgressStyle progress;

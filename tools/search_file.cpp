@@ -27,12 +27,14 @@ MethodSpec method_of(const JsonNode& node) {
 }
 
 MethodSpec with_options_of(const MethodSpec& spec, const SearchFile& file, const std::string& path,
-                           const std::string& weights_sha256, const std::string& preprocess) {
+                           const std::string& weights_sha256, const std::string& preprocess,
+                           const std::string& precision) {
     const auto refuse = [&](const std::string& what) {
         throw Error(ErrorKind::Usage, "method '" + spec.written + "': " + path + " " + what);
     };
     if (file.weights_sha256 != weights_sha256) refuse("was searched with other weights");
     if (file.preprocess != preprocess) refuse("was searched with another preprocessing");
+    if (file.precision != precision) refuse("was searched in another precision, " + file.precision);
     const auto found = std::find_if(file.methods.begin(), file.methods.end(),
                                     [&](const MethodSpec& method) { return method.name == spec.name; });
     if (found == file.methods.end()) refuse("holds nothing for " + spec.name);
@@ -52,6 +54,7 @@ SearchFile search_file_from_json(std::string_view text, const std::string& name)
     SearchFile file;
     file.weights_sha256 = root["weights_sha256"].text();
     file.preprocess = root["preprocess"].text();
+    file.precision = root.has("precision") ? root["precision"].text() : "f32";
     for (const JsonNode& result : root["results"].items())
         file.methods.push_back(method_of(result["method"]));
     for (const JsonNode& digest : root["seen"].items()) file.seen.push_back(digest_of(digest));
@@ -66,13 +69,14 @@ SearchFile read_search_file(const std::filesystem::path& path) {
 }
 
 void use_search_files(std::vector<MethodSpec>& methods, const std::string& weights_sha256,
-                      const std::string& preprocess, StatisticsStore* statistics) {
+                      const std::string& preprocess, const std::string& precision,
+                      StatisticsStore* statistics) {
     for (MethodSpec& method : methods) {
         const auto named = method.options.find("search");
         if (named == method.options.end()) continue;
         const std::string path = named->second;
         SearchFile file = read_search_file(path);
-        method = with_options_of(method, file, path, weights_sha256, preprocess);
+        method = with_options_of(method, file, path, weights_sha256, preprocess, precision);
         if (statistics != nullptr) statistics->also_seen(path, std::move(file.seen));
     }
 }

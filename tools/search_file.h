@@ -14,9 +14,9 @@
 namespace gs {
 
 struct SearchFile {
-    std::string weights_sha256, preprocess;  // as in results.json
-    std::vector<MethodSpec> methods;         // ready to be used
-    std::vector<ImageDigest> seen;           // ascending
+    std::string weights_sha256, preprocess, precision;  // as in results.json
+    std::vector<MethodSpec> methods;                    // ready to be used
+    std::vector<ImageDigest> seen;                      // ascending
 };
 
 // Throws Error(Data) naming the file and what is wrong with it.
@@ -25,8 +25,9 @@ SearchFile read_search_file(const std::filesystem::path& path);
 
 // Methods that name a search file ("nac:search=FILE") with the options found there; others stay as they are.
 // The images searched on are told to `statistics`, where there is one. Throws Error(Usage) where a file is of
-// other weights or preprocessing, holds no such method, or an option is given that it holds.
+// other weights, preprocessing or precision, holds no such method, or an option is given that it holds.
 void use_search_files(std::vector<MethodSpec>& methods, const std::string& weights_sha256,
-                      const std::string& preprocess, StatisticsStore* statistics);
+                      const std::string& preprocess, const std::string& precision,
+                      StatisticsStore* statistics);
 
 }  // namespace gs

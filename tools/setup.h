@@ -15,6 +15,8 @@
 
 namespace gs {
 
+// "f32", "tf32" or "bf16"; throws Error(Usage) for another.
+Precision parse_precision(const std::string& name);
 // Throws Error(Device) for devices that are not there, Error(Usage) for names and precisions that do not
 // exist.
 std::unique_ptr<Backend> make_backend(const NetFlags& flags);

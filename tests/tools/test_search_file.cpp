@@ -70,7 +70,7 @@ TEST(SearchFile, GivesItsOptionsToMethodsThatNameIt) {
     const std::filesystem::path path = seed();
     const auto used = [&](const std::string& list, StatisticsStore* statistics) {
         std::vector<MethodSpec> methods = parse_methods(list);
-        use_search_files(methods, "2f1c", "short side 32", statistics);
+        use_search_files(methods, "2f1c", "short side 32", "f32", statistics);
         return methods;
     };
     StatisticsStore statistics("", "2f1c", "short side 32");
