@@ -128,12 +128,12 @@ class Torch:
 
     def __init__(self, a, case, arguments):
         command = [a.python, str(PEER), case['net'], *shlex.split(arguments), '--size', str(case['size']),
-                   '--threads', str(a.threads), '--serve']
+                   '--threads', str(a.threads), '--dtype', a.precision, '--serve']
         if a.golden:
             command += ['--golden', a.golden]
         environment = dict(os.environ)
         if on_gpu(a):
-            command += ['--device', a.device, '--dtype', a.precision]
+            command += ['--device', a.device]
         else:
             environment['CUDA_VISIBLE_DEVICES'] = ''
         self.command = shlex.join(command)
@@ -162,10 +162,11 @@ class Ours:
 
     def __init__(self, a, case, methods, images):
         self.command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']),
-                        '--images', str(images), '--methods', methods, '--threads', str(a.threads), '--json']
+                        '--images', str(images), '--methods', methods, '--threads', str(a.threads),
+                        '--precision', a.precision, '--json']
         self.memory = 'peak_MiB'
         if on_gpu(a):
-            self.command += ['--device', a.device, '--precision', a.precision, '--batch', str(case['batch'])]
+            self.command += ['--device', a.device, '--batch', str(case['batch'])]
             self.memory = 'arena_mib'
         self.facts = self.run()
 
@@ -258,7 +259,7 @@ def parse_arguments():
     ap.add_argument('--gradscore', help='the gradscore program; without it only PyTorch is measured')
     ap.add_argument('--python', default=sys.executable, help='a Python with torch, timm and torchvision')
     ap.add_argument('--device', default='cpu', help='cpu or cuda[:N]')
-    ap.add_argument('--precision', default='f32', choices=('f32', 'tf32', 'bf16'), help='of both, on a GPU')
+    ap.add_argument('--precision', default='f32', choices=('f32', 'tf32', 'bf16'), help='of both; tf32 on a GPU only')
     ap.add_argument('--case', action='append', help='default: all of ' + ', '.join(dict.fromkeys([*CASES, *GPU_CASES])))
     ap.add_argument('--golden', help='folder of golden files: check the PyTorch forms before timing them')
     ap.add_argument('--rounds', type=int, default=7)
@@ -268,8 +269,8 @@ def parse_arguments():
     for name in a.case or []:
         if name not in cases_of(a):
             ap.error(f'--case {name}: on this device there are {", ".join(cases_of(a))}')
-    if not on_gpu(a) and a.precision != 'f32':
-        ap.error('--precision is for --device cuda')
+    if not on_gpu(a) and a.precision == 'tf32':
+        ap.error('--precision tf32 is for --device cuda')
     return a
 
 
