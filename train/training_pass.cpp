@@ -55,7 +55,7 @@ class TrainingPass::Layout {
     int64_t workspace_floats_ = 1;
 
     static size_t at(int i) { return static_cast<size_t>(i); }
-    const Shape& shape(BufferId id) const { return shapes_[at(id)]; }
+    Shape shape(BufferId id) const { return shapes_[at(id)]; }  // a copy: add() moves them
     const Node& node(int i) const { return net_.nodes[at(i)]; }
 
     BufferId add(const Shape& s, int step, DType type = DType::F32) {
@@ -97,7 +97,7 @@ class TrainingPass::Layout {
         plan.terms = contributions_[at(i) + 1];
         for (const BufferId term : plan.terms) touch(term, step);
         const bool masks = n.activation != Activation::None;
-        const Shape& y = shape(values_[at(i) + 1]);
+        const Shape y = shape(values_[at(i) + 1]);
         if (!n.layer->joins_terms() && (masks || plan.terms.size() > 1)) plan.joined = add(y, step);
         if (n.layer->passes_gradient()) {
             const BufferId sum = plan.joined >= 0 ? plan.joined : plan.terms[0];
