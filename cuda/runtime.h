@@ -1,5 +1,5 @@
 // The CUDA runtime with owners: every call is checked, and a failure names the call, its arguments and the
-// device. Where the kernels run on the host instead (cuda/emulation), <cuda_runtime.h> is that folder's.
+// device. In tests without a device <cuda_runtime.h> is tests/emulated_cuda's.
 #pragma once
 
 #include <cuda_runtime.h>

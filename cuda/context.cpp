@@ -1,0 +1,38 @@
+#include "cuda/context.h"
+
+namespace gs::cuda {
+
+DeviceProperties properties_of(int ordinal) {
+    int count = 0;
+    check(cudaGetDeviceCount(&count), "cudaGetDeviceCount");
+    if (ordinal < 0 || ordinal >= count)
+        throw Error(ErrorKind::Device,
+                    "--device cuda:" + std::to_string(ordinal) + ": there " +
+                        (count == 1 ? "is 1 device" : "are " + std::to_string(count) + " devices") +
+                        ", counted from 0");
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
+    return {.ordinal = ordinal,
+            .name = properties.name,
+            .compute_capability = properties.major * 10 + properties.minor,
+            .multiprocessors = properties.multiProcessorCount,
+            .total_bytes = properties.totalGlobalMem};
+}
+
+Context::Context(const CudaOptions& options)
+    : options_(options),
+      device_(properties_of(options.device)),
+      current_(options.device),
+      stream_(make_stream()) {}
+
+void* Context::scratch(Scratch purpose, size_t bytes) {
+    DeviceMemory& memory = scratch_[static_cast<size_t>(purpose)];
+    if (memory.bytes() < bytes) {
+        check(cudaStreamSynchronize(stream()), "growing of scratch memory");
+        memory = DeviceMemory();  // the old one first: never both at once
+        memory = DeviceMemory(bytes);
+    }
+    return memory.data();
+}
+
+}  // namespace gs::cuda

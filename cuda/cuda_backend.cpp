@@ -1,0 +1,82 @@
+#include "cuda/cuda_backend.h"
+
+#include "cuda/convolution.h"
+#include "cuda/kernels/pointwise.h"
+
+namespace gs {
+
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+    return std::make_unique<cuda::CudaBackend>(options);
+}
+
+namespace cuda {
+namespace {
+
+const char* name_of(Precision precision) {
+    switch (precision) {
+        case Precision::F32:
+            return "float32";
+        case Precision::TF32:
+            return "tf32";
+        case Precision::BF16:
+            break;
+    }
+    return "bfloat16";
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(const CudaOptions& options)
+    : context_(std::make_shared<Context>(options)), engine_(make_convolution_engine(*context_)) {}
+
+std::string CudaBackend::description() const {
+    const DeviceProperties& device = context_->device();
+    return "cuda:" + std::to_string(device.ordinal) + ": " + device.name + ", compute capability " +
+           std::to_string(device.compute_capability / 10) + "." +
+           std::to_string(device.compute_capability % 10) + ", " + engine_->description() + ", " +
+           name_of(context_->options().precision);
+}
+
+DType CudaBackend::map_type() const {
+    return context_->options().precision == Precision::BF16 ? DType::BF16 : DType::F32;
+}
+
+Buffer CudaBackend::allocate(size_t bytes) {
+    auto memory = std::make_shared<DeviceMemory>(bytes);
+    void* data = memory->data();
+    return Buffer(data, bytes, [memory = std::move(memory), context = context_](void*) {});
+}
+
+void CudaBackend::upload(std::span<const float> host, View to) {
+    GS_REQUIRE(to.dtype == DType::F32 && host.size_bytes() == to.bytes());
+    uploads_.upload(*context_, host, to.data);
+}
+
+void CudaBackend::download(View from, std::span<float> host) {
+    GS_REQUIRE(from.dtype == DType::F32 && host.size_bytes() == from.bytes());
+    if (host.empty()) return;
+    check(cudaMemcpyAsync(host.data(), from.data, from.bytes(), cudaMemcpyDeviceToHost, context_->stream()),
+          "copy of " + to_string(from.shape) + " to the host");
+    synchronize();
+}
+
+void CudaBackend::synchronize() {
+    check(cudaStreamSynchronize(context_->stream()), "wait for the device");
+}
+
+std::unique_ptr<Convolution> CudaBackend::make_convolution(const ConvSpec& spec,
+                                                           std::span<const float> weights,
+                                                           std::span<const float> bias) {
+    GS_REQUIRE(static_cast<int64_t>(weights.size()) == weight_shape(spec).size());
+    GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
+    if (spec.groups == 1) return make_dense_convolution(context_, engine_, spec, weights, bias);
+    GS_REQUIRE(spec.groups == spec.in_channels && spec.groups == spec.out_channels);
+    return make_depthwise_convolution(context_, spec, weights, bias);
+}
+
+void CudaBackend::activate(View x, Activation activation, View y) {
+    cuda::activate(*context_, x, activation, y);
+}
+
+}  // namespace cuda
+}  // namespace gs

@@ -1,0 +1,150 @@
+#include "cuda/kernels/depthwise.h"
+#include "cuda/kernels/sums.h"
+#include "cuda/kernels/sweep.cuh"
+
+namespace gs::cuda {
+namespace {
+
+struct Geometry {
+    int64_t h, w, out_h, out_w, kernel_h, kernel_w, stride, pad;
+
+    Geometry(const ConvSpec& spec, const Shape& x, const Shape& y)
+        : h(x.h),
+          w(x.w),
+          out_h(y.h),
+          out_w(y.w),
+          kernel_h(spec.kernel_h),
+          kernel_w(spec.kernel_w),
+          stride(spec.stride),
+          pad(spec.pad) {
+        GS_REQUIRE(y.with_n(1) == spec.output_shape(x.with_n(1)) && x.c == spec.groups);
+    }
+};
+
+// The sweep is over y.
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock)
+    forward_kernel(SweepShape shape, Geometry at, const T* x, const float* weights, const float* bias,
+                   Activation activation, T* y) {
+    const SweepThread<W> self(shape);
+    for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
+        Values<W> sum = bias != nullptr ? load<W>(bias + self.channel) : Values<W>::filled(0);
+        for (int64_t kh = 0; kh < at.kernel_h; ++kh) {
+            const int64_t ih = p / at.out_w * at.stride + kh - at.pad;
+            if (ih < 0 || ih >= at.h) continue;
+            for (int64_t kw = 0; kw < at.kernel_w; ++kw) {
+                const int64_t iw = p % at.out_w * at.stride + kw - at.pad;
+                if (iw < 0 || iw >= at.w) continue;
+                const Values<W> value = load<W>(x + ((self.row * at.h + ih) * at.w + iw) * shape.channels +
+                                                self.channel),
+                                weight = load<W>(weights + (kh * at.kernel_w + kw) * shape.channels +
+                                                 self.channel);
+                GS_UNROLL
+                for (int i = 0; i < W; ++i) sum[i] = fmaf(value[i], weight[i], sum[i]);
+            }
+        }
+        GS_UNROLL
+        for (int i = 0; i < W; ++i) sum[i] = activated(sum[i], activation);
+        store<W>(y + self.at(shape, self.row, p), sum);
+    }
+}
+
+// The sweep is over dx.
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock)
+    backward_data_kernel(SweepShape shape, Geometry at, const T* dy, const float* weights, T* dx) {
+    const SweepThread<W> self(shape);
+    for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
+        const int64_t h = p / at.w + at.pad, w = p % at.w + at.pad;
+        Values<W> sum = Values<W>::filled(0);
+        for (int64_t kh = h % at.stride; kh < at.kernel_h && kh <= h; kh += at.stride) {
+            const int64_t oh = (h - kh) / at.stride;
+            if (oh >= at.out_h) continue;
+            for (int64_t kw = w % at.stride; kw < at.kernel_w && kw <= w; kw += at.stride) {
+                const int64_t ow = (w - kw) / at.stride;
+                if (ow >= at.out_w) continue;
+                const Values<W> g = load<W>(dy +
+                                            ((self.row * at.out_h + oh) * at.out_w + ow) * shape.channels +
+                                            self.channel),
+                                weight = load<W>(weights + (kh * at.kernel_w + kw) * shape.channels +
+                                                 self.channel);
+                GS_UNROLL
+                for (int i = 0; i < W; ++i) sum[i] = fmaf(g[i], weight[i], sum[i]);
+            }
+        }
+        store<W>(dx + self.at(shape, self.row, p), sum);
+    }
+}
+
+// The sweep is over dy's pixels, its rows those of dy times the taps.
+template <class TX, class T, int W>
+__global__ void __launch_bounds__(kBlock)
+    weight_gradients_kernel(SweepShape shape, Geometry at, int64_t samples, const TX* x, const T* dy,
+                            float* partial) {
+    const SweepThread<W> self(shape);
+    const int64_t taps = at.kernel_h * at.kernel_w, tap = self.row % taps, row = self.row / taps;
+    const int64_t dh = tap / at.kernel_w - at.pad, dw = tap % at.kernel_w - at.pad;
+    Values<W> sum = Values<W>::filled(0);
+    for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
+        const int64_t ih = p / at.out_w * at.stride + dh, iw = p % at.out_w * at.stride + dw;
+        if (ih < 0 || ih >= at.h || iw < 0 || iw >= at.w) continue;
+        const Values<W> g = load<W>(dy + self.at(shape, row, p));
+        const TX* from = x + ((row % samples * at.h + ih) * at.w + iw) * shape.channels + self.channel;
+        GS_UNROLL
+        for (int i = 0; i < W; ++i) sum[i] = fmaf(g[i], static_cast<float>(from[i]), sum[i]);
+    }
+    write_slab_sums(self, shape, sum, partial);
+}
+
+}  // namespace
+
+void depthwise_forward(Context& context, const ConvSpec& spec, View x, const float* weights,
+                       const float* bias, Activation activation, View y) {
+    GS_REQUIRE(x.dtype == y.dtype && x.shape.n == y.shape.n);
+    if (y.shape.n == 0) return;
+    const View views[] = {x, y};
+    with_type_and_width(y.dtype, y.shape.c, views, [&](auto value, auto width) {
+        using T = decltype(value);
+        constexpr int W = decltype(width)::kValue;
+        const Sweep sweep(y.shape, W);
+        launch(context, "depthwise convolution", forward_kernel<T, W>, sweep.grid(), sweep.block(), 0,
+               SweepShape(sweep), Geometry(spec, x.shape, y.shape), static_cast<const T*>(x.data), weights,
+               bias, activation, static_cast<T*>(y.data));
+    });
+}
+
+void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, const float* weights, View dx) {
+    GS_REQUIRE(dx.dtype == dy.dtype && dx.shape.n == dy.shape.n);
+    if (dx.shape.n == 0) return;
+    const View views[] = {dx, dy};
+    with_type_and_width(dx.dtype, dx.shape.c, views, [&](auto value, auto width) {
+        using T = decltype(value);
+        constexpr int W = decltype(width)::kValue;
+        const Sweep sweep(dx.shape, W);
+        launch(context, "depthwise data gradient", backward_data_kernel<T, W>, sweep.grid(), sweep.block(), 0,
+               SweepShape(sweep), Geometry(spec, dx.shape, dy.shape), static_cast<const T*>(dy.data), weights,
+               static_cast<T*>(dx.data));
+    });
+}
+
+const float* depthwise_weight_gradients(Context& context, const ConvSpec& spec, View x, View dy) {
+    const Shape shape = dy.shape.with_n(dy.shape.n * spec.kernel_h * spec.kernel_w);
+    float* result = context.scratch<float>(Scratch::Gradient, shape.n * shape.c);
+    const View views[] = {dy};
+    with_type_and_width(dy.dtype, shape.c, views, [&](auto value, auto width) {
+        using T = decltype(value);
+        constexpr int W = decltype(width)::kValue;
+        const Sweep sweep(shape, W);
+        auto* partial = context.scratch<float>(Scratch::Coefficients, shape.n * sweep.slabs * shape.c);
+        with_type(x.dtype, [&](auto input) {
+            using TX = decltype(input);
+            launch(context, "depthwise weight gradients", weight_gradients_kernel<TX, T, W>, sweep.grid(),
+                   sweep.block(), 0, SweepShape(sweep), Geometry(spec, x.shape, dy.shape), x.shape.n,
+                   static_cast<const TX*>(x.data), static_cast<const T*>(dy.data), partial);
+        });
+        add_slabs(context, "depthwise weight gradients", partial, sweep, 1.0, nullptr, result);
+    });
+    return result;
+}
+
+}  // namespace gs::cuda

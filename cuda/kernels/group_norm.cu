@@ -1,0 +1,395 @@
+// Group normalisation, forward and backward. Statistics from (shift, sum, sum of squares) of each slab and
+// channel, merged in float64; the second sweep of each pass recomputes what the first one masked, bit for
+// bit.
+#include "cuda/cuda_backend.h"
+#include "cuda/kernels/sums.h"
+#include "cuda/kernels/sweep.cuh"
+
+namespace gs::cuda {
+namespace {
+
+// ---- Statistics ----------------------------------------------------------------------------------------
+
+// x, or a + b written to y on the way. partial: [rows][slabs][3][channels]: a value of the slab as shift, the
+// sum of the distances from it and of their squares.
+template <class T>
+struct StatsSweep {
+    SweepShape shape;
+    const T *a, *b;  // b null: a alone
+    T* y;            // null: not written
+    float* partial;
+};
+
+template <class T, int W>
+__device__ Values<W> summand(const StatsSweep<T>& args, int64_t at) {
+    Values<W> value = load<W>(args.a + at);
+    if (args.b == nullptr) return value;
+    const Values<W> other = load<W>(args.b + at);
+    GS_UNROLL
+    for (int i = 0; i < W; ++i) value[i] = as_stored<T>(value[i] + other[i]);
+    return value;
+}
+
+// y may be a or b: the shift is read before any thread of the block writes.
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock) stats_kernel(StatsSweep<T> args) {
+    const SweepThread<W> self(args.shape);
+    Values<W> shift = Values<W>::filled(0), sum = shift, squares = shift;
+    if (self.active)
+        shift = summand<T, W>(args, self.at(args.shape, self.row, self.slab * args.shape.slab_pixels));
+    __syncthreads();
+    for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
+        const int64_t at = self.at(args.shape, self.row, p);
+        const Values<W> value = summand<T, W>(args, at);
+        GS_UNROLL
+        for (int i = 0; i < W; ++i) {
+            const float d = value[i] - shift[i];
+            sum[i] += d;
+            squares[i] = fmaf(d, d, squares[i]);
+        }
+        if (args.y != nullptr) store<W>(args.y + at, value);
+    }
+    sum = sum_over_y(sum);
+    squares = sum_over_y(squares);
+    if (!self.writes_sums()) return;
+    float* out =
+        args.partial + 3 * (self.row * args.shape.slabs + self.slab) * args.shape.channels + self.channel;
+    store<W>(out, shift);
+    store<W>(out + args.shape.channels, sum);
+    store<W>(out + 2 * args.shape.channels, squares);
+}
+
+// Mean and sum of squared deviations of `count` values (Chan et al.).
+struct Moments {
+    double count = 0, mean = 0, m2 = 0;
+
+    __device__ void merge(const Moments& other) {
+        if (other.count == 0) return;
+        const double total = count + other.count, delta = other.mean - mean;
+        mean += delta * other.count / total;
+        m2 += other.m2 + delta * delta * count * other.count / total;
+        count = total;
+    }
+};
+
+// A block for each (group, row).
+__global__ void __launch_bounds__(kBlock)
+    merge_stats_kernel(SweepShape shape, const float* partial, int64_t groups, float eps, float* stats) {
+    __shared__ double counts[kBlock], means[kBlock], m2s[kBlock];
+    const int64_t group = blockIdx.x, row = blockIdx.y, width = shape.channels / groups;
+    Moments mine;
+    for (int64_t i = threadIdx.x; i < shape.slabs * width; i += blockDim.x) {
+        const int64_t slab = i / width, c = group * width + i % width;
+        const float* from = partial + 3 * (row * shape.slabs + slab) * shape.channels + c;
+        const int64_t left = shape.pixels - slab * shape.slab_pixels;
+        const double count = static_cast<double>(left < shape.slab_pixels ? left : shape.slab_pixels);
+        const double sum = from[shape.channels], squares = from[2 * shape.channels];
+        const double m2 = squares - sum * sum / count;
+        mine.merge({count, static_cast<double>(from[0]) + sum / count, m2 > 0 ? m2 : 0});
+    }
+    const unsigned t = threadIdx.x;
+    counts[t] = mine.count, means[t] = mine.mean, m2s[t] = mine.m2;
+    for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (t >= half) continue;
+        mine.merge({counts[t + half], means[t + half], m2s[t + half]});
+        counts[t] = mine.count, means[t] = mine.mean, m2s[t] = mine.m2;
+    }
+    if (t != 0) return;
+    float* out = stats + (row * groups + group) * 2;
+    out[0] = static_cast<float>(mine.mean);
+    out[1] = static_cast<float>(1.0 / sqrt(mine.m2 / mine.count + static_cast<double>(eps)));
+}
+
+void require_norm(const View& x, const GroupNormParams& params, const View& stats) {
+    GS_REQUIRE(params.groups > 0 && x.shape.c % params.groups == 0);
+    GS_REQUIRE(stats && stats.shape == (Shape{x.shape.n, 1, params.groups, 2}));
+}
+
+void require_affine(const View& x, const GroupNormParams& params) {
+    const Shape channels{1, 1, 1, x.shape.c};
+    GS_REQUIRE(params.gamma && params.gamma.shape == channels && params.beta &&
+               params.beta.shape == channels);
+}
+
+void sweep_stats(Context& context, const View& a, const View& b, const View& y, const GroupNormParams& params,
+                 const View& stats) {
+    const Shape& shape = a.shape;
+    if (shape.n == 0) return;
+    std::vector<View> views{a};
+    for (const View& view : {b, y})
+        if (view) views.push_back(view);
+    with_type_and_width(a.dtype, shape.c, views, [&](auto value, auto width) {
+        using T = decltype(value);
+        constexpr int W = decltype(width)::kValue;
+        const Sweep sweep(shape, W);
+        auto* partial = context.scratch<float>(Scratch::Partial, 3 * shape.n * sweep.slabs * shape.c);
+        launch(context, "group statistics", stats_kernel<T, W>, sweep.grid(), sweep.block(), 0,
+               StatsSweep<T>{SweepShape(sweep), static_cast<const T*>(a.data), static_cast<const T*>(b.data),
+                             static_cast<T*>(y.data), partial});
+        launch(context, "merge of group statistics", merge_stats_kernel,
+               dim3(static_cast<unsigned>(params.groups), static_cast<unsigned>(shape.n)), kBlock, 0,
+               SweepShape(sweep), partial, params.groups, params.eps, stats.f32());
+    });
+}
+
+// ---- Forward -------------------------------------------------------------------------------------------
+
+// (x - mean) * scale + beta of one thread's channels: forward and backward take it from here, so that masks
+// agree.
+template <int W>
+struct Normalisation {
+    Values<W> mean, scale, beta;
+
+    __device__ Normalisation(const float* stats, const float* gamma, const float* betas, int64_t sample,
+                             int64_t groups, int64_t channels, int64_t channel) {
+        const int64_t width = channels / groups;
+        GS_UNROLL
+        for (int i = 0; i < W; ++i) {
+            const float* of_group = stats + (sample * groups + (channel + i) / width) * 2;
+            mean[i] = of_group[0];
+            scale[i] = gamma[channel + i] * of_group[1];
+            beta[i] = betas[channel + i];
+        }
+    }
+    __device__ float operator()(float x, int i) const { return fmaf(x - mean[i], scale[i], beta[i]); }
+};
+
+template <class T>
+struct NormSweep {
+    SweepShape shape;
+    const T* x;
+    const float *stats, *gamma, *beta;
+    int64_t groups;
+    Activation activation;
+    T* y;
+};
+
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock) normalise_kernel(NormSweep<T> args) {
+    const SweepThread<W> self(args.shape);
+    if (!self.active) return;
+    const Normalisation<W> norm(args.stats, args.gamma, args.beta, self.row, args.groups, args.shape.channels,
+                                self.channel);
+    for (int64_t p = self.begin; p < self.end; p += blockDim.y) {
+        const int64_t at = self.at(args.shape, self.row, p);
+        Values<W> value = load<W>(args.x + at);
+        GS_UNROLL
+        for (int i = 0; i < W; ++i) value[i] = activated(norm(value[i], i), args.activation);
+        store<W>(args.y + at, value);
+    }
+}
+
+// ---- Backward ------------------------------------------------------------------------------------------
+
+template <class T>
+struct NormBackwardSweep {
+    SweepShape shape;
+    Terms<T> terms;
+    const T *x, *addend;
+    const float *stats, *gamma, *beta;
+    int64_t samples, groups;
+    Activation activation;
+    const float* factors;      // [rows][3][channels], for the second sweep
+    T* dx;                     // of the second sweep
+    float *g, *g_x, *nonzero;  // [rows][slabs][channels], of the first; nonzero null: nobody asks
+};
+
+// act' * sum(terms) and x - mean at one place.
+template <class T, int W>
+struct MaskedGradient {
+    Values<W> g, x;
+
+    __device__ MaskedGradient(const NormBackwardSweep<T>& args, const Normalisation<W>& norm, int64_t at,
+                              int64_t saved)
+        : g(args.terms.template sum<W>(at)), x(load<W>(args.x + saved)) {
+        GS_UNROLL
+        for (int i = 0; i < W; ++i) {
+            if (args.activation != Activation::None)
+                g[i] = is_open(as_stored<T>(activated(norm(x[i], i), args.activation)), args.activation)
+                           ? g[i]
+                           : 0.0f;
+            x[i] -= norm.mean[i];
+        }
+    }
+};
+
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock) norm_backward_sums_kernel(NormBackwardSweep<T> args) {
+    const SweepThread<W> self(args.shape);
+    const int64_t sample = self.row % args.samples;
+    Values<W> g = Values<W>::filled(0), g_x = g, nonzero = g;
+    if (self.active) {
+        const Normalisation<W> norm(args.stats, args.gamma, args.beta, sample, args.groups,
+                                    args.shape.channels, self.channel);
+        for (int64_t p = self.begin; p < self.end; p += blockDim.y) {
+            const MaskedGradient<T, W> here(args, norm, self.at(args.shape, self.row, p),
+                                            self.at(args.shape, sample, p));
+            GS_UNROLL
+            for (int i = 0; i < W; ++i) {
+                g[i] += here.g[i];
+                g_x[i] = fmaf(here.g[i], here.x[i], g_x[i]);
+                nonzero[i] += here.g[i] != 0.0f ? 1.0f : 0.0f;
+            }
+        }
+    }
+    write_slab_sums(self, args.shape, g, args.g);
+    write_slab_sums(self, args.shape, g_x, args.g_x);
+    write_slab_sums(self, args.shape, nonzero, args.nonzero);
+}
+
+// The sum of a warp's values, for every lane of it.
+__device__ double sum_over_warp(double value) {
+    GS_UNROLL
+    for (int mask = 16; mask > 0; mask /= 2) value += __shfl_xor_sync(0xffffffffu, value, mask);
+    return value;
+}
+
+// A block for each (group, row), a warp for each channel in turn. Writes factors [rows][3][channels] of
+//   dx = g * factor0 + (x - mean) * factor1 + factor2
+// and dgamma [rows][channels], where asked for.
+__global__ void __launch_bounds__(kBlock)
+    norm_factors_kernel(SweepShape shape, const float* g, const float* g_x, const float* stats,
+                        const float* gamma, int64_t samples, int64_t groups, float* factors, float* dgamma) {
+    GS_DYNAMIC_SHARED(double, totals);  // [2][width]: gamma * sum g, gamma * rstd * sum g x
+    const int64_t group = blockIdx.x, row = blockIdx.y, width = shape.channels / groups;
+    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    const double rstd = stats[(row % samples * groups + group) * 2 + 1];
+    for (int64_t i = warp; i < width; i += warps) {
+        const int64_t c = group * width + i;
+        double sum = 0, dot = 0;
+        for (int64_t s = lane; s < shape.slabs; s += 32) {
+            const int64_t at = (row * shape.slabs + s) * shape.channels + c;
+            sum += static_cast<double>(g[at]);
+            dot += static_cast<double>(g_x[at]);
+        }
+        sum = sum_over_warp(sum);
+        dot = sum_over_warp(dot);
+        if (lane == 0) {
+            totals[i] = static_cast<double>(gamma[c]) * sum;
+            totals[width + i] = static_cast<double>(gamma[c]) * rstd * dot;
+            if (dgamma != nullptr) dgamma[row * shape.channels + c] = static_cast<float>(rstd * dot);
+        }
+    }
+    __syncthreads();
+    if (factors == nullptr) return;
+    double mean_g = 0, mean_g_xhat = 0;
+    for (int64_t i = 0; i < width; ++i) {
+        mean_g += totals[i];
+        mean_g_xhat += totals[width + i];
+    }
+    const double count = static_cast<double>(shape.pixels * width);
+    float* out = factors + row * 3 * shape.channels + group * width;
+    for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
+        out[i] = static_cast<float>(rstd * static_cast<double>(gamma[group * width + i]));
+        out[shape.channels + i] = static_cast<float>(-rstd * rstd * mean_g_xhat / count);
+        out[2 * shape.channels + i] = static_cast<float>(-rstd * mean_g / count);
+    }
+}
+
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock) norm_backward_kernel(NormBackwardSweep<T> args) {
+    const SweepThread<W> self(args.shape);
+    if (!self.active) return;
+    const int64_t sample = self.row % args.samples;
+    const Normalisation<W> norm(args.stats, args.gamma, args.beta, sample, args.groups, args.shape.channels,
+                                self.channel);
+    const float* factors = args.factors + self.row * 3 * args.shape.channels + self.channel;
+    const Values<W> g_factor = load<W>(factors), x_factor = load<W>(factors + args.shape.channels),
+                    shift = load<W>(factors + 2 * args.shape.channels);
+    for (int64_t p = self.begin; p < self.end; p += blockDim.y) {
+        const int64_t at = self.at(args.shape, self.row, p);
+        const MaskedGradient<T, W> here(args, norm, at, self.at(args.shape, sample, p));
+        Values<W> dx = args.addend != nullptr ? load<W>(args.addend + at) : Values<W>::filled(0);
+        GS_UNROLL
+        for (int i = 0; i < W; ++i)
+            dx[i] += fmaf(here.g[i], g_factor[i], fmaf(here.x[i], x_factor[i], shift[i]));
+        store<W>(args.dx + at, dx);
+    }
+}
+
+}  // namespace
+
+void CudaBackend::group_norm_stats(View x, const GroupNormParams& params, View stats) {
+    require_norm(x, params, stats);
+    sweep_stats(*context_, x, {}, {}, params, stats);
+}
+
+void CudaBackend::add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) {
+    GS_REQUIRE(a.shape == y.shape && b.shape == y.shape && a.dtype == y.dtype && b.dtype == y.dtype);
+    require_norm(y, params, stats);
+    sweep_stats(*context_, a, b, y, params, stats);
+}
+
+void CudaBackend::group_norm(View x, View stats, const GroupNormParams& params, Activation activation,
+                             View y) {
+    require_norm(x, params, stats);
+    require_affine(x, params);
+    GS_REQUIRE(y.shape == x.shape && y.dtype == x.dtype);
+    if (x.shape.n == 0) return;
+    const View views[] = {x, y};
+    with_type_and_width(x.dtype, x.shape.c, views, [&](auto value, auto width) {
+        using T = decltype(value);
+        constexpr int W = decltype(width)::kValue;
+        const Sweep sweep(x.shape, W);
+        launch(*context_, "group norm", normalise_kernel<T, W>, sweep.grid(), sweep.block(), 0,
+               NormSweep<T>{SweepShape(sweep), static_cast<const T*>(x.data), stats.f32(), params.gamma.f32(),
+                            params.beta.f32(), params.groups, activation, static_cast<T*>(y.data)});
+    });
+}
+
+void CudaBackend::group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) {
+    GS_REQUIRE(!args.terms.empty() && args.x);
+    const Shape shape = args.terms.front().shape;
+    const int64_t samples = args.x.shape.n, c = shape.c;
+    if (shape.n == 0) return;
+    require_norm(args.x, params, args.stats);
+    require_affine(args.x, params);
+    GS_REQUIRE(args.x.shape == shape.with_n(samples) && samples > 0 && shape.n % samples == 0);
+    GS_REQUIRE(args.x.dtype == args.terms.front().dtype);
+    std::vector<View> views(args.terms.begin(), args.terms.end());
+    views.push_back(args.x);
+    for (const View& view : {args.addend, args.dx}) {
+        if (!view) continue;
+        GS_REQUIRE(view.shape == shape && view.dtype == args.x.dtype);
+        views.push_back(view);
+    }
+    if (args.dgamma) GS_REQUIRE(args.dgamma.shape == (Shape{shape.n, 1, 1, c}));
+    with_type_and_width(args.x.dtype, c, views, [&](auto value, auto width) {
+        using T = decltype(value);
+        constexpr int W = decltype(width)::kValue;
+        const Sweep sweep(shape, W);
+        const SinkSums sinks(*context_, args.sinks, shape, sweep);
+        const int64_t each = shape.n * sweep.slabs * c;
+        auto* g = context_->scratch<float>(Scratch::Partial, 2 * each);
+        auto* factors = context_->scratch<float>(Scratch::Coefficients, shape.n * 3 * c);
+        const NormBackwardSweep<T> kernel_args{.shape = SweepShape(sweep),
+                                               .terms = Terms<T>(args.terms),
+                                               .x = static_cast<const T*>(args.x.data),
+                                               .addend = static_cast<const T*>(args.addend.data),
+                                               .stats = args.stats.f32(),
+                                               .gamma = params.gamma.f32(),
+                                               .beta = params.beta.f32(),
+                                               .samples = samples,
+                                               .groups = params.groups,
+                                               .activation = args.activation,
+                                               .factors = factors,
+                                               .dx = static_cast<T*>(args.dx.data),
+                                               .g = g,
+                                               .g_x = g + each,
+                                               .nonzero = sinks.nonzero()};
+        launch(*context_, "sums of a group norm's gradient", norm_backward_sums_kernel<T, W>, sweep.grid(),
+               sweep.block(), 0, kernel_args);
+        launch(*context_, "factors of a group norm's gradient", norm_factors_kernel,
+               dim3(static_cast<unsigned>(params.groups), static_cast<unsigned>(shape.n)), kBlock,
+               2 * static_cast<size_t>(c / params.groups) * sizeof(double), SweepShape(sweep), g, g + each,
+               args.stats.f32(), params.gamma.f32(), samples, params.groups, args.dx ? factors : nullptr,
+               args.dgamma ? args.dgamma.f32() : nullptr);
+        sinks.write(g);
+        if (args.dx)
+            launch(*context_, "group norm backward", norm_backward_kernel<T, W>, sweep.grid(), sweep.block(),
+                   0, kernel_args);
+    });
+}
+
+}  // namespace gs::cuda

@@ -1,0 +1,82 @@
+#include "cuda/runtime.h"
+
+#include <cstdio>
+
+namespace gs::cuda {
+namespace {
+
+bool is_the_machines(cudaError_t status) {
+    return status == cudaErrorMemoryAllocation || status == cudaErrorNoDevice ||
+           status == cudaErrorInvalidDevice || status == cudaErrorInsufficientDriver;
+}
+
+std::string mebibytes(size_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+    return text;
+}
+
+template <class Allocate>
+void* allocate(size_t bytes, const char* where, const Allocate& call) {
+    void* data = nullptr;
+    const cudaError_t status = call(&data, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+        cudaGetLastError();  // reported here; later calls are not to find it
+        size_t free = 0, total = 0;
+        cudaMemGetInfo(&free, &total);
+        throw Error(ErrorKind::Device, std::string("cuda: out of ") + where + " memory: " + mebibytes(bytes) +
+                                           " asked for, " + mebibytes(free) + " of " + mebibytes(total) +
+                                           " on the device free; use a smaller --batch or smaller images");
+    }
+    check(status, std::string("allocation of ") + mebibytes(bytes) + " of " + where + " memory");
+    return data;
+}
+
+}  // namespace
+
+void check(cudaError_t status, const std::string& what) {
+    if (status == cudaSuccess) return;
+    int device = -1;
+    cudaGetDevice(&device);
+    cudaGetLastError();
+    throw Error(is_the_machines(status) ? ErrorKind::Device : ErrorKind::Internal,
+                "cuda:" + std::to_string(device) + ": " + what + ": " + cudaGetErrorString(status));
+}
+
+CurrentDevice::CurrentDevice(int ordinal) {
+    check(cudaGetDevice(&before_), "cudaGetDevice");
+    check(cudaSetDevice(ordinal), "cudaSetDevice(" + std::to_string(ordinal) + ")");
+}
+
+CurrentDevice::~CurrentDevice() {
+    cudaSetDevice(before_);
+}
+
+Stream make_stream() {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    return Stream(stream);
+}
+
+Event make_event() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    return Event(event);
+}
+
+Event make_timer() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreate");
+    return Event(event);
+}
+
+DeviceMemory::DeviceMemory(size_t bytes)
+    : data_(allocate(bytes, "device", [](void** data, size_t size) { return cudaMalloc(data, size); })),
+      bytes_(bytes) {}
+
+PinnedMemory::PinnedMemory(size_t bytes)
+    : data_(allocate(bytes, "pinned host",
+                     [](void** data, size_t size) { return cudaMallocHost(data, size); })),
+      bytes_(bytes) {}
+
+}  // namespace gs::cuda

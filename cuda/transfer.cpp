@@ -1,0 +1,50 @@
+#include "cuda/transfer.h"
+
+#include <cstring>
+#include <vector>
+
+namespace gs::cuda {
+namespace {
+
+void copy_and_wait(Context& context, const void* from, DeviceMemory& to) {
+    check(cudaMemcpyAsync(to.data(), from, to.bytes(), cudaMemcpyHostToDevice, context.stream()),
+          "copy of " + std::to_string(to.bytes()) + " bytes to the device");
+    check(cudaStreamSynchronize(context.stream()), "copy to the device");
+}
+
+}  // namespace
+
+DeviceMemory upload_as(Context& context, std::span<const float> values, DType type) {
+    DeviceMemory memory(values.size() * size_of(type));
+    if (type == DType::BF16) {
+        std::vector<Bf16> rounded;
+        rounded.reserve(values.size());
+        for (const float value : values) rounded.emplace_back(value);
+        copy_and_wait(context, rounded.data(), memory);
+    } else {
+        GS_REQUIRE(type == DType::F32);
+        copy_and_wait(context, values.data(), memory);
+    }
+    return memory;
+}
+
+void UploadQueue::upload(Context& context, std::span<const float> values, void* to) {
+    if (values.empty()) return;
+    Slot& slot = slots_[next_];
+    next_ = (next_ + 1) % slots_.size();
+    if (slot.read)
+        check(cudaEventSynchronize(slot.read.get()), "wait for the last copy from this buffer");
+    else
+        slot.read = make_event();
+    if (slot.memory.bytes() < values.size_bytes()) {
+        slot.memory = PinnedMemory();
+        slot.memory = PinnedMemory(values.size_bytes());
+    }
+    std::memcpy(slot.memory.data(), values.data(), values.size_bytes());
+    check(cudaMemcpyAsync(to, slot.memory.data(), values.size_bytes(), cudaMemcpyHostToDevice,
+                          context.stream()),
+          "copy of " + std::to_string(values.size_bytes()) + " bytes to the device");
+    check(cudaEventRecord(slot.read.get(), context.stream()), "record of a copy");
+}
+
+}  // namespace gs::cuda

@@ -1,0 +1,191 @@
+// A CUDA device on the host, for tests: the part of CUDA's runtime and of its device functions that cuda/
+// uses, under the names it has there. Kernels are compiled as C++ and run as they are written, a block after
+// the other, its threads as fibers that meet at barriers, in an order that changes from phase to phase: what
+// relies on an order without a barrier gives other results from run to run. Memory starts as NaN; streams run
+// at once; a captured stream records and a graph replays.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <type_traits>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static thread_local
+
+// ---- Types --------------------------------------------------------------------------------------------
+
+struct dim3 {
+    unsigned x = 1, y = 1, z = 1;
+    constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+struct uint3 {
+    unsigned x, y, z;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+
+// ---- What a thread sees -------------------------------------------------------------------------------
+
+inline thread_local uint3 threadIdx, blockIdx;
+inline thread_local dim3 blockDim, gridDim;
+
+namespace gs::emulated {
+
+constexpr unsigned kWarp = 32;
+
+void block_barrier();
+void warp_barrier();
+// A warp's place of exchange, this thread's parity of it; turns over with every call.
+std::byte* warp_exchange();
+constexpr size_t kExchangeBytes = 64;  // a lane
+unsigned lane();
+void* dynamic_shared();
+
+void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread);
+
+// The value that `from(lane)` holds, for every lane of the warp at once.
+template <class T, class From>
+T exchange(T value, const From& from) {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kExchangeBytes);
+    std::byte* slots = warp_exchange();
+    std::memcpy(slots + lane() * kExchangeBytes, &value, sizeof value);
+    warp_barrier();
+    T result;
+    std::memcpy(&result, slots + from(lane()) * kExchangeBytes, sizeof result);
+    return result;
+}
+
+}  // namespace gs::emulated
+
+inline void __syncthreads() {
+    gs::emulated::block_barrier();
+}
+inline void __syncwarp(unsigned = 0xffffffffu) {
+    gs::emulated::warp_barrier();
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+    return gs::emulated::exchange(value, [=](unsigned lane) { return lane ^ static_cast<unsigned>(mask); });
+}
+template <class T>
+T __shfl_down_sync(unsigned, T value, unsigned delta) {
+    return gs::emulated::exchange(
+        value, [=](unsigned lane) { return lane + delta < gs::emulated::kWarp ? lane + delta : lane; });
+}
+template <class T>
+T __shfl_sync(unsigned, T value, int from) {
+    return gs::emulated::exchange(
+        value, [=](unsigned) { return static_cast<unsigned>(from) % gs::emulated::kWarp; });
+}
+
+template <class T>
+T __ldg(const T* p) {
+    return *p;
+}
+
+// ---- The runtime --------------------------------------------------------------------------------------
+
+enum cudaError_t {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidDevice = 101,
+    cudaErrorNoDevice = 100,
+    cudaErrorInsufficientDriver = 35,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorNotReady = 600,
+};
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaEventDefault = 0;
+
+using cudaStream_t = struct EmulatedStream*;
+using cudaEvent_t = struct EmulatedEvent*;
+using cudaGraph_t = struct EmulatedGraph*;
+using cudaGraphExec_t = struct EmulatedGraphExec*;
+
+struct cudaDeviceProp {
+    char name[256];
+    size_t totalGlobalMem;
+    size_t sharedMemPerBlockOptin;
+    int major, minor, multiProcessorCount;
+};
+
+const char* cudaGetErrorString(cudaError_t);
+const char* cudaGetErrorName(cudaError_t);
+cudaError_t cudaGetLastError();
+cudaError_t cudaGetDeviceCount(int*);
+cudaError_t cudaGetDevice(int*);
+cudaError_t cudaSetDevice(int);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int);
+cudaError_t cudaMalloc(void**, size_t);
+cudaError_t cudaFree(void*);
+cudaError_t cudaMallocHost(void**, size_t);
+cudaError_t cudaFreeHost(void*);
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
+cudaError_t cudaMemcpyAsync(void*, const void*, size_t, cudaMemcpyKind, cudaStream_t);
+cudaError_t cudaMemsetAsync(void*, int, size_t, cudaStream_t);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned);
+cudaError_t cudaStreamDestroy(cudaStream_t);
+cudaError_t cudaStreamSynchronize(cudaStream_t);
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned);
+cudaError_t cudaEventDestroy(cudaEvent_t);
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t);
+cudaError_t cudaEventSynchronize(cudaEvent_t);
+cudaError_t cudaEventElapsedTime(float*, cudaEvent_t, cudaEvent_t);
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode);
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t);
+cudaError_t cudaGraphDestroy(cudaGraph_t);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
+cudaError_t cudaRuntimeGetVersion(int*);
+cudaError_t cudaDriverGetVersion(int*);
+cudaError_t cudaDeviceSynchronize();
+
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
+    return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+struct cudaLaunchConfig_t {
+    dim3 gridDim, blockDim;
+    size_t dynamicSmemBytes = 0;
+    cudaStream_t stream = nullptr;
+    void* attrs = nullptr;
+    unsigned numAttrs = 0;
+};
+
+namespace gs::emulated {
+// Checks the shape as a device would, then runs the thread body for every thread, or records that.
+cudaError_t launch(const cudaLaunchConfig_t&, std::function<void()> thread);
+// Work other than kernels that runs on a stream in its turn.
+cudaError_t enqueue(cudaStream_t, std::function<void()> work);
+
+// For tests: what cudaMalloc may still give (all of memory by default), what is handed out, and kernels run.
+void limit_memory(size_t bytes);
+size_t allocated_bytes();
+size_t launches();
+}  // namespace gs::emulated
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments... arguments) {
+    return gs::emulated::launch(*config, [=] { kernel(static_cast<Parameters>(arguments)...); });
+}

@@ -1,0 +1,231 @@
+// The runtime of the emulated device: memory, streams that run at once, graphs that replay.
+#include <cuda_runtime.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+using Work = std::vector<std::function<void()>>;
+struct EmulatedStream {
+    bool capturing = false;
+    Work captured;
+};
+struct EmulatedEvent {
+    std::chrono::steady_clock::time_point at;
+};
+struct EmulatedGraph {
+    Work work;
+};
+struct EmulatedGraphExec {
+    Work work;
+};
+
+namespace gs::emulated {
+namespace {
+
+struct Memory {
+    std::mutex mutex;
+    std::map<void*, size_t> sizes;
+    size_t used = 0, limit = std::numeric_limits<size_t>::max();
+    size_t launches = 0;
+    cudaError_t last = cudaSuccess;
+};
+Memory& memory() {
+    static Memory instance;
+    return instance;
+}
+
+cudaError_t failed(cudaError_t error) {
+    memory().last = error;
+    return error;
+}
+
+}  // namespace
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+    if (stream != nullptr && stream->capturing) {
+        stream->captured.push_back(std::move(work));
+    } else {
+        work();
+    }
+    return cudaSuccess;
+}
+
+cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread) {
+    const dim3 &g = config.gridDim, &b = config.blockDim;
+    const bool fits = b.x * b.y * b.z >= 1 && b.x * b.y * b.z <= 1024 && b.z <= 64 && g.x >= 1 &&
+                      g.x < (1u << 31) && g.y >= 1 && g.y <= 65535 && g.z >= 1 && g.z <= 65535 &&
+                      config.dynamicSmemBytes <= 227 * 1024;
+    if (!fits) return failed(cudaErrorInvalidValue);
+    ++memory().launches;
+    return enqueue(config.stream, [config, thread = std::move(thread)] {
+        run(config.gridDim, config.blockDim, config.dynamicSmemBytes, thread);
+    });
+}
+
+void limit_memory(size_t bytes) {
+    memory().limit = bytes;
+}
+size_t allocated_bytes() {
+    return memory().used;
+}
+size_t launches() {
+    return memory().launches;
+}
+
+}  // namespace gs::emulated
+
+using gs::emulated::memory;
+
+const char* cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+        case cudaSuccess:
+            return "no error";
+        case cudaErrorMemoryAllocation:
+            return "out of memory";
+        case cudaErrorInvalidDevice:
+            return "invalid device ordinal";
+        default:
+            return "invalid argument";
+    }
+}
+const char* cudaGetErrorName(cudaError_t error) {
+    return error == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "cudaErrorInvalidValue";
+}
+cudaError_t cudaGetLastError() {
+    return std::exchange(memory().last, cudaSuccess);
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+    *count = 1;
+    return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+    if (device != 0) return cudaErrorInvalidDevice;
+    *properties = {.name = "emulated on the host",
+                   .totalGlobalMem = size_t{8} << 30,
+                   .sharedMemPerBlockOptin = 227 << 10,
+                   .major = 9,
+                   .minor = 0,
+                   .multiProcessorCount = 132};
+    return cudaSuccess;
+}
+cudaError_t cudaMalloc(void** data, size_t bytes) {
+    std::lock_guard lock(memory().mutex);
+    if (bytes > memory().limit - std::min(memory().limit, memory().used))
+        return gs::emulated::failed(cudaErrorMemoryAllocation);
+    const size_t rounded = (bytes + 255) / 256 * 256;
+    *data = std::aligned_alloc(256, rounded == 0 ? 256 : rounded);
+    std::memset(*data, 0xff, rounded);  // NaN
+    memory().sizes[*data] = bytes;
+    memory().used += bytes;
+    return cudaSuccess;
+}
+cudaError_t cudaFree(void* data) {
+    std::lock_guard lock(memory().mutex);
+    if (data == nullptr) return cudaSuccess;
+    memory().used -= memory().sizes.at(data);
+    memory().sizes.erase(data);
+    std::free(data);
+    return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** data, size_t bytes) {
+    *data = std::malloc(bytes == 0 ? 1 : bytes);
+    return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* data) {
+    std::free(data);
+    return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+    *total = std::min(memory().limit, size_t{8} << 30);
+    *free = *total - std::min(*total, memory().used);
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+    return gs::emulated::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+}
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+    return gs::emulated::enqueue(stream, [=] { std::memset(to, value, bytes); });
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    *stream = new EmulatedStream;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    delete stream;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    return stream != nullptr && stream->capturing ? gs::emulated::failed(cudaErrorStreamCaptureUnsupported)
+                                                  : cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+    return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    *event = new EmulatedEvent;
+    return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    delete event;
+    return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+    event->at = std::chrono::steady_clock::now();
+    return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+    return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {
+    *ms = std::chrono::duration<float, std::milli>(to->at - from->at).count();
+    return cudaSuccess;
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+    stream->capturing = true;
+    stream->captured.clear();
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+    stream->capturing = false;
+    *graph = new EmulatedGraph{std::move(stream->captured)};
+    return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+    *exec = new EmulatedGraphExec{graph->work};
+    return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    for (const auto& work : exec->work) gs::emulated::enqueue(stream, work);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    delete exec;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceSynchronize() {
+    return cudaSuccess;
+}
