@@ -89,6 +89,8 @@ class DenseConvolution final : public Convolution {
     void backward_weights(View x, View dy, View dw) override {
         require(x, dy);
         GS_REQUIRE(dw.shape == weight_shape(spec_));
+        if (x.shape.n == 0)
+            return check(cudaMemsetAsync(dw.data, 0, dw.bytes(), context_->stream()), "weight gradient of no images");
         const Maps maps(*this, x, dy, dy.dtype);
         if (maps.x.data != x.data) pad_channels(*context_, x, maps.x);
         if (maps.y.data != dy.data) pad_channels(*context_, dy, maps.y);

@@ -178,7 +178,7 @@ cudaError_t launch(const cudaLaunchConfig_t&, std::function<void()> thread);
 // Work other than kernels that runs on a stream in its turn.
 cudaError_t enqueue(cudaStream_t, std::function<void()> work);
 
-// For tests: what cudaMalloc may still give (all of memory by default), what is handed out, and kernels run.
+// For tests: how much memory the device has (8 GiB at first), what is handed out, and kernels run.
 void limit_memory(size_t bytes);
 size_t allocated_bytes();
 size_t launches();

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <limits>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -27,16 +26,18 @@ struct EmulatedGraphExec {
 namespace gs::emulated {
 namespace {
 
+constexpr size_t kDeviceBytes = size_t{8} << 30;
+
 struct Memory {
     std::mutex mutex;
     std::map<void*, size_t> sizes;
-    size_t used = 0, limit = std::numeric_limits<size_t>::max();
+    size_t used = 0, limit = kDeviceBytes;
     size_t launches = 0;
     cudaError_t last = cudaSuccess;
 };
 Memory& memory() {
-    static Memory instance;
-    return instance;
+    static Memory* instance = new Memory;  // never destroyed: backends of static storage free theirs at the end
+    return *instance;
 }
 
 cudaError_t failed(cudaError_t error) {
@@ -113,7 +114,7 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     if (device != 0) return cudaErrorInvalidDevice;
     *properties = {.name = "emulated on the host",
-                   .totalGlobalMem = size_t{8} << 30,
+                   .totalGlobalMem = gs::emulated::kDeviceBytes,
                    .sharedMemPerBlockOptin = 227 << 10,
                    .major = 9,
                    .minor = 0,
@@ -148,7 +149,7 @@ cudaError_t cudaFreeHost(void* data) {
     return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-    *total = std::min(memory().limit, size_t{8} << 30);
+    *total = memory().limit;
     *free = *total - std::min(*total, memory().used);
     return cudaSuccess;
 }

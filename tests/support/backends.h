@@ -26,6 +26,14 @@ struct BackendUnderTest {
     bool exact = true;                   // convolutions of small integers are exact: no Winograd
 };
 
+// GPUs of this machine, or the emulated one where a program is linked with it; that one stands alone, the
+// others have run elsewhere.
+struct CudaBackendsUnderTest {
+    std::vector<BackendUnderTest> backends;
+    bool alone = false;
+};
+CudaBackendsUnderTest cuda_backends_under_test();
+
 // Direct convolutions, whose results on small integers are exact. Winograd: tests/cpu/test_winograd.cpp.
 inline std::unique_ptr<Backend> make_cpu_backend_with(int threads, bool use_onednn) {
     CpuOptions options;
@@ -66,22 +74,26 @@ inline void require_expected(const std::vector<BackendUnderTest>& present) {
                                      "', which is not in this build or on this machine");
 }
 
+inline void add_cpu_backends(std::vector<BackendUnderTest>& list) {
+    list.push_back({"cpu", [](int threads) { return make_cpu_backend_with(threads, false); }});
+#ifdef GRADSCORE_HAS_ONEDNN
+    list.push_back({"cpu-onednn", [](int threads) { return make_cpu_backend_with(threads, true); }});
+#endif
+    // What the product runs; last, so that back() is it.
+    list.push_back({.name = "cpu-default",
+                    .make = [](int threads) { return make_cpu_backend({.threads = threads}); },
+                    .exact = false});
+    list.push_back({"cpu-bf16", [](int threads) { return make_bf16_backend(threads, false); }});
+#ifdef GRADSCORE_HAS_ONEDNN
+    list.push_back({"cpu-onednn-bf16", [](int threads) { return make_bf16_backend(threads, true); }});
+#endif
+}
+
 // Made once, printed once. Throws where GRADSCORE_EXPECT is not met, which fails every test.
 inline const std::vector<BackendUnderTest>& all_backends() {
     static const std::vector<BackendUnderTest> backends = [] {
-        std::vector<BackendUnderTest> list;
-        list.push_back({"cpu", [](int threads) { return make_cpu_backend_with(threads, false); }});
-#ifdef GRADSCORE_HAS_ONEDNN
-        list.push_back({"cpu-onednn", [](int threads) { return make_cpu_backend_with(threads, true); }});
-#endif
-        // What the product runs; last, so that back() is it.
-        list.push_back({.name = "cpu-default",
-                        .make = [](int threads) { return make_cpu_backend({.threads = threads}); },
-                        .exact = false});
-        list.push_back({"cpu-bf16", [](int threads) { return make_bf16_backend(threads, false); }});
-#ifdef GRADSCORE_HAS_ONEDNN
-        list.push_back({"cpu-onednn-bf16", [](int threads) { return make_bf16_backend(threads, true); }});
-#endif
+        auto [list, alone] = cuda_backends_under_test();
+        if (!alone) add_cpu_backends(list);
         std::erase_if(list, [](BackendUnderTest& b) { return !is_here(b); });
         require_expected(list);
         return list;
