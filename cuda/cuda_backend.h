@@ -57,6 +57,13 @@ class CudaBackend final : public Backend {
     void seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) override;
     void sign_step(View x, View g, View step, View out) override;
 
+    void batch_norm_stats(const BatchNormStatistics& args) override;
+    void batch_norm(const BatchNormForward& args) override;
+    void batch_norm_backward(const BatchNormBackward& args) override;
+    void standardise_weights(const StandardiseWeights& args) override;
+    void dropout(const Dropout& args) override;
+    void sgd_update(const SgdUpdate& args) override;
+
   private:
     std::shared_ptr<Context> context_;
     std::shared_ptr<ConvolutionEngine> engine_;

@@ -20,23 +20,12 @@ int64_t padded(const ConvSpec& spec, int64_t channels, DType type) {
     return (channels + step - 1) / step * step;
 }
 
-ConvSpec padded(const ConvSpec& spec, DType type) {
-    ConvSpec wide = spec;
-    wide.in_channels = padded(spec, spec.in_channels, type);
-    wide.out_channels = padded(spec, spec.out_channels, type);
-    return wide;
-}
-
-// [out][in][kh][kw] to [out'][kh][kw][in'], zeros in what is padded.
-std::vector<float> device_order(const ConvSpec& spec, const ConvSpec& wide, std::span<const float> weights) {
-    const int64_t taps = spec.kernel_h * spec.kernel_w;
-    std::vector<float> result(static_cast<size_t>(wide.out_channels * taps * wide.in_channels));
-    for (int64_t o = 0; o < spec.out_channels; ++o)
-        for (int64_t c = 0; c < spec.in_channels; ++c)
-            for (int64_t tap = 0; tap < taps; ++tap)
-                result[static_cast<size_t>((o * taps + tap) * wide.in_channels + c)] =
-                    weights[static_cast<size_t>((o * spec.in_channels + c) * taps + tap)];
-    return result;
+KernelForm form_of(const ConvSpec& spec, DType type, bool twice, bool rounded) {
+    return {.outputs = padded(spec, spec.out_channels, type),
+            .inputs = padded(spec, twice ? 2 * spec.in_channels : spec.in_channels, type),
+            .type = type,
+            .rounded = rounded,
+            .twice = twice};
 }
 
 // The scratch copies of maps with padded channels, or of another type, of one call.
@@ -62,27 +51,35 @@ class DenseConvolution final : public Convolution {
         : context_(std::move(context)),
           engine_(std::move(engine)),
           spec_(spec),
-          weights_(weights.begin(), weights.end()),
-          bias_(bias.begin(), bias.end()) {}
+          stored_(upload_as(*context_, weights, DType::F32)) {
+        if (bias.empty()) return;
+        std::vector<float> wide(bias.begin(), bias.end());
+        wide.resize(static_cast<size_t>((spec.out_channels + 7) / 8 * 8));
+        bias_ = upload_as(*context_, wide, DType::F32);
+    }
 
     void forward(View x, View y, Activation activation) override {
         require(x, y);
         if (y.shape.n == 0) return;
-        const Maps maps(*this, x, y, y.dtype);
-        if (maps.x.data != x.data) pad_channels(*context_, x, maps.x);
-        const OfType& ready = of_type(y.dtype);
+        const Use use = x.dtype != y.dtype ? Use::Image : Use::Maps;
+        const Form& form = form_for(y.dtype, use);
+        const Maps maps(*this, form.form, x, y);
+        put_input(form.form, x, maps.x);
         const Activation fused = activation == Activation::Relu6 ? Activation::None : activation;
-        engine_->forward(maps.spec, maps.x, ready.kernel(y.dtype), ready.bias(), fused, maps.y);
+        engine_->forward(maps.spec, maps.x, form.kernel(), floats(bias_), fused, maps.y);
         if (maps.y.data != y.data) crop_channels(*context_, maps.y, y);
         if (activation != fused) activate(*context_, y, activation, y);
     }
 
+    // An image's gradient is float32, and so is the product that makes it.
     void backward_data(View dy, View dx) override {
         require(dx, dy);
         if (dy.shape.n == 0) return;
-        const Maps maps(*this, dx, dy, dy.dtype);
+        const Use use = dx.dtype != dy.dtype ? Use::ImageGradient : Use::Maps;
+        const Form& form = form_for(dx.dtype, use);
+        const Maps maps(*this, form.form, dx, dy);
         if (maps.y.data != dy.data) pad_channels(*context_, dy, maps.y);
-        engine_->backward_data(maps.spec, maps.y, of_type(dy.dtype).kernel(dy.dtype), maps.x);
+        engine_->backward_data(maps.spec, maps.y, form.kernel(), maps.x);
         if (maps.x.data != dx.data) crop_channels(*context_, maps.x, dx);
     }
 
@@ -90,53 +87,71 @@ class DenseConvolution final : public Convolution {
         require(x, dy);
         GS_REQUIRE(dw.shape == weight_shape(spec_));
         if (x.shape.n == 0)
-            return check(cudaMemsetAsync(dw.data, 0, dw.bytes(), context_->stream()), "weight gradient of no images");
-        const Maps maps(*this, x, dy, dy.dtype);
-        if (maps.x.data != x.data) pad_channels(*context_, x, maps.x);
+            return check(cudaMemsetAsync(dw.data, 0, dw.bytes(), context_->stream()),
+                         "weight gradient of no images");
+        const KernelForm form = form_of(spec_, dy.dtype, x.dtype != dy.dtype, false);
+        const Maps maps(*this, form, x, dy);
+        put_input(form, x, maps.x);
         if (maps.y.data != dy.data) pad_channels(*context_, dy, maps.y);
-        const int64_t taps = spec_.kernel_h * spec_.kernel_w;
-        auto* made = context_->scratch<float>(Scratch::Gradient,
-                                              maps.spec.out_channels * taps * maps.spec.in_channels);
+        auto* made = context_->scratch<float>(Scratch::Gradient, form.outputs * taps() * form.inputs);
         engine_->backward_weights(maps.spec, maps.x, maps.y, made);
-        to_stored_order(*context_, made, maps.spec.in_channels, spec_.out_channels, spec_.in_channels, taps,
-                        dw.f32());
+        to_stored_order(*context_, made, form, spec_.out_channels, spec_.in_channels, taps(), dw.f32());
     }
 
-    std::vector<float> weights() override { return weights_; }
+    std::vector<float> weights() override { return download_floats(*context_, stored_); }
+
+    void set_weights(View weights, View bias) override {
+        GS_REQUIRE(weights && weights.shape == weight_shape(spec_));
+        GS_REQUIRE(bias_.bytes() > 0 ? bias.shape == (Shape{1, 1, 1, spec_.out_channels}) : !bias);
+        copy_on_device(*context_, weights, stored_.data());
+        if (bias) copy_on_device(*context_, bias, bias_.data());
+        for (auto& [key, form] : forms_) prepare(form);
+    }
 
   private:
-    // Weights and bias as convolutions of one type take them.
-    struct OfType {
-        DeviceMemory weights, biases;
-        DeviceKernel kernel(DType type) const { return {weights.data(), type}; }
-        const float* bias() const { return reinterpret_cast<const float*>(biases.data()); }
+    // What a form of the weights is for. Image: x float32, y bfloat16; ImageGradient: the way back, in
+    // float32.
+    enum class Use : uint8_t { Maps, Image, ImageGradient };
+
+    // Weights and bias as one kind of call takes them.
+    struct Form {
+        KernelForm form;
+        DeviceMemory weights, rounded_bias;
+        DeviceKernel kernel() const {
+            return {weights.data(), form.type, reinterpret_cast<const Bf16*>(rounded_bias.data())};
+        }
     };
 
     std::shared_ptr<Context> context_;
     std::shared_ptr<ConvolutionEngine> engine_;
     ConvSpec spec_;
-    std::vector<float> weights_, bias_;
-    std::map<DType, OfType> made_;
+    DeviceMemory stored_, bias_;  // float32: PyTorch's order; the outputs, zeros up to a multiple of 8
+    std::map<std::pair<DType, Use>, Form> forms_;
 
-    // The maps that the engine works on: the caller's, or scratch.
+    // The maps that the engine works on: the caller's, or scratch where channels or the type differ.
     struct Maps {
         ConvSpec spec;
         View x, y;
 
-        Maps(const DenseConvolution& self, const View& caller_x, const View& caller_y, DType type)
-            : spec(padded(self.spec_, type)), x(caller_x), y(caller_y) {
-            Shape wide_x = x.shape, wide_y = y.shape;
-            wide_x.c = spec.in_channels;
-            wide_y.c = spec.out_channels;
-            const bool stage_x = wide_x != x.shape || x.dtype != type, stage_y = wide_y != y.shape;
-            const View of_x{nullptr, wide_x, type}, of_y{nullptr, wide_y, type};
+        Maps(const DenseConvolution& self, const KernelForm& form, const View& caller_x, const View& caller_y)
+            : spec(self.spec_), x(caller_x), y(caller_y) {
+            spec.in_channels = form.inputs;
+            spec.out_channels = form.outputs;
+            View wide_x = x, wide_y = y;
+            wide_x.shape.c = form.inputs;
+            wide_y.shape.c = form.outputs;
+            wide_x.dtype = wide_y.dtype = form.type;
+            const bool stage_x = wide_x.shape != x.shape || x.dtype != form.type,
+                       stage_y = wide_y.shape != y.shape || y.dtype != form.type;
             if (!stage_x && !stage_y) return;
-            Staged staged(*self.context_, (stage_x ? Staged::round_up(of_x.bytes()) : 0) +
-                                              (stage_y ? Staged::round_up(of_y.bytes()) : 0));
-            if (stage_x) x = staged.take(wide_x, type);
-            if (stage_y) y = staged.take(wide_y, type);
+            Staged staged(*self.context_, (stage_x ? Staged::round_up(wide_x.bytes()) : 0) +
+                                              (stage_y ? Staged::round_up(wide_y.bytes()) : 0));
+            if (stage_x) x = staged.take(wide_x.shape, form.type);
+            if (stage_y) y = staged.take(wide_y.shape, form.type);
         }
     };
+
+    int64_t taps() const { return spec_.kernel_h * spec_.kernel_w; }
 
     void require(const View& x, const View& y) const {
         GS_REQUIRE(x.shape.n == y.shape.n && x.shape.c == spec_.in_channels);
@@ -144,18 +159,33 @@ class DenseConvolution final : public Convolution {
         GS_REQUIRE(x.dtype == y.dtype || x.dtype == DType::F32);
     }
 
-    const OfType& of_type(DType type) {
-        const auto [it, is_new] = made_.try_emplace(type);
-        if (!is_new) return it->second;
-        OfType& made = it->second;
-        const ConvSpec wide = padded(spec_, type);
-        made.weights = upload_as(*context_, device_order(spec_, wide, weights_), type);
-        if (!bias_.empty()) {
-            std::vector<float> biases = bias_;
-            biases.resize(static_cast<size_t>(wide.out_channels));
-            made.biases = upload_as(*context_, biases, DType::F32);
-        }
+    void put_input(const KernelForm& form, const View& x, const View& to) const {
+        if (form.twice)
+            split_image(*context_, x, to);
+        else if (to.data != x.data)
+            pad_channels(*context_, x, to);
+    }
+
+    // Made at the first call that needs it.
+    const Form& form_for(DType type, Use use) {
+        const auto [it, is_new] = forms_.try_emplace({type, use});
+        Form& made = it->second;
+        if (!is_new) return made;
+        made.form = form_of(spec_, type, use == Use::Image, use == Use::ImageGradient);
+        made.weights =
+            DeviceMemory(static_cast<size_t>(made.form.outputs * taps() * made.form.inputs) * size_of(type));
+        if (type == DType::BF16 && bias_.bytes() > 0) made.rounded_bias = DeviceMemory(bias_.bytes() / 2);
+        prepare(made);
         return made;
+    }
+
+    void prepare(Form& form) {
+        to_kernel_order(*context_, floats(stored_), spec_.out_channels, spec_.in_channels, taps(), form.form,
+                        form.weights.data());
+        if (form.rounded_bias.bytes() == 0) return;
+        const Shape outputs{1, 1, 1, static_cast<int64_t>(bias_.bytes() / sizeof(float))};
+        convert(*context_, {bias_.data(), outputs, DType::F32},
+                {form.rounded_bias.data(), outputs, DType::BF16});
     }
 };
 

@@ -1,3 +1,4 @@
+#include <map>
 #include <vector>
 
 #include "cuda/convolution.h"
@@ -12,43 +13,50 @@ class DepthwiseConvolution final : public Convolution {
   public:
     DepthwiseConvolution(std::shared_ptr<Context> context, const ConvSpec& spec,
                          std::span<const float> weights, std::span<const float> bias)
-        : context_(std::move(context)),
-          spec_(spec),
-          weights_(weights.begin(), weights.end()),
-          by_tap_(upload_as(*context_, tap_order(), DType::F32)) {
+        : context_(std::move(context)), spec_(spec), stored_(upload_as(*context_, weights, DType::F32)) {
         if (!bias.empty()) bias_ = upload_as(*context_, bias, DType::F32);
     }
 
     void forward(View x, View y, Activation activation) override {
-        depthwise_forward(*context_, spec_, x, floats(by_tap_), floats(bias_), activation, y);
+        depthwise_forward(*context_, spec_, x, by_tap(y.dtype), floats(bias_), activation, y);
     }
     void backward_data(View dy, View dx) override {
-        depthwise_backward_data(*context_, spec_, dy, floats(by_tap_), dx);
+        depthwise_backward_data(*context_, spec_, dy, by_tap(dy.dtype), dx);
     }
     void backward_weights(View x, View dy, View dw) override {
         GS_REQUIRE(dw.shape == weight_shape(spec_) && x.shape.n == dy.shape.n);
         const float* of_rows = depthwise_weight_gradients(*context_, spec_, x, dy);
         sum_depthwise_rows(*context_, of_rows, dy.shape.n, taps(), spec_.groups, dw.f32());
     }
-    std::vector<float> weights() override { return weights_; }
+    std::vector<float> weights() override { return download_floats(*context_, stored_); }
+
+    void set_weights(View weights, View bias) override {
+        GS_REQUIRE(weights && weights.shape == weight_shape(spec_));
+        GS_REQUIRE(bias_.bytes() > 0 ? bias.shape == (Shape{1, 1, 1, spec_.out_channels}) : !bias);
+        copy_on_device(*context_, weights, stored_.data());
+        if (bias) copy_on_device(*context_, bias, bias_.data());
+        for (auto& [type, made] : by_tap_) prepare(type, made);
+    }
 
   private:
     std::shared_ptr<Context> context_;
     ConvSpec spec_;
-    std::vector<float> weights_;  // [channels][taps]
-    DeviceMemory by_tap_, bias_;
+    DeviceMemory stored_, bias_;            // [channels][taps]
+    std::map<DType, DeviceMemory> by_tap_;  // of maps of a type: [taps][channels], float32, rounded to it
 
-    static const float* floats(const DeviceMemory& memory) {
-        return reinterpret_cast<const float*>(memory.data());
-    }
     int64_t taps() const { return spec_.kernel_h * spec_.kernel_w; }
-    std::vector<float> tap_order() const {
-        std::vector<float> result(weights_.size());
-        for (int64_t c = 0; c < spec_.groups; ++c)
-            for (int64_t tap = 0; tap < taps(); ++tap)
-                result[static_cast<size_t>(tap * spec_.groups + c)] =
-                    weights_[static_cast<size_t>(c * taps() + tap)];
-        return result;
+
+    const float* by_tap(DType type) {
+        const auto [it, is_new] = by_tap_.try_emplace(type);
+        if (is_new) {
+            it->second = DeviceMemory(stored_.bytes());
+            prepare(type, it->second);
+        }
+        return floats(it->second);
+    }
+    void prepare(DType type, DeviceMemory& to) {
+        to_tap_order(*context_, floats(stored_), spec_.groups, taps(), type == DType::BF16,
+                     reinterpret_cast<float*>(to.data()));
     }
 };
 

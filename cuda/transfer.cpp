@@ -1,7 +1,6 @@
 #include "cuda/transfer.h"
 
 #include <cstring>
-#include <vector>
 
 namespace gs::cuda {
 namespace {
@@ -26,6 +25,19 @@ DeviceMemory upload_as(Context& context, std::span<const float> values, DType ty
         copy_and_wait(context, values.data(), memory);
     }
     return memory;
+}
+
+std::vector<float> download_floats(Context& context, const DeviceMemory& from) {
+    std::vector<float> values(from.bytes() / sizeof(float));
+    check(cudaMemcpyAsync(values.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, context.stream()),
+          "copy of " + std::to_string(from.bytes()) + " bytes to the host");
+    check(cudaStreamSynchronize(context.stream()), "copy to the host");
+    return values;
+}
+
+void copy_on_device(Context& context, View from, void* to) {
+    check(cudaMemcpyAsync(to, from.data, from.bytes(), cudaMemcpyDeviceToDevice, context.stream()),
+          "copy of " + to_string(from.shape));
 }
 
 void UploadQueue::upload(Context& context, std::span<const float> values, void* to) {

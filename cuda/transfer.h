@@ -3,6 +3,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 #include "cuda/context.h"
 
@@ -10,6 +11,14 @@ namespace gs::cuda {
 
 // Device memory with these values, rounded to the type (F32 or BF16). Waits for the copy.
 DeviceMemory upload_as(Context& context, std::span<const float> values, DType type);
+
+// Waits for the copy.
+std::vector<float> download_floats(Context& context, const DeviceMemory& from);
+void copy_on_device(Context& context, View from, void* to);
+
+inline const float* floats(const DeviceMemory& memory) {
+    return reinterpret_cast<const float*>(memory.data());
+}
 
 // A way to the device through two pinned buffers in turn: the host goes on once its values are in one of
 // them, and fills the next while the device reads the first.

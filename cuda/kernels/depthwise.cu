@@ -22,9 +22,9 @@ struct Geometry {
 };
 
 // The sweep is over y.
-template <class T, int W>
+template <class TX, class T, int W>
 __global__ void __launch_bounds__(kBlock)
-    forward_kernel(SweepShape shape, Geometry at, const T* x, const float* weights, const float* bias,
+    forward_kernel(SweepShape shape, Geometry at, const TX* x, const float* weights, const float* bias,
                    Activation activation, T* y) {
     const SweepThread<W> self(shape);
     for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
@@ -50,9 +50,9 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 // The sweep is over dx.
-template <class T, int W>
+template <class TX, class T, int W>
 __global__ void __launch_bounds__(kBlock)
-    backward_data_kernel(SweepShape shape, Geometry at, const T* dy, const float* weights, T* dx) {
+    backward_data_kernel(SweepShape shape, Geometry at, const T* dy, const float* weights, TX* dx) {
     const SweepThread<W> self(shape);
     for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
         const int64_t h = p / at.w + at.pad, w = p % at.w + at.pad;
@@ -96,34 +96,47 @@ __global__ void __launch_bounds__(kBlock)
     write_slab_sums(self, shape, sum, partial);
 }
 
+// f(TX{}, T{}, Constant<W>{}): x (or dx) is of y's type, or an image in float32.
+template <class F>
+void with_types(const View& x, const View& y, int64_t channels, const F& f) {
+    GS_REQUIRE(x.dtype == y.dtype || x.dtype == DType::F32);
+    const View views[] = {x, y};
+    with_type_and_width(y.dtype, channels, views, [&](auto value, auto width) {
+        if (x.dtype == y.dtype)
+            f(value, value, width);
+        else
+            f(float{}, value, width);
+    });
+}
+
 }  // namespace
 
 void depthwise_forward(Context& context, const ConvSpec& spec, View x, const float* weights,
                        const float* bias, Activation activation, View y) {
-    GS_REQUIRE(x.dtype == y.dtype && x.shape.n == y.shape.n);
+    GS_REQUIRE(x.shape.n == y.shape.n);
     if (y.shape.n == 0) return;
-    const View views[] = {x, y};
-    with_type_and_width(y.dtype, y.shape.c, views, [&](auto value, auto width) {
+    with_types(x, y, y.shape.c, [&](auto in, auto value, auto width) {
+        using TX = decltype(in);
         using T = decltype(value);
         constexpr int W = decltype(width)::kValue;
         const Sweep sweep(y.shape, W);
-        launch(context, "depthwise convolution", forward_kernel<T, W>, sweep.grid(), sweep.block(), 0,
-               SweepShape(sweep), Geometry(spec, x.shape, y.shape), static_cast<const T*>(x.data), weights,
+        launch(context, "depthwise convolution", forward_kernel<TX, T, W>, sweep.grid(), sweep.block(), 0,
+               SweepShape(sweep), Geometry(spec, x.shape, y.shape), static_cast<const TX*>(x.data), weights,
                bias, activation, static_cast<T*>(y.data));
     });
 }
 
 void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, const float* weights, View dx) {
-    GS_REQUIRE(dx.dtype == dy.dtype && dx.shape.n == dy.shape.n);
+    GS_REQUIRE(dx.shape.n == dy.shape.n);
     if (dx.shape.n == 0) return;
-    const View views[] = {dx, dy};
-    with_type_and_width(dx.dtype, dx.shape.c, views, [&](auto value, auto width) {
+    with_types(dx, dy, dx.shape.c, [&](auto in, auto value, auto width) {
+        using TX = decltype(in);
         using T = decltype(value);
         constexpr int W = decltype(width)::kValue;
         const Sweep sweep(dx.shape, W);
-        launch(context, "depthwise data gradient", backward_data_kernel<T, W>, sweep.grid(), sweep.block(), 0,
-               SweepShape(sweep), Geometry(spec, dx.shape, dy.shape), static_cast<const T*>(dy.data), weights,
-               static_cast<T*>(dx.data));
+        launch(context, "depthwise data gradient", backward_data_kernel<TX, T, W>, sweep.grid(),
+               sweep.block(), 0, SweepShape(sweep), Geometry(spec, dx.shape, dy.shape),
+               static_cast<const T*>(dy.data), weights, static_cast<TX*>(dx.data));
     });
 }
 

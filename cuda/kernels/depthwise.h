@@ -5,7 +5,8 @@
 
 namespace gs::cuda {
 
-// weights: float32 [kernel_h][kernel_w][channels], bias [channels] or null. All maps of one type.
+// weights: float32 [kernel_h][kernel_w][channels], bias [channels] or null. Maps of one type, or x (dx) an
+// image.
 void depthwise_forward(Context& context, const ConvSpec& spec, View x, const float* weights,
                        const float* bias, Activation activation, View y);
 void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, const float* weights, View dx);

@@ -110,6 +110,23 @@ struct Repitch {
     }
 };
 
+struct SplitImage {
+    const float* from;
+    Bf16* to;
+    int64_t channels, wide;
+    __device__ void operator()(int64_t at) const {
+        const int64_t pixel = at / wide, place = at % wide;
+        const bool is_rest = place >= channels;
+        const int64_t c = is_rest ? place - channels : place;
+        if (c >= channels) {
+            to[at] = Bf16{};
+            return;
+        }
+        const float value = from[pixel * channels + c];
+        to[at] = Bf16(is_rest ? value - as_stored<Bf16>(value) : value);
+    }
+};
+
 template <bool crop>
 void repitch(Context& context, const View& from, const View& to) {
     const Shape& wide = crop ? from.shape : to.shape;
@@ -154,6 +171,12 @@ void pad_channels(Context& context, View x, View y) {
 
 void crop_channels(Context& context, View y, View x) {
     repitch<true>(context, y, x);
+}
+
+void split_image(Context& context, View x, View y) {
+    GS_REQUIRE(x.shape.n == y.shape.n && x.shape.pixels() == y.shape.pixels() && 2 * x.shape.c <= y.shape.c);
+    each_pack<1>(context, "image in two addends", y.shape.size(),
+                 SplitImage{x.f32(), y.bf16(), x.shape.c, y.shape.c});
 }
 
 void CudaBackend::add(View a, View b, Activation activation, View y) {

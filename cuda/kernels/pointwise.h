@@ -15,4 +15,8 @@ void pad_channels(Context& context, View x, View y);
 // The first c channels of y (n,h,w,c') into x (n,h,w,c).
 void crop_channels(Context& context, View y, View x);
 
+// An image x (n,h,w,c), float32, as the sum of two bfloat16: channels [0, c) and [c, 2c) of y (n,h,w,c'), the
+// further ones 0. Keeps 16 bits of the values.
+void split_image(Context& context, View x, View y);
+
 }  // namespace gs::cuda

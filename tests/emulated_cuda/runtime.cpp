@@ -36,7 +36,8 @@ struct Memory {
     cudaError_t last = cudaSuccess;
 };
 Memory& memory() {
-    static Memory* instance = new Memory;  // never destroyed: backends of static storage free theirs at the end
+    static Memory* instance =
+        new Memory;  // never destroyed: backends of static storage free theirs at the end
     return *instance;
 }
 
