@@ -34,7 +34,7 @@ offence() {  # FILE:LINE text
 
 check() {  # folder, place, header, delimiter
   local folder=$1 place=$2 header=$3 delimiter=$4 top=${3%%/*}
-  if [[ $header =~ $cuda_header && $folder != cuda && $place != tests/cuda/* && $place != bench/*.cu:* &&
+  if [[ $header =~ $cuda_header && $folder != cuda && $place != tests/cuda/* && $place != tests/emulated_cuda/* && $place != bench/*.cu:* &&
         ! ($delimiter == '"' && $header == cuda/*) ]]; then
     offence "$place" "<$header> is CUDA's: only cuda/ may include it"
   elif [[ $header =~ ^(dnnl|oneapi/dnnl) && $folder != cpu && $folder != bench && $place != tests/cpu/* ]]; then
