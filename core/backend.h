@@ -23,6 +23,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -204,6 +205,21 @@ struct StandardiseWeights;
 struct Dropout;
 struct SgdUpdate;
 
+// What a batch should fit into.
+struct WorkingSet {
+    size_t cache_bytes = size_t{24} << 20;  // the forward pass; 0: the device gains nothing from that
+    size_t memory_bytes = size_t{1} << 30;  // everything
+    int64_t most_images = 64;
+};
+
+// Work that a device has been told once, and repeats on the memory it was told of.
+class Recording {
+  public:
+    virtual ~Recording() = default;
+    // Enqueues the work. false: memory has moved since, nothing was done; it must be recorded again.
+    virtual bool replay() = 0;
+};
+
 class Backend {
   public:
     virtual ~Backend() = default;
@@ -211,6 +227,12 @@ class Backend {
     virtual std::string description() const = 0;  // "cpu: oneDNN 2.6.3, AVX-512, 2 threads"
     // What activation maps and their gradients are stored as.
     virtual DType map_type() const { return DType::F32; }
+    virtual WorkingSet working_set() const { return {}; }
+
+    // `work` calls operations of this backend that all have run before with these shapes; no transfers, no
+    // synchronize. They are recorded, not run. Null where the device gains nothing by it; nothing was called
+    // then or nothing has come of it.
+    virtual std::unique_ptr<Recording> record(const std::function<void()>& /*work*/) { return nullptr; }
 
     // Memory. allocate: 64-byte aligned, uninitialised. Throws Error(Device) with the size that was asked
     // for.

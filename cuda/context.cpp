@@ -4,7 +4,8 @@ namespace gs::cuda {
 
 DeviceProperties properties_of(int ordinal) {
     int count = 0;
-    check(cudaGetDeviceCount(&count), "cudaGetDeviceCount");
+    if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess)
+        throw Error(ErrorKind::Device, "--device cuda: no GPU can be used: " + reason_of(error));
     if (ordinal < 0 || ordinal >= count)
         throw Error(ErrorKind::Device,
                     "--device cuda:" + std::to_string(ordinal) + ": there " +
@@ -29,6 +30,7 @@ void* Context::scratch(Scratch purpose, size_t bytes) {
     DeviceMemory& memory = scratch_[static_cast<size_t>(purpose)];
     if (memory.bytes() < bytes) {
         check(cudaStreamSynchronize(stream()), "growing of scratch memory");
+        ++generation_;
         memory = DeviceMemory();  // the old one first: never both at once
         memory = DeviceMemory(bytes);
     }

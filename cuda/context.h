@@ -30,6 +30,9 @@ class Context {
     const DeviceProperties& device() const { return device_; }
     cudaStream_t stream() const { return stream_.get(); }
 
+    // Changes when scratch memory has moved: what was recorded before then must not be replayed.
+    uint64_t generation() const { return generation_; }
+
     // At least `bytes`, 256-byte aligned. Grows by a new allocation after the stream has run dry: never while
     // a graph is being captured, for which the operation must have run before.
     void* scratch(Scratch purpose, size_t bytes);
@@ -44,6 +47,7 @@ class Context {
     CurrentDevice current_;
     Stream stream_;
     std::array<DeviceMemory, static_cast<size_t>(Scratch::Count)> scratch_;
+    uint64_t generation_ = 0;
 };
 
 }  // namespace gs::cuda

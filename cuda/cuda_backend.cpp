@@ -2,6 +2,7 @@
 
 #include "cuda/convolution.h"
 #include "cuda/kernels/pointwise.h"
+#include "cuda/recording.h"
 
 namespace gs {
 
@@ -39,6 +40,20 @@ std::string CudaBackend::description() const {
 
 DType CudaBackend::map_type() const {
     return context_->options().precision == Precision::BF16 ? DType::BF16 : DType::F32;
+}
+
+// Large batches fill the device; half of what is free leaves room for scratch memory and for other programs.
+WorkingSet CudaBackend::working_set() const {
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    return {.cache_bytes = 0, .memory_bytes = free / 2, .most_images = 64};
+}
+
+std::unique_ptr<Recording> CudaBackend::record(const std::function<void()>& work) {
+    if (!records_) return nullptr;
+    auto recording = record_graph(context_, work);
+    records_ = recording != nullptr;
+    return recording;
 }
 
 Buffer CudaBackend::allocate(size_t bytes) {

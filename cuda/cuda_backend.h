@@ -17,6 +17,8 @@ class CudaBackend final : public Backend {
 
     std::string description() const override;
     DType map_type() const override;
+    WorkingSet working_set() const override;
+    std::unique_ptr<Recording> record(const std::function<void()>& work) override;
 
     using Backend::upload;
     Buffer allocate(size_t bytes) override;
@@ -68,6 +70,7 @@ class CudaBackend final : public Backend {
     std::shared_ptr<Context> context_;
     std::shared_ptr<ConvolutionEngine> engine_;
     UploadQueue uploads_;
+    bool records_ = true;  // until a capture fails
 };
 
 }  // namespace gs::cuda

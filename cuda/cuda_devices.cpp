@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/devices.h"
+#include "cuda/runtime.h"
 
 namespace gs {
 
@@ -10,7 +11,7 @@ CudaDevices find_cuda_devices() {
     CudaDevices found{.built = true, .devices = {}, .reason = {}};
     int count = 0;
     if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
-        found.reason = cudaGetErrorString(error);
+        found.reason = cuda::reason_of(error);
         return found;
     }
     if (count == 0) found.reason = "no device";

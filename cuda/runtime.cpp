@@ -43,6 +43,12 @@ void check(cudaError_t status, const std::string& what) {
                 "cuda:" + std::to_string(device) + ": " + what + ": " + cudaGetErrorString(status));
 }
 
+std::string reason_of(cudaError_t status) {
+    if (status == cudaErrorInsufficientDriver)
+        return "there is no NVIDIA driver, or one older than this build's CUDA";
+    return cudaGetErrorString(status);
+}
+
 CurrentDevice::CurrentDevice(int ordinal) {
     check(cudaGetDevice(&before_), "cudaGetDevice");
     check(cudaSetDevice(ordinal), "cudaSetDevice(" + std::to_string(ordinal) + ")");

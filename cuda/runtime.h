@@ -18,6 +18,9 @@ namespace gs::cuda {
 // what: "cudaMemcpyAsync of 8x120x120x64 to the device".
 void check(cudaError_t status, const std::string& what);
 
+// Why there is no device, in words.
+std::string reason_of(cudaError_t status);
+
 // Made current on the calling thread while it lives; the one before comes back.
 class CurrentDevice {
   public:

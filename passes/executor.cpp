@@ -26,7 +26,7 @@ Executor::Executor(Backend& backend, const Net& net, const Request& request, con
       options_(options),
       net_(fuse(net, fuse_options(request_, options.fuse))) {}
 
-const Plan& Executor::plan(int64_t height, int64_t width) {
+Executor::Planned& Executor::planned(int64_t height, int64_t width) {
     const auto key = std::pair(height, width);
     if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
     const int64_t batch = options_.micro_batch > 0 ? options_.micro_batch : choose_micro_batch(height, width);
@@ -34,29 +34,53 @@ const Plan& Executor::plan(int64_t height, int64_t width) {
     // Images without a fixed size could come in thousands of sizes; a plan is cheap to make again.
     constexpr size_t kMaxPlans = 64;
     if (plans_.size() >= kMaxPlans) plans_.clear();
-    return plans_.emplace(key, std::move(plan)).first->second;
+    return plans_.emplace(key, Planned{std::move(plan), {}}).first->second;
+}
+
+const Plan& Executor::plan(int64_t height, int64_t width) {
+    return planned(height, width).plan;
 }
 
 void Executor::fit_arena(const Plan& plan) {
     if (plan.arena_bytes <= arena_.bytes()) return;
-    arena_ = Buffer();  // the old one first: never both at once
+    for (auto& [size, other] : plans_) other.recorded.clear();  // of the arena that goes
+    arena_ = Buffer();                                          // the old one first: never both at once
     arena_ = backend_.allocate(plan.arena_bytes);
 }
 
 // As many images as let the forward pass stay in cache. What is saved for a backward pass streams through
 // memory in any case, and the kernels of small maps need the images.
 int64_t Executor::choose_micro_batch(int64_t height, int64_t width) const {
-    const size_t forward = plan_passes(backend_, net_, {.logits = true}, height, width, 1).arena_bytes;
-    const size_t all = plan_passes(backend_, net_, request_, height, width, 1).arena_bytes;
-    const size_t fit = std::min(options_.cache_bytes / forward, options_.memory_bytes / all);
-    return std::clamp<int64_t>(static_cast<int64_t>(fit), 1, options_.max_micro_batch);
+    const WorkingSet limits = options_.working_set.value_or(backend_.working_set());
+    const auto bytes = [&](const Request& request) {
+        return plan_passes(backend_, net_, request, height, width, 1).arena_bytes;
+    };
+    size_t fit = limits.memory_bytes / bytes(request_);
+    if (limits.cache_bytes > 0) fit = std::min(fit, limits.cache_bytes / bytes({.logits = true}));
+    return std::clamp<int64_t>(static_cast<int64_t>(fit), 1, limits.most_images);
 }
 
-void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,
+void Executor::run_steps(Planned& planned, const StepContext& at) {
+    Recorded& recorded = planned.recorded[at.samples];
+    if (recorded.steps && recorded.steps->replay()) return;
+    const std::vector<Step>& steps = planned.plan.steps;
+    const auto run = [&] {
+        for (const Step& step : steps) step.run(at);
+    };
+    const bool on_host =
+        std::any_of(steps.begin(), steps.end(), [](const Step& step) { return step.on_host; });
+    // The first time a device measures and makes what it will need; from then on it repeats itself.
+    if (recorded.has_run && !on_host) recorded.steps = backend_.record(run);
+    recorded.has_run = true;
+    if (!recorded.steps || !recorded.steps->replay()) run();
+}
+
+void Executor::run_micro_batch(Planned& planned, std::span<const float> pixels, int64_t n, int64_t samples,
                                Evidence& evidence) {
+    const Plan& plan = planned.plan;
     const StepContext at{backend_, plan, arena_, n, evidence.samples};
     backend_.upload(pixels, at.view(plan.input));
-    for (const Step& step : plan.steps) step.run(at);
+    run_steps(planned, at);
     for (const Output& output : plan.outputs) {
         const View from = at.rows(output.buffer, output.copy);
         Matrix& to = output.target(evidence);
@@ -73,8 +97,8 @@ void Executor::run_micro_batch(const Plan& plan, std::span<const float> pixels, 
     evidence.samples += n;
 }
 
-Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width) {
-    const Plan& plan = this->plan(height, width);
+Evidence Executor::run_once(Planned& planned, std::span<const float> pixels, int64_t n) {
+    const Plan& plan = planned.plan;
     const int64_t image = plan.image.per_sample();
     GS_REQUIRE(static_cast<int64_t>(pixels.size()) == n * image);
     fit_arena(plan);
@@ -82,10 +106,32 @@ Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height,
     for (int64_t first = 0; first < n; first += plan.max_batch) {
         const int64_t count = std::min(plan.max_batch, n - first);
         run_micro_batch(
-            plan, pixels.subspan(static_cast<size_t>(first * image), static_cast<size_t>(count * image)),
+            planned, pixels.subspan(static_cast<size_t>(first * image), static_cast<size_t>(count * image)),
             count, n, evidence);
     }
     return evidence;
+}
+
+bool Executor::halve_batch(int64_t from, const std::string& reason) {
+    if (from <= 1) return false;
+    options_.micro_batch = from / 2;
+    plans_.clear();
+    arena_ = Buffer();
+    if (options_.notice)
+        options_.notice(reason + "; going on with batches of " + std::to_string(options_.micro_batch));
+    return true;
+}
+
+Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width) {
+    while (true) {
+        Planned& planned = this->planned(height, width);
+        const int64_t batch = planned.plan.max_batch;
+        try {
+            return run_once(planned, pixels, n);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::Device || !halve_batch(batch, error.what())) throw;
+        }
+    }
 }
 
 }  // namespace gs

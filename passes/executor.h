@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "passes/fuse.h"
@@ -15,10 +18,10 @@ namespace gs {
 
 struct ExecutorOptions {
     bool fuse = true;
-    int64_t micro_batch = 0;  // images a run of the plan; 0: chosen by the limits below, at least one
-    size_t cache_bytes = size_t{24} << 20;  // the forward pass should stay below
-    size_t memory_bytes = size_t{1} << 30;  // the whole arena should stay below
-    int64_t max_micro_batch = 64;
+    int64_t micro_batch =
+        0;  // images a run of the plan; 0: as many as the backend's working set holds, at least one
+    std::optional<WorkingSet> working_set{};           // instead of the backend's
+    std::function<void(const std::string&)> notice{};  // told of smaller batches where memory runs out
 };
 
 class Executor {
@@ -27,7 +30,8 @@ class Executor {
     Executor(Backend& backend, const Net& net, const Request& request, const ExecutorOptions& options = {});
 
     // pixels: [n][height][width][3] float32, normalised. Any n; images of another size get a plan of their
-    // own.
+    // own. Where the device has too little memory for a batch, it is halved, which is noticed, and the run
+    // goes on; throws Error(Device) where one image is too many.
     Evidence run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width);
 
     // The plan for images of this size, made where there is none yet.
@@ -39,13 +43,27 @@ class Executor {
     Request request_;
     ExecutorOptions options_;
     Net net_;  // fused
-    std::map<std::pair<int64_t, int64_t>, Plan> plans_;
+    // A plan with what a device has recorded of its steps, by number of images.
+    struct Recorded {
+        bool has_run = false;
+        std::unique_ptr<Recording> steps{};
+    };
+    struct Planned {
+        Plan plan;
+        std::map<int64_t, Recorded> recorded;
+    };
+    std::map<std::pair<int64_t, int64_t>, Planned> plans_;
     Buffer arena_;
 
+    Planned& planned(int64_t height, int64_t width);
     void fit_arena(const Plan& plan);
+    // false: the batch is one image already.
+    bool halve_batch(int64_t from, const std::string& reason);
+    Evidence run_once(Planned& planned, std::span<const float> pixels, int64_t n);
+    void run_steps(Planned& planned, const StepContext& at);
     // n of the run's `samples` images, appended to the evidence.
     int64_t choose_micro_batch(int64_t height, int64_t width) const;
-    void run_micro_batch(const Plan& plan, std::span<const float> pixels, int64_t n, int64_t samples,
+    void run_micro_batch(Planned& planned, std::span<const float> pixels, int64_t n, int64_t samples,
                          Evidence& evidence);
 };
 

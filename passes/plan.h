@@ -47,8 +47,9 @@ struct StepContext {
 struct Step {
     enum class Phase : uint8_t { Forward, Backward, Second };
     Phase phase = Phase::Forward;
-    std::string what;  // "conv 3x3 layer1.0.bn1"
-    double flops = 0;  // a sample
+    std::string what;      // "conv 3x3 layer1.0.bn1"
+    double flops = 0;      // a sample
+    bool on_host = false;  // waits for the device: the host computes a part of it
     std::vector<BufferId> reads{}, writes{};
     std::function<void(const StepContext&)> run{};
 };

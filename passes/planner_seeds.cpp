@@ -10,6 +10,7 @@ Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradien
         std::vector<float> value, gradient;
     };
     Step step{.phase = Step::Phase::Backward, .what = "seed: " + cotangent.loss->name()};
+    step.on_host = true;
     step.reads = {value};
     step.writes = {gradient};
     step.run = [=, loss = cotangent.loss, scratch = std::make_shared<Scratch>()](const StepContext& at) {

@@ -4,7 +4,13 @@ namespace gs {
 namespace {
 
 void add_device_flags(CLI::App& app, NetFlags& flags) {
-    app.add_option("--device", flags.device, "auto, cpu or cuda[:N]")->capture_default_str();
+    app.add_option("--device", flags.device,
+                   "auto (a GPU where there is one), cpu, cuda or cuda:N; score also takes several, cuda:0,1")
+        ->capture_default_str();
+    app.add_option("--plan-cache", flags.plan_cache,
+                   "file of the convolutions measured on GPUs, or none; the user's cache folder by default")
+        ->configurable(false);
+    app.add_flag("--deterministic", flags.deterministic, "same bits on every run (on the CPU always so)");
     app.add_option("--precision", flags.precision,
                    "f32, or bf16: maps of bfloat16 where the processor multiplies them (tf32: CUDA only)")
         ->capture_default_str();
@@ -42,7 +48,6 @@ void add_image_run(CLI::App& app, ImageRunFlags& f) {
     app.add_option("--limit", f.limit, "only the first N images of each set; results are not comparable");
     app.add_option("--seed", f.seed, "of synthetic images")->capture_default_str();
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
-    app.add_flag("--deterministic", f.deterministic, "same bits on every run (on the CPU always so)");
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
     app.add_flag("--quiet", f.quiet, "no progress")->configurable(false);
 }

@@ -54,7 +54,7 @@ void add_train(CLI::App& app, TrainFlags& f) {
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
     app.add_flag("--quiet", f.quiet, "no progress");
-    app.add_option("--device", f.device, "auto, cpu or cuda[:N]")->capture_default_str();
+    app.add_option("--device", f.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
     app.add_option("--precision", f.precision, "f32")->capture_default_str();
     app.add_option("--threads", f.threads, "0: every core this process may use")->capture_default_str();
     add_fields(app, f);

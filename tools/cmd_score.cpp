@@ -11,6 +11,7 @@
 #include "tools/scorer.h"
 #include "tools/search_file.h"
 #include "tools/setup.h"
+#include "tools/several_devices.h"
 
 namespace gs {
 namespace {
@@ -42,7 +43,7 @@ RunInfo describe_run(const ScoreFlags& flags, const Backend& backend, const Load
     info.weights_sha256 = loaded.net.weights_sha256;
     info.weights_format = loaded.format;
     info.preprocess = preprocess.describe();
-    info.device = "cpu";
+    info.device = device_kind(backend);
     info.precision = flags.net.precision;
     info.threads = resolve_threads(flags.net.threads);
     info.batch = flags.net.batch;
@@ -189,6 +190,11 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
 }
 
 int run_score(const ScoreFlags& flags) {
+    const DeviceChoice devices = parse_device(flags.net.device);
+    if (devices.ordinals.size() > 1)
+        return score_on_devices(flags, devices.ordinals, [](const ScoreFlags& part) {
+            return exit_code(score_to_folder(part), part.out);
+        });
     const ScoreRun run = score_to_folder(flags);
     print_results(run.results, flags.json, flags.out);
     return exit_code(run, flags.out);

@@ -16,8 +16,9 @@ struct NetFlags {
     std::string arch;  // JSON file that overrides fields of the architecture
     std::string device = "auto", precision = "f32";
     int threads = 0;
-    int64_t batch = 0;  // images a run of the plan; 0: chosen
-    bool allow_nonfinite = false, no_fuse = false;
+    int64_t batch = 0;       // images a run of the plan; 0: chosen
+    std::string plan_cache;  // file of the convolutions measured on GPUs; empty: the user's, "none": none
+    bool allow_nonfinite = false, no_fuse = false, deterministic = false;
 };
 
 struct PreprocessFlags {
@@ -34,7 +35,7 @@ struct ImageRunFlags {
     std::string shard;  // "I/N"; empty: all
     uint64_t seed = 0;
     int64_t max_pixels = 178'956'970;
-    bool strict = false, deterministic = false, quiet = false;
+    bool strict = false, quiet = false;
 };
 
 struct ScoreFlags : ImageRunFlags {

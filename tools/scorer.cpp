@@ -8,6 +8,7 @@
 #include "scores/softmax.h"
 #include "tools/batches.h"
 #include "tools/run_folder.h"
+#include "tools/setup.h"
 
 namespace gs {
 namespace {
@@ -85,7 +86,12 @@ Scorer::Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
               request_.merge(scores_.back()->request());
           }
           request_.merge(save_request(options.save, net));
-          return Executor(backend, net, request_, {.fuse = options.fuse, .micro_batch = options.batch});
+          return Executor(
+              backend, net, request_,
+              {.fuse = options.fuse, .micro_batch = options.batch, .notice = [this](const std::string& what) {
+                   say("notice: " + what);
+                   notices_.push_back(what);
+               }});
       }()),
       group_head_(common_group_head(scores_)) {}
 

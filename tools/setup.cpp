@@ -62,23 +62,6 @@ std::optional<Size> parse_size(const std::string& text, const std::string& flag)
 
 }  // namespace
 
-Precision parse_precision(const std::string& name) {
-    if (name == "f32") return Precision::F32;
-    if (name == "tf32") return Precision::TF32;
-    if (name == "bf16") return Precision::BF16;
-    throw Error(ErrorKind::Usage, "--precision " + name + ": not one of f32, tf32, bf16");
-}
-
-std::unique_ptr<Backend> make_backend(const NetFlags& flags) {
-    if (flags.device.starts_with("cuda"))
-        throw Error(ErrorKind::Device, "--device " + flags.device +
-                                           ": this version runs nets on the CPU only; use --device cpu");
-    if (flags.device != "auto" && flags.device != "cpu")
-        throw Error(ErrorKind::Usage, "--device " + flags.device + ": not one of auto, cpu, cuda[:N]");
-    return make_cpu_backend(
-        {.threads = resolve_threads(flags.threads), .precision = parse_precision(flags.precision)});
-}
-
 LoadedNet load_net(Backend& backend, const NetFlags& flags) {
     const WeightFile weights = read_weights(flags.weights);
     BuildOptions options{.name = flags.net, .overrides = {}, .allow_nonfinite = flags.allow_nonfinite};

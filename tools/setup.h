@@ -1,4 +1,4 @@
-// From flags to the things a run needs: device, net, preprocessing; and the interruption flag.
+// From flags to the things a run needs: net, preprocessing; and the interruption flag.
 #pragma once
 
 #include <map>
@@ -11,15 +11,10 @@
 #include "data/image.h"
 #include "nets/net.h"
 #include "tools/commands.h"
+#include "tools/devices.h"
 #include "weights/weight_file.h"
 
 namespace gs {
-
-// "f32", "tf32" or "bf16"; throws Error(Usage) for another.
-Precision parse_precision(const std::string& name);
-// Throws Error(Device) for devices that are not there, Error(Usage) for names and precisions that do not
-// exist.
-std::unique_ptr<Backend> make_backend(const NetFlags& flags);
 
 struct LoadedNet {
     Net net;

@@ -28,10 +28,15 @@ namespace {
 
 constexpr size_t kDeviceBytes = size_t{8} << 30;
 
+size_t device_bytes() {
+    const char* value = std::getenv("GRADSCORE_EMULATED_MIB");
+    return value == nullptr ? kDeviceBytes : static_cast<size_t>(std::atoi(value)) << 20;
+}
+
 struct Memory {
     std::mutex mutex;
     std::map<void*, size_t> sizes;
-    size_t used = 0, limit = kDeviceBytes;
+    size_t used = 0, limit = device_bytes();
     size_t launches = 0;
     cudaError_t last = cudaSuccess;
 };
@@ -101,8 +106,22 @@ const char* cudaGetErrorName(cudaError_t error) {
 cudaError_t cudaGetLastError() {
     return std::exchange(memory().last, cudaSuccess);
 }
+// Programs that are linked with this device are told by their environment how many there are and how large
+// they are.
+namespace {
+
+int from_environment(const char* name, int fallback) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? fallback : std::atoi(value);
+}
+int device_count() {
+    return from_environment("GRADSCORE_EMULATED_DEVICES", 1);
+}
+
+}  // namespace
+
 cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
+    *count = device_count();
     return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
@@ -110,10 +129,10 @@ cudaError_t cudaGetDevice(int* device) {
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-    return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+    return device >= 0 && device < device_count() ? cudaSuccess : cudaErrorInvalidDevice;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
     *properties = {.name = "emulated on the host",
                    .totalGlobalMem = gs::emulated::kDeviceBytes,
                    .sharedMemPerBlockOptin = 227 << 10,

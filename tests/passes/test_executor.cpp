@@ -59,7 +59,10 @@ TEST(ExecutorMemory, MicroBatchFollowsTheCache) {
     const Net net = family_net(backend, "cifar_openood");
     const Request request{.logits = true};
     const size_t one = Executor(backend, net, request, {.micro_batch = 1}).plan(32, 32).arena_bytes;
-    EXPECT_EQ(Executor(backend, net, request, {.cache_bytes = 5 * one}).plan(32, 32).max_batch, 5);
+    EXPECT_EQ(Executor(backend, net, request, {.working_set = WorkingSet{.cache_bytes = 5 * one}})
+                  .plan(32, 32)
+                  .max_batch,
+              5);
     EXPECT_EQ(Executor(backend, net, request, {.cache_bytes = 1}).plan(32, 32).max_batch, 1);
     EXPECT_EQ(Executor(backend, net, request, {.cache_bytes = size_t{1} << 40, .max_micro_batch = 9})
                   .plan(32, 32)

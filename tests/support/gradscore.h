@@ -59,7 +59,7 @@ class GradscoreTest : public testing::Test {
     // Runs in root_, so that messages hold short paths.
     Ran run(const Words& arguments) const { return run(arguments, options_); }
     Ran run(const Words& arguments, const RunOptions& options) const {
-        Words words{GS_COMMAND};
+        Words words{command_};
         words.insert(words.end(), arguments.begin(), arguments.end());
         Ran ran = run_command(words, options);
         EXPECT_FALSE(ran.timed_out) << "gradscore hangs";
@@ -106,6 +106,7 @@ class GradscoreTest : public testing::Test {
         return std::string(GS_SOURCE_DIR) + "/demo/resnet8_shapes.safetensors";
     }
 
+    std::string command_ = GS_COMMAND;
     fs::path root_;
     RunOptions options_;
 };

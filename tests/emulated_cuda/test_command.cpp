@@ -1,0 +1,124 @@
+// The command with a GPU, emulated.
+#include <cmath>
+
+#include "report/scores_csv.h"
+#include "tests/tools/demo_images.h"
+
+namespace gs::test {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+class OnAGpu : public DemoImages {
+  protected:
+    OnAGpu() { command_ = std::string(GS_BINARY_DIR) + "/tests/emulated_cuda/gradscore-emulated-cuda"; }
+
+    Ran score_on(const std::string& device, const std::string& out, const Words& more = {}, int code = 0) {
+        Words words{
+            "--id",  kId, "--ood",    kTextures, "--methods",    "msp,gradnorm,gaia-z,odin:epsilon=0.01",
+            "--out", out, "--device", device,    "--plan-cache", "none"};
+        words.insert(words.end(), more.begin(), more.end());
+        return score(words, code);
+    }
+    void expect_same_scores(const std::string& a, const std::string& b, double tolerance) {
+        for (const std::string set : {"figures", "textures"}) {
+            const ScoreTable left = table(a, set), right = table(b, set);
+            ASSERT_EQ(left.rows.size(), right.rows.size());
+            for (size_t i = 0; i < left.rows.size(); ++i)
+                for (size_t m = 0; m < left.rows[i].scores.size(); ++m)
+                    EXPECT_NEAR(left.rows[i].scores[m], right.rows[i].scores[m],
+                                tolerance * std::abs(right.rows[i].scores[m]) + tolerance)
+                        << set << " image " << i << " method " << m;
+        }
+    }
+    void with_environment(const std::string& name, const std::string& value) {
+        options_.environment.emplace_back(name, value);
+    }
+};
+
+TEST_F(OnAGpu, DevicesListsIt) {
+    EXPECT_THAT(run({"devices"}).out,
+                AllOf(HasSubstr("cuda  0: emulated on the host"), HasSubstr("cpu   cpu:")));
+}
+
+// Both in float32; sums in other orders. ODIN's steps flip where a gradient is rounding alone, which moves a
+// score by less than the tolerance on this net.
+TEST_F(OnAGpu, GivesTheScoresOfTheCpu) {
+    score_on("cuda", "gpu");
+    score_on("cpu", "cpu");
+    expect_same_scores("gpu", "cpu", 1e-4);
+    EXPECT_EQ(results("gpu")["run"]["device"], "cuda");
+    EXPECT_EQ(results("cpu")["run"]["device"], "cpu");
+}
+
+TEST_F(OnAGpu, AutoTakesIt) {
+    EXPECT_THAT(score_on("auto", "run").err, HasSubstr("cuda:0: emulated"));
+    EXPECT_EQ(results("run")["run"]["device"], "cuda");
+}
+
+TEST_F(OnAGpu, AbsentOnesAreRefused) {
+    const Words words{"score", "--weights", demo_weights(), "--id", kId, "--out", "run", "--device"};
+    const auto with = [&](const std::string& device) {
+        Words all = words;
+        all.push_back(device);
+        return all;
+    };
+    expect_refusal(with("cuda:1"), 5, {"--device cuda:1", "there is 1 device"});
+    expect_refusal(with("cuda:0,0"), 2, {"device 0 is named twice"});
+    expect_refusal(with("cuda:"), 2, {"--device cuda:", "auto, cpu"});
+    expect_refusal(with("gpu"), 2, {"--device gpu"});
+    EXPECT_FALSE(fs::exists(root_ / "run"));
+}
+
+TEST_F(OnAGpu, SeveralShareTheImages) {
+    with_environment("GRADSCORE_EMULATED_DEVICES", "3");
+    score_on("cuda:1", "one");
+    const Ran ran = score_on("cuda:2,0,1", "three");
+    for (const std::string set : {"figures", "textures"}) EXPECT_EQ(csv("one", set), csv("three", set));
+    EXPECT_EQ(results("one")["metrics"], results("three")["metrics"]);
+    EXPECT_THAT(ran.err, HasSubstr("cuda:2: emulated"));
+    EXPECT_FALSE(fs::exists(root_ / "three.parts"));
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--out", "x", "--device", "cuda:0,1",
+                    "--shard", "0/2"},
+                   2, {"--shard with several devices"});
+    expect_refusal({"bench", "--net", "resnet20-cifar", "--device", "cuda:0,1"}, 2, {"one device"});
+}
+
+TEST_F(OnAGpu, OneOfSeveralThatFailsEndsTheRun) {
+    with_environment("GRADSCORE_EMULATED_DEVICES", "2");
+    const Ran ran = score_on("cuda:0,7", "run", {}, 5);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("on cuda:7"), HasSubstr("run.parts")));
+    EXPECT_FALSE(fs::exists(root_ / "run"));
+    EXPECT_TRUE(fs::exists(root_ / "run.parts/0/scores/figures.csv")) << "what was done is kept";
+}
+
+// The net takes about 1 MiB, an image of the batch about 0.3.
+TEST_F(OnAGpu, BatchesAreHalvedWhereMemoryRunsOut) {
+    score_on("cuda", "roomy", {"--batch", "32"});
+    with_environment("GRADSCORE_EMULATED_MIB", "8");
+    const Ran ran = score_on("cuda", "tight", {"--batch", "32"});
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("out of device memory"), HasSubstr("going on with batches of 16")));
+    for (const std::string set : {"figures", "textures"}) EXPECT_EQ(csv("roomy", set), csv("tight", set));
+}
+
+TEST_F(OnAGpu, OneImageTooManySaysWhatWasNeeded) {
+    with_environment("GRADSCORE_EMULATED_MIB", "1");
+    const Ran ran = score_on("cuda", "run", {}, 5);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("asked for"), HasSubstr("on the device free")));
+}
+
+// Scores are not those of float32, but near.
+TEST_F(OnAGpu, RunsInBfloat16) {
+    score_on("cuda", "f32");
+    score_on("cuda", "bf16", {"--precision", "bf16"});
+    EXPECT_EQ(results("bf16")["run"]["precision"], "bf16");
+    EXPECT_NE(csv("f32", "figures"), csv("bf16", "figures"));
+    const ScoreTable a = table("f32", "figures"), b = table("bf16", "figures");
+    for (size_t i = 0; i < a.rows.size(); ++i) EXPECT_NEAR(a.rows[i].scores[0], b.rows[i].scores[0], 0.05);
+}
+
+}  // namespace
+}  // namespace gs::test

@@ -1,0 +1,98 @@
+#include "tools/several_devices.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <iostream>
+
+#include "tools/merge_runs.h"
+#include "tools/run_folder.h"
+#include "tools/score_run.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path parts_folder(const ScoreFlags& flags) {
+    return flags.out + ".parts";
+}
+
+ScoreFlags part_of(const ScoreFlags& flags, const std::vector<int>& ordinals, size_t index) {
+    ScoreFlags part = flags;
+    part.net.device = "cuda:" + std::to_string(ordinals[index]);
+    part.shard = std::to_string(index) + "/" + std::to_string(ordinals.size());
+    part.out = (parts_folder(flags) / std::to_string(index)).string();
+    part.quiet = flags.quiet || index > 0;  // the first one's progress stands for all
+    part.force = true;
+    return part;
+}
+
+// Never returns into the parent's program.
+[[noreturn]] void run_part(const ScoreFlags& part, const std::function<int(const ScoreFlags&)>& score) {
+    int code = static_cast<int>(ErrorKind::Internal);
+    try {
+        code = score(part);
+    } catch (const Error& error) {
+        say("gradscore: on " + part.net.device + ": " + error.what());
+        code = error.exit_code();
+    } catch (const std::exception& error) {
+        say("gradscore: on " + part.net.device + ": " + error.what());
+    }
+    std::cout.flush();
+    ::_exit(code);
+}
+
+int wait_for(pid_t child) {
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) return static_cast<int>(ErrorKind::Internal);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(ErrorKind::Internal);
+}
+
+bool is_usable(int code) {
+    return code == 0 || code == kSomeExcluded;
+}
+
+}  // namespace
+
+int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
+                     const std::function<int(const ScoreFlags&)>& score) {
+    if (!flags.shard.empty())
+        throw Error(ErrorKind::Usage, "--shard with several devices: each device takes a part of its own");
+    check_folder(flags.out, flags.force, "--out");
+    std::cout.flush();
+    std::vector<pid_t> children;
+    for (size_t i = 0; i < ordinals.size(); ++i) {
+        const pid_t child = ::fork();
+        if (child < 0) throw Error(ErrorKind::Internal, "fork: no process for another device");
+        if (child == 0) run_part(part_of(flags, ordinals, i), score);
+        children.push_back(child);
+    }
+    int code = 0;
+    for (const pid_t child : children) {
+        const int ended = wait_for(child);
+        if (is_usable(code) && ended != 0) code = ended;
+    }
+    const fs::path parts = parts_folder(flags);
+    if (!is_usable(code)) {
+        say("what each device has done is in " + parts.string());
+        return code;
+    }
+    MergeFlags merge{.out = flags.out,
+                     .in = {},
+                     .force = flags.force,
+                     .json = flags.json,
+                     .quiet = flags.quiet,
+                     .command_line = flags.command_line};
+    for (size_t i = 0; i < ordinals.size(); ++i) merge.in.push_back((parts / std::to_string(i)).string());
+    const int merged = merge_runs(merge);
+    fs::remove_all(parts);
+    return merged == 0 ? code : merged;
+}
+
+}  // namespace gs
