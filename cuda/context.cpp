@@ -5,7 +5,8 @@ namespace gs::cuda {
 DeviceProperties properties_of(int ordinal) {
     int count = 0;
     if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess)
-        throw Error(ErrorKind::Device, "--device cuda: no GPU can be used: " + reason_of(error));
+        throw Error(ErrorKind::Device,
+                    "--device cuda:" + std::to_string(ordinal) + ": no GPU can be used: " + reason_of(error));
     if (ordinal < 0 || ordinal >= count)
         throw Error(ErrorKind::Device,
                     "--device cuda:" + std::to_string(ordinal) + ": there " +

@@ -66,18 +66,16 @@ std::unique_ptr<Backend> make_cuda(const NetFlags& flags, int ordinal) {
     return make_cuda_backend(options);
 }
 
+// A GPU that is there and does not work is worth a line; one that is not there is told of with the device
+// that runs (fallback_note).
 std::unique_ptr<Backend> make_first_that_works(const NetFlags& flags) {
-    const CudaDevices cuda = find_cuda_devices();
-    std::string why = cuda.reason;
-    if (!cuda.devices.empty()) {
-        try {
-            return make_cuda(flags, 0);
-        } catch (const Error& error) {
-            if (error.kind() != ErrorKind::Device) throw;
-            why = error.what();
-        }
+    if (find_cuda_devices().devices.empty()) return make_cpu(flags);
+    try {
+        return make_cuda(flags, 0);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::Device) throw;
+        say("notice: " + std::string(error.what()) + "; running on the CPU");
     }
-    if (cuda.built) say("notice: no GPU (" + why + "); running on the CPU");
     return make_cpu(flags);
 }
 
@@ -112,6 +110,12 @@ std::unique_ptr<Backend> make_backend(const NetFlags& flags) {
             break;
     }
     return make_first_that_works(flags);
+}
+
+std::string fallback_note(const NetFlags& flags) {
+    if (flags.device != "auto") return {};
+    const CudaDevices cuda = find_cuda_devices();
+    return cuda.built && cuda.devices.empty() ? "no GPU: " + cuda.reason : "";
 }
 
 std::string device_kind(const Backend& backend) {

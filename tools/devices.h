@@ -22,10 +22,13 @@ DeviceChoice parse_device(const std::string& text);
 // "f32", "tf32" or "bf16"; throws Error(Usage) for another.
 Precision parse_precision(const std::string& name);
 
-// On one device. auto: the first GPU, or the CPU with a notice where there is none that works. Throws
-// Error(Device) for devices that are not there, Error(Usage) for names and precisions that do not exist, and
-// for several devices where a command takes one.
+// On one device. auto: the first GPU, or the CPU where there is none that works, with a notice where one does
+// not. Throws Error(Device) for devices that are not there, Error(Usage) for names and precisions that do not
+// exist, and for several devices where a command takes one.
 std::unique_ptr<Backend> make_backend(const NetFlags& flags);
+
+// Why auto has taken the CPU in a build for GPUs; empty: it has not.
+std::string fallback_note(const NetFlags& flags);
 
 // "cpu" or "cuda", of its description.
 std::string device_kind(const Backend& backend);

@@ -69,8 +69,10 @@ LoadedNet load_net(Backend& backend, const NetFlags& flags) {
         const auto bytes = read_file(flags.arch, ErrorKind::Usage, size_t{1} << 20);
         options.overrides.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
-    LoadedNet loaded{
-        .net = build_net(backend, weights, options), .format = weights.format, .notices = weights.notices};
+    LoadedNet loaded{.net = build_net(backend, weights, options),
+                     .format = weights.format,
+                     .notices = weights.notices,
+                     .fallback = fallback_note(flags)};
     loaded.notices.insert(loaded.notices.end(), loaded.net.notices.begin(), loaded.net.notices.end());
     return loaded;
 }
@@ -106,7 +108,7 @@ Preprocess resolve_preprocess(const Preprocess& fallback, const PreprocessFlags&
 void introduce(const LoadedNet& loaded, const Preprocess& preprocess, const Backend& backend, bool quiet) {
     if (!quiet) {
         say(loaded.net.name + " (" + std::to_string(loaded.net.head.classes) + " classes) on " +
-            backend.description());
+            backend.description() + (loaded.fallback.empty() ? "" : " (" + loaded.fallback + ")"));
         say("preprocessing: " + preprocess.describe());
     }
     for (const std::string& notice : loaded.notices) say("notice: " + notice);

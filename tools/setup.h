@@ -20,6 +20,7 @@ struct LoadedNet {
     Net net;
     std::string format;                // of the weights' file
     std::vector<std::string> notices;  // of reading and building
+    std::string fallback;              // fallback_note of its device
 };
 LoadedNet load_net(Backend& backend, const NetFlags& flags);
 

@@ -34,7 +34,7 @@ struct BatchNormalisation {
         GS_UNROLL
         for (int i = 0; i < W; ++i) scale[i] *= stats[channels + channel + i];
     }
-    __device__ float operator()(float x, int i) const { return fmaf(x - mean[i], scale[i], beta[i]); }
+    __device__ float operator()(float x, int i) const { return scaled(x - mean[i], scale[i], beta[i]); }
 };
 
 struct BatchNormSweep {

@@ -89,6 +89,16 @@ GS_HOST_DEVICE float as_stored(float value) {
     return static_cast<float>(static_cast<T>(value));
 }
 
+// x * scale + shift in two roundings, never fused: the CPU's kernels round so, and where a value lies at a
+// ReLU's kink both then see it on the same side.
+GS_HOST_DEVICE inline float scaled(float x, float scale, float shift) {
+#if defined(__CUDA_ARCH__)
+    return __fadd_rn(__fmul_rn(x, scale), shift);
+#else
+    return x * scale + shift;
+#endif
+}
+
 GS_HOST_DEVICE inline float activated(float x, Activation activation) {
     if (activation == Activation::None) return x;
     const float positive = x > 0.0f ? x : 0.0f;

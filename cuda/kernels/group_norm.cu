@@ -72,7 +72,7 @@ struct Normalisation {
             beta[i] = betas[channel + i];
         }
     }
-    __device__ float operator()(float x, int i) const { return fmaf(x - mean[i], scale[i], beta[i]); }
+    __device__ float operator()(float x, int i) const { return scaled(x - mean[i], scale[i], beta[i]); }
 };
 
 template <class T>

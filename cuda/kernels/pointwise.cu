@@ -79,7 +79,7 @@ struct ChannelAffine {
         const Values<W> in = load<W>(x + at);
         Values<W> out;
         GS_UNROLL
-        for (int i = 0; i < W; ++i) out[i] = activated(fmaf(in[i], scale[c + i], shift[c + i]), activation);
+        for (int i = 0; i < W; ++i) out[i] = activated(scaled(in[i], scale[c + i], shift[c + i]), activation);
         store<W>(y + at, out);
     }
 };

@@ -31,9 +31,10 @@ class Bf16Net : public testing::TestWithParam<GoldenCase> {
 
 // The yardstick of ../shared/golden/README.md, a thousand times float32's deviation, and no less than what a
 // rounding of up to 2^-8 a layer, through tens of layers, leaves at the worst of thousands of values: 0.6 to
-// 2.7 % of the largest was seen, 5.9 % through 101 layers, alike with oneDNN's sums and our own.
+// 2.7 % of the largest was seen, 7.8 to 10 % through 101 layers (5.4 % root mean square), alike with every
+// backend's sums.
 TEST_P(Bf16Net, LogitsAndFeaturesStayNearTheOracle) {
-    const double floor = GetParam().deep ? 1e-1 : 4e-2;
+    const double floor = GetParam().deep ? 1.3e-1 : 4e-2;
     kMaps.on_every_backend_and_default([&](Backend& backend) {
         const Net net = golden_->build(backend);
         const Evidence e = run(backend, net, {.logits = true, .features = true});
