@@ -5,18 +5,20 @@
 namespace gs::cuda {
 namespace {
 
+// In 32 bits: divisions of 64 take many registers.
 struct Geometry {
-    int64_t h, w, out_h, out_w, kernel_h, kernel_w, stride, pad;
+    int h, w, out_h, out_w, kernel_h, kernel_w, stride, pad;
 
     Geometry(const ConvSpec& spec, const Shape& x, const Shape& y)
-        : h(x.h),
-          w(x.w),
-          out_h(y.h),
-          out_w(y.w),
-          kernel_h(spec.kernel_h),
-          kernel_w(spec.kernel_w),
-          stride(spec.stride),
-          pad(spec.pad) {
+        : h(static_cast<int>(x.h)),
+          w(static_cast<int>(x.w)),
+          out_h(static_cast<int>(y.h)),
+          out_w(static_cast<int>(y.w)),
+          kernel_h(static_cast<int>(spec.kernel_h)),
+          kernel_w(static_cast<int>(spec.kernel_w)),
+          stride(static_cast<int>(spec.stride)),
+          pad(static_cast<int>(spec.pad)) {
+        GS_REQUIRE(x.pixels() < (int64_t{1} << 31) && y.pixels() < (int64_t{1} << 31));
         GS_REQUIRE(y.with_n(1) == spec.output_shape(x.with_n(1)) && x.c == spec.groups);
     }
 };
@@ -29,11 +31,14 @@ __global__ void __launch_bounds__(kBlock)
     const SweepThread<W> self(shape);
     for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
         Values<W> sum = bias != nullptr ? load<W>(bias + self.channel) : Values<W>::filled(0);
-        for (int64_t kh = 0; kh < at.kernel_h; ++kh) {
-            const int64_t ih = p / at.out_w * at.stride + kh - at.pad;
+        const int oh = static_cast<int>(p) / at.out_w, ow = static_cast<int>(p) % at.out_w;
+        GS_ROLLED
+        for (int kh = 0; kh < at.kernel_h; ++kh) {
+            const int ih = oh * at.stride + kh - at.pad;
             if (ih < 0 || ih >= at.h) continue;
-            for (int64_t kw = 0; kw < at.kernel_w; ++kw) {
-                const int64_t iw = p % at.out_w * at.stride + kw - at.pad;
+            GS_ROLLED
+            for (int kw = 0; kw < at.kernel_w; ++kw) {
+                const int iw = ow * at.stride + kw - at.pad;
                 if (iw < 0 || iw >= at.w) continue;
                 const Values<W> value = load<W>(x + ((self.row * at.h + ih) * at.w + iw) * shape.channels +
                                                 self.channel),
@@ -55,13 +60,15 @@ __global__ void __launch_bounds__(kBlock)
     backward_data_kernel(SweepShape shape, Geometry at, const T* dy, const float* weights, TX* dx) {
     const SweepThread<W> self(shape);
     for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
-        const int64_t h = p / at.w + at.pad, w = p % at.w + at.pad;
+        const int h = static_cast<int>(p) / at.w + at.pad, w = static_cast<int>(p) % at.w + at.pad;
         Values<W> sum = Values<W>::filled(0);
-        for (int64_t kh = h % at.stride; kh < at.kernel_h && kh <= h; kh += at.stride) {
-            const int64_t oh = (h - kh) / at.stride;
+        GS_ROLLED
+        for (int kh = h % at.stride; kh < at.kernel_h && kh <= h; kh += at.stride) {
+            const int oh = (h - kh) / at.stride;
             if (oh >= at.out_h) continue;
-            for (int64_t kw = w % at.stride; kw < at.kernel_w && kw <= w; kw += at.stride) {
-                const int64_t ow = (w - kw) / at.stride;
+            GS_ROLLED
+            for (int kw = w % at.stride; kw < at.kernel_w && kw <= w; kw += at.stride) {
+                const int ow = (w - kw) / at.stride;
                 if (ow >= at.out_w) continue;
                 const Values<W> g = load<W>(dy +
                                             ((self.row * at.out_h + oh) * at.out_w + ow) * shape.channels +
@@ -82,11 +89,13 @@ __global__ void __launch_bounds__(kBlock)
     weight_gradients_kernel(SweepShape shape, Geometry at, int64_t samples, const TX* x, const T* dy,
                             float* partial) {
     const SweepThread<W> self(shape);
-    const int64_t taps = at.kernel_h * at.kernel_w, tap = self.row % taps, row = self.row / taps;
-    const int64_t dh = tap / at.kernel_w - at.pad, dw = tap % at.kernel_w - at.pad;
+    const int64_t taps = at.kernel_h * at.kernel_w, row = self.row / taps;
+    const int tap = static_cast<int>(self.row % taps);
+    const int dh = tap / at.kernel_w - at.pad, dw = tap % at.kernel_w - at.pad;
     Values<W> sum = Values<W>::filled(0);
     for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
-        const int64_t ih = p / at.out_w * at.stride + dh, iw = p % at.out_w * at.stride + dw;
+        const int ih = static_cast<int>(p) / at.out_w * at.stride + dh,
+                  iw = static_cast<int>(p) % at.out_w * at.stride + dw;
         if (ih < 0 || ih >= at.h || iw < 0 || iw >= at.w) continue;
         const Values<W> g = load<W>(dy + self.at(shape, row, p));
         const TX* from = x + ((row % samples * at.h + ih) * at.w + iw) * shape.channels + self.channel;

@@ -18,8 +18,10 @@
 #endif
 #if defined(__CUDA_ARCH__)
 #define GS_UNROLL _Pragma("unroll")
+#define GS_ROLLED _Pragma("unroll 1")  // a body that would need too many registers side by side
 #else
 #define GS_UNROLL
+#define GS_ROLLED
 #endif
 
 namespace gs::cuda {

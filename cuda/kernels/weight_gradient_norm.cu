@@ -118,15 +118,22 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_tile_kernel(TileArgu
                     g[(o0 + oy + i) * k + k0 + kx + j] = total[i][j];
     } else {
         const int64_t tiles = static_cast<int64_t>(gridDim.x) * gridDim.y;
+        // One value after the other, so that a general power needs its registers once.
+        __shared__ float values[kEach * kEach][kThreads];
+        GS_UNROLL
+        for (int i = 0; i < kEach; ++i) {
+            const int64_t o = o0 + oy + i;
+            const float scale = args.row_scale != nullptr && o < args.outputs ? args.row_scale[o] : 1.0f;
+            GS_UNROLL
+            for (int j = 0; j < kEach; ++j)  // beyond the edges they are 0
+                values[i * kEach + j][threadIdx.x] = scale * total[i][j];
+        }
         for (int n = 0; n < args.exponents.count; ++n) {
             const Exponent exponent = args.exponents.of[n];
             double sum = 0;
-            for (int i = 0; i < kEach; ++i) {
-                const int64_t o = o0 + oy + i;
-                const float scale = args.row_scale != nullptr && o < args.outputs ? args.row_scale[o] : 1.0f;
-                for (int j = 0; j < kEach; ++j)  // values beyond the edges are 0
-                    sum = combined(sum, static_cast<double>(power(scale * total[i][j], exponent)), exponent);
-            }
+            GS_ROLLED
+            for (int e = 0; e < kEach * kEach; ++e)
+                sum = combined(sum, static_cast<double>(power(values[e][threadIdx.x], exponent)), exponent);
             sum = combined_over_block(sum, exponent);
             if (threadIdx.x == 0)
                 args.partial[(row * args.exponents.count + n) * tiles + blockIdx.y * gridDim.x + blockIdx.x] =
