@@ -91,14 +91,16 @@ class DeviceTensor {
     template <class T>
     void upload_bytes(const std::vector<T>& values) {
         std::vector<float> region = poisoned_;
-        std::memcpy(reinterpret_cast<std::byte*>(region.data()) + kGuardBytes, values.data(), bytes_);
+        if (bytes_ > 0)
+            std::memcpy(reinterpret_cast<std::byte*>(region.data()) + kGuardBytes, values.data(), bytes_);
         backend_->upload(region, whole());
     }
     template <class T>
     std::vector<T> download_bytes() const {
         std::vector<T> values(bytes_ / sizeof(T));
         const std::vector<float> all = region();
-        std::memcpy(values.data(), reinterpret_cast<const std::byte*>(all.data()) + kGuardBytes, bytes_);
+        if (bytes_ > 0)
+            std::memcpy(values.data(), reinterpret_cast<const std::byte*>(all.data()) + kGuardBytes, bytes_);
         return values;
     }
     View whole() const { return buffer_.view({1, 1, 1, static_cast<int64_t>(poisoned_.size())}); }
