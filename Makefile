@@ -13,10 +13,10 @@ GENERATOR = $(shell command -v ninja >/dev/null 2>&1 && echo '-G Ninja')
 all: build
 
 setup:
-	@tools/setup.sh build
+	@bash tools/setup.sh build
 
 setup-dev:
-	@tools/setup.sh build test
+	@bash tools/setup.sh build test
 
 # A changed list of files or flags reconfigures by itself; the first run configures.
 $(BUILD)/CMakeCache.txt:
@@ -33,7 +33,7 @@ cuda-release: setup
 	@cmake --build $(BUILD)-cuda -j $(JOBS) --target gradscore
 
 demo: build
-	@BUILD=$(BUILD) tools/demo.sh $(DEMO)
+	@BUILD=$(BUILD) bash tools/demo.sh $(DEMO)
 
 test: setup-dev
 	@cmake $(GENERATOR) -S . -B $(BUILD) -DGRADSCORE_TESTS=ON $(CMAKE_FLAGS)
@@ -47,7 +47,7 @@ asan: setup-dev
 	@cd $(BUILD)-asan && OMP_WAIT_POLICY=passive ctest --output-on-failure -j $(JOBS)
 
 bench:
-	@tools/setup.sh build bench
+	@bash tools/setup.sh build bench
 	@cmake $(GENERATOR) -S . -B $(BUILD) -DGRADSCORE_BENCH=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD) -j $(JOBS)
 	@$(BUILD)/bench/bench_cpu_ops
@@ -55,7 +55,7 @@ bench:
 
 # libFuzzer targets (clang); run one with: build-fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz:
-	@tools/setup.sh build test fuzz
+	@bash tools/setup.sh build test fuzz
 	@cmake $(GENERATOR) -S . -B $(BUILD)-fuzz -DGRADSCORE_FUZZ=ON -DGRADSCORE_CUDA=OFF -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)-fuzz -j $(JOBS)
 

@@ -1,15 +1,15 @@
-#!/ usr / bin / env bash
-#Installs the Debian or Ubuntu packages that are missing; quick where none is.
-#usage : tools / setup.sh[--list] GROUP… groups : build test bench fuzz; --list only names their packages
-set - euo pipefail
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that are missing; quick where none is.
+# usage: tools/setup.sh [--list] GROUP…   groups: build test bench fuzz; --list only names their packages
+set -euo pipefail
 
-          list = no if["${1:-}" = --list]; then
+list=no
+if [ "${1:-}" = --list ]; then
   list=yes
   shift
 fi
 packages=()
-for group in "$@";
-do
+for group in "$@"; do
   case "$group" in
     build) packages+=(g++ cmake ninja-build pkg-config libssl-dev libjpeg-dev libspng-dev libzip-dev libmatio-dev
                       nlohmann-json3-dev libcli11-dev libeigen3-dev libdnnl-dev) ;;
@@ -30,7 +30,7 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 missing=()
 for package in "${packages[@]}"; do
-#A virtual package(libjpeg - dev) counts when something installed provides it.
+  # A virtual package (libjpeg-dev) counts when something installed provides it.
   dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
@@ -49,7 +49,7 @@ fi
 echo "setup: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
-#shellcheck disable = SC2086
+# shellcheck disable=SC2086
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install >/dev/null || {
   echo "setup: apt-get failed; please run: sudo apt-get update && sudo $install" >&2
   exit 1
