@@ -27,10 +27,12 @@ build: setup
 	@cmake --build $(BUILD) -j $(JOBS) --target gradscore gradscore-draw-demo
 
 # For every GPU from the A100 on: machine code of 8.0, 8.6, 8.9, 9.0 and 12.0, and PTX of the last two for later ones.
+# In the same folder: only CUDA's files differ from what `make build` or `make test` left there.
 cuda-release: setup
-	@cmake $(GENERATOR) -S . -B $(BUILD)-cuda -DGRADSCORE_TESTS=OFF -DGRADSCORE_CUDA=ON \
+	@$(MAKE) --no-print-directory $(BUILD)/CMakeCache.txt CMAKE_FLAGS="-DGRADSCORE_TESTS=OFF $(CMAKE_FLAGS)"
+	@cmake -S . -B $(BUILD) -DGRADSCORE_CUDA=ON \
 	  -DGRADSCORE_CUDA_ARCHITECTURES="80-real;86-real;89-real;90;120" $(CMAKE_FLAGS)
-	@cmake --build $(BUILD)-cuda -j $(JOBS) --target gradscore
+	@cmake --build $(BUILD) -j $(JOBS) --target gradscore
 
 demo: build
 	@BUILD=$(BUILD) bash tools/demo.sh $(DEMO)
@@ -70,4 +72,4 @@ install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-cuda $(BUILD)-asan $(BUILD)-fuzz $(DEMO)
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(DEMO)
