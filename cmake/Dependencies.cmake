@@ -19,7 +19,7 @@ if(GRADSCORE_TESTS OR GRADSCORE_FUZZ)
   find_package(Boost QUIET COMPONENTS context)  # fibers, of the emulated device in tests
 endif()
 if(GRADSCORE_BENCH)
-  find_package(benchmark REQUIRED)
+  find_package(benchmark QUIET)
 endif()
 
 # Debian's dnnl CMake package asks for OpenCL, which we do not use: find the header and the library ourselves.

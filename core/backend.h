@@ -41,7 +41,7 @@ enum class Reduction : uint8_t { Sum, Mean, NonzeroShare };
 
 // What convolutions compute with. Sums, norms, statistics and scores are float32 or float64 in all of them.
 enum class Precision : uint8_t {
-    F32,   // float32 throughout, no tensor cores
+    F32,   // float32 throughout; on tensor cores only as several products that make up one
     TF32,  // float32 maps; operands of products rounded to 10 bits of mantissa (CUDA only)
     BF16,  // maps stored and multiplied as bfloat16
 };
@@ -111,8 +111,8 @@ struct FoldedGamma {
 //   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
 //              scale[o] * G                                              without
 //   out[r]   = sum_{o,k} |D|^p, or max |D| for p = infinity; all exponents share one product
-// float32 products, sums over s in float32 over at most a few hundred terms, sums over (o,k) in float64 (its
-// lanes in float32 over at most a few hundred). The same bits for any number of threads and any batch.
+// Products of the precision, sums over s in float32 of a few hundred terms at most, over (o,k) in float64 but
+// for float32 lanes of a few hundred at most. The same bits for any number of threads and any batch.
 struct WeightGradientNorm {
     ConvSpec spec;
     View x{};             // (samples,h,w,c)

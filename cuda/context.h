@@ -20,7 +20,17 @@ DeviceProperties properties_of(int ordinal);
 
 // Scratch by purpose, so that one operation's does not overwrite another's that it calls. Contents do not
 // outlive the operation.
-enum class Scratch : uint8_t { Partial, Coefficients, Sinks, Convolution, Padded, Gradient, Count };
+enum class Scratch : uint8_t {
+    Partial,
+    Coefficients,
+    Sinks,
+    Convolution,
+    Padded,
+    Gradient,
+    RowSums,
+    Arrivals,
+    Count
+};
 
 class Context {
   public:

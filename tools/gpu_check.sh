@@ -73,7 +73,7 @@ say "$gpus"
 
 # Shells of pip packages: cuDNN where the system has none, and its libraries at run time.
 pip_folder() { "$python" -c "import importlib, sys; print(list(importlib.import_module(sys.argv[1]).__path__)[0])" "$1" 2>/dev/null; }
-flags=(-DGRADSCORE_CUDA=ON -DGRADSCORE_TESTS=ON)
+flags=(-DGRADSCORE_CUDA=ON -DGRADSCORE_TESTS=ON -DGRADSCORE_BENCH=ON)
 cudnn=$(pip_folder nvidia.cudnn)
 if [[ ! -f /usr/local/cuda/include/cudnn_graph.h && ! -f /usr/include/cudnn_graph.h &&
       ! -f /usr/include/$(uname -m)-linux-gnu/cudnn_graph.h && -n $cudnn ]]; then
@@ -119,6 +119,11 @@ if stage configure 60 cmake "${flags[@]}" -S . -B "$build" && stage build 300 cm
       --kernel-name kernel_substring=2gs4cuda "${operations[@]}"
   done
 
+  # Norms of weight gradients against cuDNN's weight gradient, layer by layer.
+  for precision in bf16 tf32 f32; do
+    stage "norms-$precision" 40 "$build/bench/gradient_norm_shares" cuda "$precision"
+  done
+
   if "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
     compare=("$python" bench/compare.py --gradscore "$gradscore" --device cuda --rounds 5)
     # In the order of what is worth most.
@@ -137,7 +142,7 @@ quote registers 'kernels,' 1
 quote devices . 4
 quote tests 'tests passed|tests failed|\(Failed\)|\(Timeout\)|Skipped|\*\*\*' 40
 for tool in memcheck racecheck initcheck; do quote "$tool" 'ERROR SUMMARY|RACECHECK SUMMARY|\[  (PASSED|FAILED)|rror:' 8; done
-for bench in bench-bf16 bench-f32 bench-tf32 bench-compiled; do
+for bench in norms-bf16 norms-tf32 norms-f32 bench-bf16 bench-f32 bench-tf32 bench-compiled; do
   [[ -f $out/$bench.log ]] && say "$(printf '\n## %s\n\n%s' "$bench" "$(grep -E '^(#|\||.*: ended with code|.*rror)' "$out/$bench.log")")"
 done
 say ""

@@ -149,7 +149,7 @@ void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, co
     });
 }
 
-const float* depthwise_weight_gradients(Context& context, const ConvSpec& spec, View x, View dy) {
+float* depthwise_weight_gradients(Context& context, const ConvSpec& spec, View x, View dy) {
     const Shape shape = dy.shape.with_n(dy.shape.n * spec.kernel_h * spec.kernel_w);
     float* result = context.scratch<float>(Scratch::Gradient, shape.n * shape.c);
     if (shape.n == 0) return result;

@@ -13,6 +13,6 @@ void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, co
 
 // The weight gradient of each row of dy: [rows][taps][channels], in scratch memory (Gradient), until that is
 // used again. Row r reads sample r % x.shape.n.
-const float* depthwise_weight_gradients(Context& context, const ConvSpec& spec, View x, View dy);
+float* depthwise_weight_gradients(Context& context, const ConvSpec& spec, View x, View dy);
 
 }  // namespace gs::cuda

@@ -12,6 +12,8 @@
 #include <functional>
 #include <type_traits>
 
+#include "tests/emulated_cuda/tensor_core.h"
+
 #define __global__
 #define __device__
 #define __host__
@@ -54,6 +56,17 @@ std::byte* warp_exchange();
 constexpr size_t kExchangeBytes = 64;  // a lane
 unsigned lane();
 void* dynamic_shared();
+// For a thread that waits for what another block writes. Blocks else run one after the other; static
+// __shared__ memory is one for all of them and does not outlive such a wait.
+void let_other_blocks_run();
+
+// A copy of this thread that is done by wait_for_copies() at the latest; from null: zeros.
+struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+};
+void start_copy(const Copy& copy);
 
 void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread);
 
@@ -95,6 +108,16 @@ T __shfl_sync(unsigned, T value, int from) {
 template <class T>
 T __ldg(const T* p) {
     return *p;
+}
+template <class T>
+T __ldcg(const T* p) {
+    return *p;
+}
+inline void __threadfence() {}
+inline unsigned atomicAdd(unsigned* at, unsigned value) {
+    const unsigned before = *at;
+    *at += value;
+    return before;
 }
 
 // ---- The runtime --------------------------------------------------------------------------------------
@@ -178,8 +201,10 @@ cudaError_t launch(const cudaLaunchConfig_t&, std::function<void()> thread);
 // Work other than kernels that runs on a stream in its turn.
 cudaError_t enqueue(cudaStream_t, std::function<void()> work);
 
-// For tests: how much memory the device has (8 GiB at first), what is handed out, and kernels run.
+// For tests: how much memory (8 GiB at first) and how many multiprocessors (132) the device has, what is
+// handed out, and kernels run.
 void limit_memory(size_t bytes);
+void limit_multiprocessors(int count);
 size_t allocated_bytes();
 size_t launches();
 }  // namespace gs::emulated

@@ -1,11 +1,13 @@
-// Threads of a block as fibers.
+// Threads of a block as fibers. Blocks run one after the other, but for those that wait for others.
 #include <cuda_runtime.h>
 
 #include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
+#include <deque>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace gs::emulated {
@@ -14,7 +16,42 @@ namespace {
 namespace ctx = boost::context;
 constexpr size_t kStackBytes = 64 << 10;
 
-enum class State : uint8_t { Ready, AtBlockBarrier, AtWarpBarrier, Done };
+constexpr size_t kMostWaiting = 132;  // blocks, as many as a device has multiprocessors
+
+enum class State : uint8_t { Ready, AtBlockBarrier, AtWarpBarrier, AtOtherBlocks, Done };
+
+// Asynchronous copies of a thread: those of its open group, then the groups before, oldest first.
+class Copies {
+  public:
+    void start(const Copy& copy, bool at_once) {
+        if (at_once)
+            run(copy);
+        else
+            open_.push_back(copy);
+    }
+    void commit() { groups_.push_back(std::exchange(open_, {})); }
+    void wait(unsigned left) {
+        while (groups_.size() > left) {
+            for (const Copy& copy : groups_.front()) run(copy);
+            groups_.pop_front();
+        }
+    }
+    void clear() {
+        open_.clear();
+        groups_.clear();
+    }
+
+  private:
+    std::vector<Copy> open_;
+    std::deque<std::vector<Copy>> groups_;
+
+    static void run(const Copy& copy) {
+        if (copy.from == nullptr)
+            std::memset(copy.to, 0, copy.bytes);
+        else
+            std::memcpy(copy.to, copy.from, copy.bytes);
+    }
+};
 
 struct Thread {
     ctx::fiber fiber;      // where this thread goes on
@@ -22,22 +59,35 @@ struct Thread {
     State state = State::Done;
     uint3 index{};
     unsigned parity = 0;
+    Copies copies;
 };
 
 class Block {
   public:
-    void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body) {
-        if (running_ != nullptr) throw std::logic_error("a kernel was launched from a kernel");
+    void start(dim3 block, uint3 index, size_t shared_bytes, const std::function<void()>& body) {
         body_ = &body;
-        ::gridDim = grid;
-        ::blockDim = block;
+        index_ = index;
         count_ = block.x * block.y * block.z;
         shared_.resize(shared_bytes / sizeof(Line) + 1);
+        std::memset(shared_.data(), 0xff, shared_.size() * sizeof(Line));
         exchange_.resize(2 * static_cast<size_t>(count_ + kWarp) * kExchangeBytes);
         while (threads_.size() < count_) threads_.push_back(make_thread());
-        for (unsigned z = 0; z < grid.z; ++z)
-            for (unsigned y = 0; y < grid.y; ++y)
-                for (unsigned x = 0; x < grid.x; ++x) run_block({x, y, z});
+        for (unsigned t = 0; t < count_; ++t) {
+            const unsigned row = t / block.x;
+            threads_[t]->index = {t % block.x, row % block.y, row / block.y};
+            threads_[t]->state = State::Ready;
+            threads_[t]->parity = 0;
+            threads_[t]->copies.clear();
+        }
+    }
+    // Goes on until it has ended (true) or waits for other blocks.
+    bool advance() {
+        ::blockIdx = index_;
+        for (unsigned t = 0; t < count_; ++t)
+            if (threads_[t]->state == State::AtOtherBlocks) threads_[t]->state = State::Ready;
+        while (run_ready())
+            if (!release()) return false;
+        return true;
     }
 
     void wait(State at) {
@@ -52,11 +102,14 @@ class Block {
         return exchange_.data() + running_->parity * half + warp * kWarp * kExchangeBytes;
     }
     void* shared() { return shared_.data(); }
+    void start_copy(const Copy& copy) { running_->copies.start(copy, random() % 2 == 0); }
+    Copies& copies() { return running_->copies; }
 
   private:
     std::vector<std::unique_ptr<Thread>> threads_;
     Thread* running_ = nullptr;
     unsigned running_at_ = 0, count_ = 0;
+    uint3 index_{};
     const std::function<void()>* body_ = nullptr;
     struct alignas(128) Line {
         std::byte bytes[128];
@@ -81,23 +134,15 @@ class Block {
         return thread;
     }
 
-    void run_block(uint3 index) {
-        ::blockIdx = index;
-        std::memset(shared_.data(), 0xff, shared_.size() * sizeof(Line));
-        for (unsigned t = 0; t < count_; ++t) {
-            const unsigned row = t / ::blockDim.x;
-            threads_[t]->index = {t % ::blockDim.x, row % ::blockDim.y, row / ::blockDim.y};
-            threads_[t]->state = State::Ready;
-            threads_[t]->parity = 0;
-        }
-        while (run_ready()) release();
+    unsigned random() {
+        order_ = order_ * 6364136223846793005u + 1442695040888963407u;
+        return static_cast<unsigned>(order_ >> 33);
     }
 
     // Every ready thread until it waits, in another order each time; whether any is left.
     bool run_ready() {
-        order_ = order_ * 6364136223846793005u + 1442695040888963407u;
-        const unsigned first = static_cast<unsigned>(order_ >> 33) % count_;
-        const bool backwards = (order_ >> 40) & 1;
+        const unsigned first = random() % count_;
+        const bool backwards = random() % 2 == 0;
         bool left = false;
         for (unsigned i = 0; i < count_; ++i) {
             const unsigned t = backwards ? (first + count_ - i) % count_ : (first + i) % count_;
@@ -114,12 +159,15 @@ class Block {
         return left;
     }
 
-    void release() {
+    // false: nothing goes on before other blocks have.
+    bool release() {
         bool released = false;
         for (unsigned first = 0; first < count_; first += kWarp)
             released = release(first, std::min(first + kWarp, count_), State::AtWarpBarrier) || released;
-        if (!released && !release(0, count_, State::AtBlockBarrier))
-            throw std::logic_error("threads of a block wait at different barriers");
+        if (released || release(0, count_, State::AtBlockBarrier)) return true;
+        for (unsigned t = 0; t < count_; ++t)
+            if (threads_[t]->state == State::AtOtherBlocks) return false;
+        throw std::logic_error("threads of a block wait at different barriers");
     }
     // Makes [begin, end) ready if all of them that still run wait there.
     bool release(unsigned begin, unsigned end, State at) {
@@ -135,10 +183,69 @@ class Block {
     }
 };
 
+// The blocks of a kernel, in order; one that waits for others is tried again after each that follows.
+class Device {
+  public:
+    void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body) {
+        if (running_ != nullptr) throw std::logic_error("a kernel was launched from a kernel");
+        ::gridDim = grid;
+        ::blockDim = block;
+        try {
+            for (unsigned z = 0; z < grid.z; ++z)
+                for (unsigned y = 0; y < grid.y; ++y)
+                    for (unsigned x = 0; x < grid.x; ++x) start(block, {x, y, z}, shared_bytes, body);
+            while (!waiting_.empty())
+                if (!advance_all()) throw std::logic_error("blocks wait for what nobody writes");
+        } catch (...) {
+            for (auto& stuck : waiting_) (void)stuck.release();  // its fibers cannot be ended
+            waiting_.clear();
+            throw;
+        }
+    }
+    Block& running() { return *running_; }
+
+  private:
+    // While it lives, `block` is the one that runs.
+    class Running {
+      public:
+        Running(Block*& at, Block& block) : at_(at) { at_ = &block; }
+        ~Running() { at_ = nullptr; }
+        Running(const Running&) = delete;
+        Running& operator=(const Running&) = delete;
+
+      private:
+        Block*& at_;
+    };
+    std::vector<std::unique_ptr<Block>> free_, waiting_;
+    Block* running_ = nullptr;
+
+    void start(dim3 block, uint3 index, size_t shared_bytes, const std::function<void()>& body) {
+        if (free_.empty()) free_.push_back(std::make_unique<Block>());
+        waiting_.push_back(std::move(free_.back()));
+        free_.pop_back();
+        waiting_.back()->start(block, index, shared_bytes, body);
+        advance_all();
+        if (waiting_.size() >= kMostWaiting) throw std::logic_error("too many blocks wait for each other");
+    }
+    // Whether one of them has ended.
+    bool advance_all() {
+        const size_t before = waiting_.size();
+        for (auto& block : waiting_) {
+            const Running running(running_, *block);
+            if (block->advance()) free_.push_back(std::move(block));
+        }
+        std::erase(waiting_, nullptr);
+        return waiting_.size() < before;
+    }
+};
+
 // Never destroyed: its fibers never end.
-Block& block() {
-    thread_local Block* instance = new Block;
+Device& device() {
+    thread_local Device* instance = new Device;
     return *instance;
+}
+Block& block() {
+    return device().running();
 }
 
 }  // namespace
@@ -152,6 +259,18 @@ void warp_barrier() {
 std::byte* warp_exchange() {
     return block().exchange();
 }
+void let_other_blocks_run() {
+    block().wait(State::AtOtherBlocks);
+}
+void start_copy(const Copy& copy) {
+    block().start_copy(copy);
+}
+void commit_copies() {
+    block().copies().commit();
+}
+void wait_for_copies(unsigned left) {
+    block().copies().wait(left);
+}
 unsigned lane() {
     return block().running_index() % kWarp;
 }
@@ -159,7 +278,7 @@ void* dynamic_shared() {
     return block().shared();
 }
 void run(dim3 grid, dim3 block_shape, size_t shared_bytes, const std::function<void()>& thread) {
-    block().run(grid, block_shape, shared_bytes, thread);
+    device().run(grid, block_shape, shared_bytes, thread);
 }
 
 }  // namespace gs::emulated

@@ -38,6 +38,7 @@ struct Memory {
     std::map<void*, size_t> sizes;
     size_t used = 0, limit = device_bytes();
     size_t launches = 0;
+    int multiprocessors = 132;
     cudaError_t last = cudaSuccess;
 };
 Memory& memory() {
@@ -79,6 +80,9 @@ void limit_memory(size_t bytes) {
 }
 size_t allocated_bytes() {
     return memory().used;
+}
+void limit_multiprocessors(int count) {
+    memory().multiprocessors = count;
 }
 size_t launches() {
     return memory().launches;
@@ -138,7 +142,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
                    .sharedMemPerBlockOptin = 227 << 10,
                    .major = 9,
                    .minor = 0,
-                   .multiProcessorCount = 132};
+                   .multiProcessorCount = memory().multiprocessors};
     return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** data, size_t bytes) {

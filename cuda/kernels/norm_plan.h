@@ -1,0 +1,61 @@
+// How the norms of a layer's per-sample weight gradients are made: tiles, slices of positions, and who knows
+// a row's sums when. Depends on the layer and the device alone, never on the batch: a sample's norm is the
+// same bits in any. Needs no CUDA.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace gs::cuda {
+
+struct NormPlan {
+    // The projection of standardised weights needs two sums over each whole row of G before |.|^p.
+    enum class RowSums : uint8_t {
+        None,
+        OfTile,    // a tile has whole rows
+        Together,  // tiles of a row wait for each other's sums, their values in registers
+        Twice,     // more tiles than the device holds blocks: one pass for the sums, one for the norm
+        Gathered,  // the split over positions puts whole rows together anyway
+    };
+
+    int tile_o = 128, tile_k = 128;  // 128 x 128, 64 x 128 or 128 x 64
+    int tiles_o = 1, tiles_k = 1;
+    int slices = 1,
+        slice = 0;  // of `slice` positions each, a multiple of kSliceStep; the last may be shorter
+    RowSums row_sums = RowSums::None;
+
+    static constexpr int kSliceStep = 256;  // positions
+    static constexpr int kLongRow = 4096;   // positions from which on they are split
+    static constexpr int kLeastSlice = 1792;
+    static constexpr int kEnoughTiles = 32;  // a sample
+
+    // outputs, k: of G; positions: what it sums over.
+    NormPlan(int64_t outputs, int64_t k, int64_t positions, bool standardised, int multiprocessors) {
+        if (outputs <= 64)
+            tile_o = 64;
+        else if (k <= 64)
+            tile_k = 64;
+        const auto parts = [](int64_t whole, int64_t part) {
+            return static_cast<int>((whole + part - 1) / part);
+        };
+        tiles_o = parts(outputs, tile_o);
+        tiles_k = parts(k, tile_k);
+        slice = static_cast<int>(positions);
+        if (positions >= kLongRow) {
+            const int wanted =
+                std::min(parts(positions, kLeastSlice), parts(kEnoughTiles, tiles_o * tiles_k));
+            slice = parts(parts(positions, wanted), kSliceStep) * kSliceStep;
+            slices = parts(positions, slice);
+        }
+        if (!standardised)
+            row_sums = RowSums::None;
+        else if (slices > 1)
+            row_sums = RowSums::Gathered;
+        else if (tiles_k == 1)
+            row_sums = RowSums::OfTile;
+        else
+            row_sums = tiles_k <= multiprocessors ? RowSums::Together : RowSums::Twice;
+    }
+};
+
+}  // namespace gs::cuda

@@ -1,0 +1,101 @@
+// A layer with data, the norms of its gradients in double, and by a backend.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "tests/reference/weight_gradient.h"
+#include "tests/support/device_tensor.h"
+#include "tests/support/random.h"
+
+namespace gs::test {
+
+const std::vector<double> kExponents = {0.5, 1, 2, 3, std::numeric_limits<double>::infinity(), 1.3};
+
+struct Layer {
+    std::string name;
+    Shape x;
+    ConvSpec spec;
+    bool scaled = false, standardised = false;
+};
+
+struct Problem {
+    Layer layer;
+    ref::Tensor<float> x, dy, w;
+    std::vector<float> scale;
+
+    Problem(const Layer& l, int64_t cotangents, Fill fill = Fill::Normal)
+        : layer(l),
+          x(random_tensor(l.x, fill, 1)),
+          dy(random_tensor(l.spec.output_shape(l.x).with_n(cotangents * l.x.n), fill, 2)),
+          w(random_tensor({1, l.spec.out_channels, l.spec.kernel_h * l.spec.kernel_w, l.x.c}, Fill::Normal,
+                          3)) {
+        if (l.scaled) scale = random_values(l.spec.out_channels, Fill::OffKinks, 4);
+    }
+    void round_to_bf16() {
+        for (ref::Tensor<float>* map : {&x, &dy})
+            for (float& value : map->values) value = static_cast<float>(Bf16(value));
+    }
+    std::vector<double> gradient(int64_t row) const {
+        return stored(ref::weight_gradient(layer.spec, ref::cast<double>(x), ref::cast<double>(dy), row));
+    }
+    std::vector<double> stored(std::vector<double> g) const {
+        return ref::stored_gradient(std::move(g), layer.spec.out_channels, scale,
+                                    layer.standardised ? w.values : std::vector<float>{});
+    }
+    // Products and sums over positions in float32, as a plain route has them.
+    std::vector<double> float_gradient(int64_t row) const {
+        const ConvSpec& spec = layer.spec;
+        std::vector<double> g;
+        for (int64_t o = 0; o < spec.out_channels; ++o)
+            for (int64_t k = 0; k < w.shape.w * w.shape.c; ++k) {
+                const int64_t kh = k / x.shape.c / spec.kernel_w, kw = k / x.shape.c % spec.kernel_w;
+                float sum = 0;
+                for (int64_t h = 0; h < dy.shape.h; ++h)
+                    for (int64_t v = 0; v < dy.shape.w; ++v) {
+                        const int64_t ih = h * spec.stride - spec.pad + kh,
+                                      iw = v * spec.stride - spec.pad + kw;
+                        if (x.has(ih, iw))
+                            sum = std::fma(dy.at(row, h, v, o), x.at(row % x.shape.n, ih, iw, k % x.shape.c),
+                                           sum);
+                    }
+                g.push_back(static_cast<double>(sum));
+            }
+        return stored(std::move(g));
+    }
+    // [exponent][row]
+    std::vector<std::vector<float>> norms(Backend& backend, const std::vector<double>& exponents = kExponents,
+                                          DType type_x = DType::F32, DType type_dy = DType::F32) const {
+        const DeviceTensor in(backend, x, type_x), delta(backend, dy, type_dy), weights(backend, w),
+            factors(backend, scale);
+        std::vector<DeviceTensor> outs;
+        std::vector<PowerSum> sums;
+        for (size_t i = 0; i < exponents.size(); ++i) outs.emplace_back(backend, Shape{dy.shape.n, 1, 1, 1});
+        for (size_t i = 0; i < exponents.size(); ++i) sums.push_back({exponents[i], outs[i]});
+        backend.weight_gradient_norm({.spec = layer.spec,
+                                      .x = in,
+                                      .dy = delta,
+                                      .scale = layer.scaled ? factors.view() : View{},
+                                      .standardised = layer.standardised ? weights.view() : View{},
+                                      .norms = sums});
+        std::vector<std::vector<float>> values;
+        for (const DeviceTensor& out : outs) values.push_back(out.download().values);
+        return values;
+    }
+};
+
+inline Backend& backend_of(Precision precision) {
+    static std::map<Precision, std::unique_ptr<Backend>> made;
+    auto& backend = made[precision];
+    if (!backend) backend = make_cuda_backend({.precision = precision});
+    return *backend;
+}
+
+// Of the norm, not of the power sum.
+inline double relative_error(double got, double want, double p) {
+    const double error = std::abs(got / want - 1);
+    return p >= 1 && !std::isinf(p) ? error / p : error;
+}
+
+}  // namespace gs::test
