@@ -84,12 +84,47 @@ TEST(TrainingCurves, PlacesEveryPoint) {
     const std::string svg = training_curves_svg(
         {step_line(5, 4), step_line(10, 2), epoch_line(10, 0.5), step_line(20, 0), epoch_line(20, 0.75)},
         "resnet <20> & co", 10);
-    EXPECT_THAT(svg, HasSubstr("<title>resnet &lt;20> &amp; co</title>"));
-    // Two epochs over 780 columns from 64 on; losses from 0 to 4 over 190 rows from 48 on.
+    EXPECT_THAT(svg, HasSubstr("<title>resnet &lt;20&gt; &amp; co</title>"));
+    // Two epochs over 780 columns from 64 on; losses from 0 to 4 over 190 rows from 48 on, panels 246 apart.
     EXPECT_EQ(path_of(svg, "#1f6fb4", 0), (std::vector<double>{259, 48, 454, 143, 844, 238}));
     EXPECT_EQ(path_of(svg, "#d9730d", 0), (std::vector<double>{454, 166.8, 844, 166.8}));  // 1.5 of 4
-    EXPECT_EQ(path_of(svg, "#d9730d", 1), (std::vector<double>{454, 377, 844, 282}));  // 50 and 75 of 25..75
+    EXPECT_EQ(path_of(svg, "#d9730d", 1), (std::vector<double>{454, 389, 844, 294}));  // 50 and 75 of 25..75
     EXPECT_EQ(svg.find("http://www.w3.org/2000/svg"), svg.rfind("http"));  // nothing else is referred to
+}
+
+std::vector<double> matches(const std::string& svg, const std::string& pattern) {
+    const std::regex regex(pattern);
+    std::vector<double> found;
+    for (auto at = std::sregex_iterator(svg.begin(), svg.end(), regex); at != std::sregex_iterator(); ++at)
+        found.push_back(std::stod((*at)[1]));
+    return found;
+}
+
+TEST(TrainingCurves, PanelsLeaveRoomForTheLabelsBetweenThem) {
+    const std::string svg = training_curves_svg({step_line(5, 4), step_line(10, 2)}, "t", 10);
+    const auto words = matches(svg, "y=\"([0-9.]+)\"[^>]*>epoch<");
+    const auto titles = matches(svg, "y=\"([0-9.]+)\"[^>]*font-weight=\"bold\"");
+    ASSERT_EQ(words.size(), 3u);
+    ASSERT_EQ(titles.size(), 3u);
+    for (size_t k = 0; k + 1 < 3; ++k) EXPECT_GE(titles[k + 1] - words[k], 18) << "lines of 12 units touch";
+    EXPECT_LE(words[2], matches(svg, "viewBox=\"0 0 860 ([0-9.]+)\"")[0] - 12) << "cut off at the bottom";
+}
+
+TEST(TrainingCurves, ASinglePointIsADot) {
+    const std::string svg = training_curves_svg({step_line(10, 2)}, "t", 10);
+    EXPECT_EQ(matches(svg, "<circle[^>]*fill=\"#1f6fb4\" cx=\"([0-9.]+)\""),
+              (std::vector<double>{844, 844, 844}));
+    EXPECT_TRUE(
+        matches(training_curves_svg({step_line(5, 4), step_line(10, 2)}, "t", 10), "<circle (r)=").empty());
+}
+
+// What stays the same runs through the middle of its panel, not along its frame.
+TEST(TrainingCurves, AConstantHasRoom) {
+    for (const double loss : {3.0, -3.0, 0.0, 1e-30, 5e-324, 1e29}) {
+        const std::string svg = training_curves_svg({step_line(5, loss), step_line(10, loss)}, "t", 10);
+        EXPECT_EQ(path_of(svg, "#1f6fb4", 0), (std::vector<double>{454, 143, 844, 143})) << loss;
+        for (const char* never : {"nan", "inf"}) EXPECT_EQ(svg.find(never), svg.npos) << loss << never;
+    }
 }
 
 TEST(TrainingCurves, OfLittle) {
