@@ -5,81 +5,39 @@
 #include <limits>
 #include <vector>
 
+#include "metrics/roc.h"
+
 namespace gs {
 namespace {
 
 constexpr double kRecall = 0.95;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// Counts of one side's and the other's samples that are called positive at one threshold.
-struct Point {
-    int64_t tp = 0, fp = 0;
-};
-
-// One point a distinct score, from the strictest threshold to the one that calls everything positive; ties
-// enter as one group, so no metric can depend on the order of equal scores.
-struct Curve {
-    std::vector<Point> points;
-    int64_t positives = 0, negatives = 0;
-    double recall(const Point& p) const { return double(p.tp) / double(positives); }
-    double fpr(const Point& p) const { return double(p.fp) / double(negatives); }
-};
-
-double precision(const Point& p) {
-    return double(p.tp) / double(p.tp + p.fp);
-}
-
-std::vector<double> sorted_without_nan(std::span<const double> scores) {
-    std::vector<double> kept;
-    kept.reserve(scores.size());
-    for (double s : scores)
-        if (!std::isnan(s)) kept.push_back(s);
-    std::sort(kept.begin(), kept.end());
-    return kept;
-}
-
-// ID positive: thresholds fall, `score >= threshold` is positive. `id` and `ood` ascend.
-Curve id_positive_curve(const std::vector<double>& id, const std::vector<double>& ood) {
-    Curve curve{{}, int64_t(id.size()), int64_t(ood.size())};
-    auto i = id.rbegin(), o = ood.rbegin();
-    while (i != id.rend() || o != ood.rend()) {
-        double threshold;
-        if (i == id.rend()) {
-            threshold = *o;
-        } else {
-            threshold = o == ood.rend() ? *i : std::max(*i, *o);
-        }
-        while (i != id.rend() && *i >= threshold) ++i;
-        while (o != ood.rend() && *o >= threshold) ++o;
-        curve.points.push_back({i - id.rbegin(), o - ood.rbegin()});
-    }
-    return curve;
-}
-
 // The same groups seen from below: OOD positive, `score <= threshold` is positive.
-Curve ood_positive_curve(const Curve& id) {
-    Curve curve{{}, id.negatives, id.positives};
+RocCurve ood_positive_curve(const RocCurve& id) {
+    RocCurve curve{{}, id.negatives, id.positives};
     curve.points.reserve(id.points.size());
     for (size_t k = id.points.size(); k-- > 1;)
-        curve.points.push_back({id.negatives - id.points[k - 1].fp, id.positives - id.points[k - 1].tp});
-    curve.points.push_back({id.negatives, id.positives});
+        curve.points.push_back(
+            {id.negatives - id.points[k - 1].fp, id.positives - id.points[k - 1].tp, id.points[k].threshold});
+    curve.points.push_back({id.negatives, id.positives, id.points.front().threshold});
     return curve;
 }
 
 // Mann-Whitney's U over n·m, counted in halves so that it is exact until the division.
-double auroc(const Curve& curve) {
+double auroc(const RocCurve& curve) {
     int64_t halves = 0;
-    Point last;
-    for (const Point& p : curve.points) {
+    RocPoint last;
+    for (const RocPoint& p : curve.points) {
         halves += (p.fp - last.fp) * (p.tp + last.tp);
         last = p;
     }
     return double(halves) / 2 / double(curve.positives) / double(curve.negatives);
 }
 
-double average_precision(const Curve& curve) {
+double average_precision(const RocCurve& curve) {
     double sum = 0, last = 0;
-    for (const Point& p : curve.points) {
+    for (const RocPoint& p : curve.points) {
         sum += (curve.recall(p) - last) * precision(p);
         last = curve.recall(p);
     }
@@ -88,9 +46,9 @@ double average_precision(const Curve& curve) {
 
 // Area under precision over recall by trapezoids. The curve has no precision at recall 0: scikit-learn begins
 // at 1 there, cal_metric at 0. (cal_metric's other pseudo-point, precision 1/2 at recall 1, has no width.)
-double trapezoid_aupr(const Curve& curve, double precision_at_zero) {
+double trapezoid_aupr(const RocCurve& curve, double precision_at_zero) {
     double sum = 0, last_recall = 0, last_precision = precision_at_zero;
-    for (const Point& p : curve.points) {
+    for (const RocPoint& p : curve.points) {
         sum += (curve.recall(p) - last_recall) * (precision(p) + last_precision) / 2;
         last_recall = curve.recall(p);
         last_precision = precision(p);
@@ -100,7 +58,7 @@ double trapezoid_aupr(const Curve& curve, double precision_at_zero) {
 
 // The recall nearest to .95 in double arithmetic, from the first point of full recall towards stricter
 // thresholds; the first of equals wins. 0.95 - 0.9 < 1 - 0.95 in double, so ten ID samples end at recall 0.9.
-double fpr_closest(const Curve& curve) {
+double fpr_closest(const RocCurve& curve) {
     size_t k = 0;
     while (curve.points[k].tp < curve.positives) ++k;
     size_t best = k;
@@ -111,18 +69,18 @@ double fpr_closest(const Curve& curve) {
     return curve.fpr(curve.points[best]);
 }
 
-double fpr_first(const Curve& curve) {
+double fpr_first(const RocCurve& curve) {
     const auto at = std::find_if(curve.points.begin(), curve.points.end(),
-                                 [&](const Point& p) { return curve.recall(p) >= kRecall; });
+                                 [&](const RocPoint& p) { return curve.recall(p) >= kRecall; });
     return curve.fpr(*at);
 }
 
 // scikit-learn's roc_curve(drop_intermediate=True): an inner point goes where the groups before and after it
 // add the same counts. (Collinear points of unequal steps stay, and so does everything where there are only
 // two points.)
-Curve without_collinear_points(const Curve& curve) {
+RocCurve without_collinear_points(const RocCurve& curve) {
     const auto& p = curve.points;
-    Curve kept{{}, curve.positives, curve.negatives};
+    RocCurve kept{{}, curve.positives, curve.negatives};
     for (size_t k = 0; k < p.size(); ++k) {
         const bool inner = k > 0 && k + 1 < p.size();
         if (inner && p[k + 1].tp - p[k].tp == p[k].tp - p[k - 1].tp &&
@@ -135,9 +93,9 @@ Curve without_collinear_points(const Curve& curve) {
 
 // cal_metric's minimum over thresholds of both errors over all samples; "nothing is positive" is a threshold
 // too.
-double detection_error(const Curve& curve) {
+double detection_error(const RocCurve& curve) {
     int64_t best = curve.positives;
-    for (const Point& p : curve.points) best = std::min(best, curve.positives - p.tp + p.fp);
+    for (const RocPoint& p : curve.points) best = std::min(best, curve.positives - p.tp + p.fp);
     return double(best) / double(curve.positives + curve.negatives);
 }
 
@@ -169,7 +127,7 @@ DetectionMetrics detection_metrics(std::span<const double> id_scores, std::span<
         set_all_to_nan(m);
         return m;
     }
-    const Curve id_curve = id_positive_curve(id, ood), ood_curve = ood_positive_curve(id_curve);
+    const RocCurve id_curve = roc_curve(id, ood), ood_curve = ood_positive_curve(id_curve);
     m.auroc = auroc(id_curve);
     m.aupr_in = average_precision(id_curve);
     m.aupr_out = average_precision(ood_curve);
