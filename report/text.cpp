@@ -75,6 +75,14 @@ std::string fixed(double value, int decimals) {
     return {buffer.data(), end.ptr};
 }
 
+std::string significant(double value, int digits) {
+    if (!std::isfinite(value)) return shortest(value);
+    std::array<char, 64> buffer;
+    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                   std::chars_format::general, digits);
+    return {buffer.data(), end.ptr};
+}
+
 std::string percent(double fraction) {
     return std::isnan(fraction) ? "n/a" : fixed(100 * fraction, 2);
 }

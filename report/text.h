@@ -14,6 +14,8 @@ std::string percent(double fraction);
 // The shortest decimal that reads back to the same double; "nan", "inf", "-inf".
 std::string shortest(double value);
 std::string fixed(double value, int decimals);
+// At most so many significant digits: "0.1235", "1.235e-07", "12".
+std::string significant(double value, int digits);
 
 // 1234567 -> "1,234,567".
 std::string grouped(int64_t count);

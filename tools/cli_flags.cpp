@@ -160,6 +160,22 @@ void add_plan(CLI::App& app, PlanFlags& f) {
     app.add_flag("--json", f.json, "one JSON object on stdout");
 }
 
+void add_report(CLI::App& app, ReportFlags& f) {
+    app.add_option("runs", f.runs, "run folders, shown side by side")->required();
+    app.add_option("--out", f.out, "the page, one HTML file")->capture_default_str();
+    auto* figures = app.add_option("--figures", f.figures,
+                                   "folder for every chart as SVG [OUT without .html, and -figures]");
+    app.add_flag("--no-figures", f.no_figures, "the page only")->excludes(figures);
+    auto* thumbnails = app.add_option("--thumbnails", f.thumbnails, "hardest images of each set and method")
+                           ->capture_default_str()
+                           ->check(CLI::Range(0, 1000));
+    app.add_flag("--no-thumbnails", f.no_thumbnails, "their names and scores only; no image is opened")
+        ->excludes(thumbnails);
+    app.add_option("--max-pixels", f.max_pixels, "larger images are not opened")->capture_default_str();
+    app.add_flag("--force", f.force, "replace an old page and its figures");
+    app.add_flag("--json", f.json, "what was written as JSON on stdout");
+}
+
 void add_reproduce(CLI::App& app, ReproduceFlags& f) {
     auto* table = app.add_option("table", f.table, "a table's name (--list) or a table file (JSON)");
     auto* list = app.add_flag("--list", f.list, "the built-in tables");

@@ -16,6 +16,7 @@ void add_merge(CLI::App& app, MergeFlags& flags);
 void add_bench(CLI::App& app, BenchFlags& flags);
 void add_plan(CLI::App& app, PlanFlags& flags);
 void add_train(CLI::App& app, TrainFlags& flags);
+void add_report(CLI::App& app, ReportFlags& flags);
 void add_reproduce(CLI::App& app, ReproduceFlags& flags);
 
 }  // namespace gs

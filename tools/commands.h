@@ -118,6 +118,18 @@ struct MetricsFlags {
     bool json = false;
 };
 
+struct ReportFlags {
+    std::vector<std::string> runs;
+    std::string out = "report.html";
+    std::string figures;  // folder of the charts as SVG; empty: OUT without its extension, and "-figures"
+    bool no_figures = false;
+    int64_t thumbnails = 12;  // of a set and method
+    bool no_thumbnails = false;
+    int64_t max_pixels = 178'956'970;
+    bool force = false, json = false;
+    std::string command_line;
+};
+
 struct ReproduceFlags {
     std::string table;  // a built-in table's name, or a file
     bool list = false;
@@ -145,6 +157,7 @@ int run_plan(const PlanFlags& flags);
 int run_convert(const ConvertFlags& flags);
 int run_inspect(const InspectFlags& flags);
 int run_metrics(const MetricsFlags& flags);
+int run_report(const ReportFlags& flags);
 int run_reproduce(const ReproduceFlags& flags);
 int run_list_methods(bool json);
 int run_devices(bool json);

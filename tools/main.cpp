@@ -83,6 +83,7 @@ int run(int argc, char** argv) {
     InspectFlags inspect;
     MetricsFlags metrics;
     ReproduceFlags reproduce;
+    ReportFlags report;
     CLI::App* score_app = app.add_subcommand("score", "score sets of images; writes a run folder");
     add_score(*score_app, score);
     app.config_formatter(std::make_shared<TomlConfig>(*score_app));
@@ -104,6 +105,9 @@ int run(int argc, char** argv) {
     CLI::App* metrics_app = app.add_subcommand("metrics", "metrics and table of a run's score files");
     metrics_app->add_option("run", metrics.run, "run folder")->required();
     metrics_app->add_flag("--json", metrics.json, "results as JSON on stdout");
+    CLI::App* report_app =
+        app.add_subcommand("report", "runs as one page to look at, compare and pass on; charts as SVG");
+    add_report(*report_app, report);
     CLI::App* reproduce_app =
         app.add_subcommand("reproduce", "compute a paper's table again and show the differences");
     add_reproduce(*reproduce_app, reproduce);
@@ -125,8 +129,9 @@ int run(int argc, char** argv) {
     add_bench(*bench_app, bench);
     CLI::App* devices_app = app.add_subcommand("devices", "list devices");
     devices_app->add_flag("--json", json, "one JSON object on stdout");
-    for (CLI::App* sub : {track_app, train_app, fit_app, search_app, merge_app, metrics_app, threshold_app,
-                          reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
+    for (CLI::App* sub :
+         {track_app, train_app, fit_app, search_app, merge_app, metrics_app, threshold_app, report_app,
+          reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
         sub->configurable(false);
     app.require_subcommand(0, 1);
 
@@ -155,6 +160,10 @@ int run(int argc, char** argv) {
     }
     if (threshold_app->parsed()) return run_threshold(threshold);
     if (metrics_app->parsed()) return run_metrics(metrics);
+    if (report_app->parsed()) {
+        report.command_line = joined(argc, argv);
+        return run_report(report);
+    }
     if (reproduce_app->parsed()) {
         reproduce.command_line = joined(argc, argv);
         return run_reproduce(reproduce);

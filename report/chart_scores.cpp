@@ -1,0 +1,91 @@
+// Histograms of a method's scores, the ID set's behind an OOD set's.
+#include <algorithm>
+#include <cmath>
+
+#include "core/printable.h"
+#include "report/chart.h"
+#include "report/text.h"
+
+namespace gs {
+namespace {
+
+using namespace chart;
+using svg::number;
+using svg::Point;
+
+constexpr Box kPlot{12, 26, 276, 130};
+constexpr double kWidth = 300, kHeight = 192;
+
+// Shares of the set in each bin, of its images with a score.
+std::vector<double> shares(const std::vector<int64_t>& counts) {
+    double all = 0;
+    for (const int64_t c : counts) all += static_cast<double>(c);
+    std::vector<double> result;
+    for (const int64_t c : counts) result.push_back(all > 0 ? static_cast<double>(c) / all : 0);
+    return result;
+}
+
+std::string outline(const std::vector<double>& bins, double highest, const char* css_class) {
+    const double bottom = kPlot.top + kPlot.height, width = kPlot.width / static_cast<double>(bins.size());
+    std::vector<Point> points{{kPlot.left, bottom}};
+    for (size_t k = 0; k < bins.size(); ++k) {
+        const double y = bottom - kPlot.height * (highest > 0 ? bins[k] / highest : 0);
+        points.push_back({kPlot.left + width * static_cast<double>(k), y});
+        points.push_back({kPlot.left + width * static_cast<double>(k + 1), y});
+    }
+    points.push_back({kPlot.left + kPlot.width, bottom});
+    return "<path class=\"" + std::string(css_class) + "\" d=\"" + svg::path_through(points) + "\"/>\n";
+}
+
+double place(double score, const BinRange& range) {
+    const double at = (score / 2 - range.low / 2) / (range.high / 2 - range.low / 2);
+    return kPlot.left + kPlot.width * std::clamp(at, 0.0, 1.0);
+}
+
+std::string score_axis(const BinRange& range) {
+    std::string out = line(kPlot.left, kPlot.top + kPlot.height, kPlot.left + kPlot.width,
+                           kPlot.top + kPlot.height, "frame");
+    const svg::Range drawn{range.low, range.high};
+    if (!std::isfinite(drawn.size())) return out;
+    const double step = svg::tick_step(drawn, 4);
+    for (const double v : svg::ticks(drawn, step)) {
+        const double x = place(v, range);
+        if (x < kPlot.left + 8 || x > kPlot.left + kPlot.width - 8) continue;
+        out += line(x, kPlot.top + kPlot.height, x, kPlot.top + kPlot.height + 4, "frame");
+        out += text(x, kPlot.top + kPlot.height + 17, svg::tick_text(v, step), "middle", "small");
+    }
+    return out;
+}
+
+}  // namespace
+
+Chart score_chart(const RunReport& run, size_t method, size_t set) {
+    const MethodReport& m = run.methods[method];
+    const std::string name = printable(run.results.methods[method].name),
+                      id = printable(run.results.sets[0].name);
+    const std::string other = printable(run.results.sets[set].name);
+    Chart chart;
+    chart.title = "Scores of " + name + ": " + other;
+    chart.description = "Histogram of the scores that " + name + " gives " + id + " (filled) and " + other +
+                        " (outlined); higher means more in-distribution.";
+    chart.width = kWidth;
+    chart.height = kHeight;
+    const std::vector<double> of_id = shares(m.histograms[0]), of_set = shares(m.histograms[set]);
+    const double highest = std::max(*std::max_element(of_id.begin(), of_id.end()),
+                                    *std::max_element(of_set.begin(), of_set.end()));
+    chart.body = text(kPlot.left, 16, elided(other, 30, "…")) + outline(of_id, highest, "of-id");
+    if (set != 0) chart.body += outline(of_set, highest, "of-ood");
+    chart.body += score_axis(m.bins);
+    chart.body += text(kPlot.left + kPlot.width, 16,
+                       "to " + fixed(100 * highest, highest < 0.1 ? 1 : 0) + " % a bin", "end", "small");
+    if (!m.thresholds.thresholds.empty()) {
+        const double x = place(m.thresholds.thresholds[m.thresholds.at_95], m.bins);
+        chart.body += line(x, kPlot.top, x, kPlot.top + kPlot.height, "cut");
+    }
+    chart.body += text(kPlot.left + kPlot.width / 2, kHeight - 4, "score", "middle", "small");
+    chart.extra_attributes = box_attribute(kPlot) + svg::attributes({{"data-low", shortest(m.bins.low)},
+                                                                     {"data-high", shortest(m.bins.high)}});
+    return chart;
+}
+
+}  // namespace gs

@@ -1,0 +1,42 @@
+// The sections of the report page, as HTML.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/html.h"
+
+namespace gs::html {
+
+struct Page {
+    const std::vector<RunReport>& runs;
+    const PageLists& lists;
+    bool several() const { return runs.size() > 1; }
+};
+
+// <tag class="…">escaped text</tag>
+std::string element(std::string_view tag, std::string_view text, std::string_view css_class = "");
+// "run 2: name", where there are several.
+std::string run_heading(const Page& page, size_t run, std::string_view tag);
+// A section with its heading; `inside` is HTML.
+std::string section(std::string_view id, std::string_view heading, const std::string& inside);
+// What scrolls sideways on narrow screens, reachable by keyboard.
+std::string scrolling(std::string_view label, const std::string& table);
+
+std::string summary(const Page& page);        // what may be wrong: warnings, protocol, comparability
+std::string results_table(const Page& page);  // sortable, the convention to be chosen
+std::string all_figures(const Page& page);    // every metric in every convention
+std::string curves(const Page& page);         // threshold, ROC and precision-recall curves, histograms
+std::string hardest_images(const Page& page);
+std::string agreement(const Page& page);
+std::string provenance(const Page& page);         // time, plan, hashes, versions, exclusions, notices
+std::string thumbnail_symbols(const Page& page);  // each thumbnail once, to be referred to
+
+// The selects of method and OOD set that the sections below follow.
+std::string toolbar(const Page& page);
+
+// What the script reads: figures in every convention, thresholds with their counts.
+std::string page_data(const Page& page);
+
+}  // namespace gs::html

@@ -1,0 +1,191 @@
+// The table of results, and the one of every figure.
+#include <algorithm>
+#include <charconv>
+
+#include "core/printable.h"
+#include "report/conventions.h"
+#include "report/html_parts.h"
+#include "report/svg.h"
+#include "report/text.h"
+
+namespace gs::html {
+namespace {
+
+struct Column {
+    std::string_view kind, name;  // kind: what the script exchanges
+    double DetectionMetrics::*value;
+    bool lower_is_better;
+};
+constexpr Column kColumns[] = {{"fpr", "FPR95", &DetectionMetrics::fpr95_closest, true},
+                               {"auroc", "AUROC", &DetectionMetrics::auroc, false},
+                               {"aupr", "AUPR-in", &DetectionMetrics::aupr_in, false}};
+
+// An OOD set of the page's list, or past its end the average.
+const MethodMetrics* find(const Page& page, const RunReport& run, const std::string& method, size_t set) {
+    return set < page.lists.sets.size() ? run.results.find(method, page.lists.sets[set])
+                                        : run.results.find_average(method);
+}
+
+bool has_average(const Page& page) {
+    return page.lists.sets.size() > 1;
+}
+
+std::string set_key(const Page& page, size_t set) {
+    return set < page.lists.sets.size() ? std::to_string(set) : "average";
+}
+
+std::string head(const Page& page) {
+    std::string sets, figures;
+    const size_t groups = page.lists.sets.size() + (has_average(page) ? 1 : 0);
+    for (size_t s = 0; s < groups; ++s) {
+        const std::string name = s < page.lists.sets.size() ? page.lists.sets[s] : "Average";
+        sets += "<th colspan=\"3\" scope=\"colgroup\">" + xml_escaped(name) + "</th>";
+        for (const Column& c : kColumns)
+            figures += "<th" +
+                       svg::attributes({{"scope", "col"},
+                                        {"class", c.kind == "fpr" ? "number first" : "number"},
+                                        {"data-kind", std::string(c.kind)},
+                                        {"data-set", set_key(page, s)},
+                                        {"data-sort", c.lower_is_better ? "ascending" : "descending"}}) +
+                       "><span class=\"name\">" + std::string(c.name) + "</span> " +
+                       (c.lower_is_better ? "↓" : "↑") + "</th>";
+    }
+    const auto corner = [](const char* name) {
+        return "<th rowspan=\"2\" scope=\"col\" data-kind=\"text\" data-sort=\"ascending\"><span "
+               "class=\"name\">" +
+               std::string(name) + "</span></th>";
+    };
+    return "<thead>\n<tr>" + corner("Method") + (page.several() ? corner("Run") : "") + sets + "</tr>\n<tr>" +
+           figures + "</tr>\n</thead>\n";
+}
+
+// The best figure as printed of each column, as far as rows may be compared.
+std::string best_in_column(const Page& page, bool one_run, size_t run, size_t set, const Column& column) {
+    double best = 0;
+    std::string text;
+    size_t rows = 0;
+    for (size_t r = 0; r < page.runs.size(); ++r) {
+        if (one_run && r != run) continue;
+        for (const MethodInfo& m : page.runs[r].results.methods) {
+            const MethodMetrics* metrics = find(page, page.runs[r], m.name, set);
+            if (metrics == nullptr) continue;
+            ++rows;
+            const std::string shown = percent(metrics->metrics.*column.value);
+            if (shown == "n/a") continue;
+            double value = 0;
+            std::from_chars(shown.data(), shown.data() + shown.size(), value);
+            if (column.lower_is_better) value = -value;
+            if (text.empty() || value > best) {
+                best = value;
+                text = shown;
+            }
+        }
+    }
+    return rows > 1 ? text : "";
+}
+
+std::string body(const Page& page) {
+    const size_t groups = page.lists.sets.size() + (has_average(page) ? 1 : 0);
+    const bool one_run = !why_not_comparable(page.runs).empty();
+    std::string rows;
+    for (size_t r = 0; r < page.runs.size(); ++r) {
+        const RunReport& run = page.runs[r];
+        for (size_t m = 0; m < run.results.methods.size(); ++m) {
+            const std::string& name = run.results.methods[m].name;
+            rows += "<tr" +
+                    svg::attributes({{"data-run", std::to_string(r)}, {"data-method", std::to_string(m)}}) +
+                    "><th scope=\"row\">" + xml_escaped(name) + "</th>";
+            if (page.several()) rows += "<td class=\"run\">" + std::to_string(r + 1) + "</td>";
+            for (size_t s = 0; s < groups; ++s)
+                for (const Column& c : kColumns) {
+                    const MethodMetrics* metrics = find(page, run, name, s);
+                    std::string css = c.kind == "fpr" ? "number first" : "number";
+                    const std::string shown = metrics ? percent(metrics->metrics.*c.value) : "–";
+                    if (metrics && shown == best_in_column(page, one_run, r, s, c)) css += " best";
+                    rows +=
+                        "<td" +
+                        svg::attributes({{"class", css},
+                                         {"data-kind", std::string(c.kind)},
+                                         {"data-set", set_key(page, s)}}) +
+                        (metrics ? svg::attributes({{"data-v", shortest(metrics->metrics.*c.value)}}) : "") +
+                        ">" + shown + "</td>";
+                }
+            rows += "</tr>\n";
+        }
+    }
+    return "<tbody>\n" + rows + "</tbody>\n";
+}
+
+template <size_t N>
+std::string choice(const std::string& id, const std::string& label, const std::array<Convention, N>& list) {
+    std::string options;
+    for (const Convention& c : list)
+        options +=
+            "<option" +
+            svg::attributes({{"value", std::string(c.field)}, {"data-column", std::string(c.column)}}) + ">" +
+            xml_escaped(c.text) + "</option>\n";
+    return "<label for=\"" + id + "\">" + label + "</label>\n<select id=\"" + id + "\">\n" + options +
+           "</select>\n";
+}
+
+std::string figure_rows(const Page& page, const RunReport& run, size_t r) {
+    std::string rows;
+    for (const auto* list : {&run.results.metrics, &run.results.averages})
+        for (const MethodMetrics& m : *list) {
+            if (list == &run.results.averages && !has_average(page)) continue;
+            rows += "<tr><th scope=\"row\">" + xml_escaped(m.method) + "</th><td>" +
+                    (m.ood.empty() ? "<em>average</em>" : xml_escaped(m.ood)) + "</td>";
+            if (page.several()) rows += "<td class=\"run\">" + std::to_string(r + 1) + "</td>";
+            for (const MetricField& f : metric_fields())
+                rows += "<td" +
+                        svg::attributes({{"class", "number"},
+                                         {"data-field", std::string(f.name)},
+                                         {"data-v", shortest(m.metrics.*f.value)}}) +
+                        ">" + percent(m.metrics.*f.value) + "</td>";
+            for (const int64_t count :
+                 {m.metrics.id_count, m.metrics.ood_count, m.metrics.id_excluded + m.metrics.ood_excluded})
+                rows += "<td class=\"number\">" + grouped(count) + "</td>";
+            rows += "</tr>\n";
+        }
+    return rows;
+}
+
+}  // namespace
+
+std::string results_table(const Page& page) {
+    if (page.lists.sets.empty())
+        return element("p", "No out-of-distribution set was given: scores, but no metrics.");
+    return "<div class=\"controls\" hidden>\n" + choice("fpr-convention", "FPR95", kFprConventions) +
+           choice("aupr-convention", "AUPR", kAuprConventions) + "</div>\n" +
+           scrolling(
+               "Results",
+               "<table id=\"results-table\">\n<caption>Figures in percent. <span id=\"convention\">FPR95: " +
+                   std::string(kFprConventions[0].text) + "; AUPR: " + std::string(kAuprConventions[0].text) +
+                   "</span>. The best of a column is bold.</caption>\n" + head(page) + body(page) +
+                   "</table>\n") +
+           "<p id=\"sorted\" class=\"unseen\" aria-live=\"polite\"></p>\n";
+}
+
+std::string all_figures(const Page& page) {
+    if (page.lists.sets.empty()) return "";
+    std::string heads = "<th scope=\"col\">method</th><th scope=\"col\">set</th>";
+    if (page.several()) heads += "<th scope=\"col\">run</th>";
+    for (const MetricField& f : metric_fields())
+        heads += "<th scope=\"col\" class=\"number\">" + std::string(f.name) + "</th>";
+    heads +=
+        "<th scope=\"col\" class=\"number\">ID scores</th><th scope=\"col\" class=\"number\">OOD scores</th>"
+        "<th scope=\"col\" class=\"number\">NaN</th>";
+    std::string rows, conventions;
+    for (size_t r = 0; r < page.runs.size(); ++r) rows += figure_rows(page, page.runs[r], r);
+    const auto describe = [&](const Convention& c) {
+        conventions += "<li><code>" + std::string(c.field) + "</code>: " + xml_escaped(c.text) + "</li>\n";
+    };
+    for (const Convention& c : kFprConventions) describe(c);
+    for (const Convention& c : kAuprConventions) describe(c);
+    return "<details id=\"all-figures\">\n<summary>Every figure in every convention</summary>\n" +
+           scrolling("Every figure", "<table>\n<thead><tr>" + heads + "</tr></thead>\n<tbody>\n" + rows +
+                                         "</tbody>\n</table>\n") +
+           "<ul class=\"small\">\n" + conventions + "</ul>\n</details>\n";
+}
+
+}  // namespace gs::html

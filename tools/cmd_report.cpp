@@ -1,0 +1,109 @@
+// gradscore report: runs as one page, and their charts as files.
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "core/printable.h"
+#include "report/html.h"
+#include "report/results_json.h"
+#include "report/text.h"
+#include "tools/commands.h"
+#include "tools/run_folder.h"
+#include "tools/setup.h"
+#include "tools/thumbnails.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+
+void require_run_folder(const std::string& run) {
+    std::error_code error;
+    if (fs::is_regular_file(fs::path(run) / "results.json", error)) return;
+    throw Error(ErrorKind::Data, run + ": no run folder (it has no results.json); gradscore score makes one");
+}
+
+RunReport read_report(const std::string& folder, const ReportFlags& flags) {
+    Results results = read_results_json(fs::path(folder) / "results.json");
+    std::vector<ScoreTable> tables;
+    for (const SetInfo& set : results.sets)
+        tables.push_back(read_score_table(scores_path(folder, set.name), results.methods));
+    RunReport report = make_run_report(folder, std::move(results), tables,
+                                       {.hardest = static_cast<size_t>(flags.thumbnails)});
+    if (flags.no_thumbnails) {
+        report.no_thumbnails.push_back("made without thumbnails (--no-thumbnails)");
+    } else {
+        add_thumbnails(report, flags.max_pixels);
+    }
+    return report;
+}
+
+fs::path figures_folder(const ReportFlags& flags) {
+    if (!flags.figures.empty()) return flags.figures;
+    fs::path out = flags.out;
+    return out.replace_extension() += "-figures";
+}
+
+void check_out(const ReportFlags& flags) {
+    std::error_code error;
+    if (fs::is_directory(flags.out, error))
+        throw Error(ErrorKind::Usage, "--out " + flags.out + ": is a folder");
+    if (flags.force) return;
+    if (fs::exists(flags.out, error))
+        throw Error(ErrorKind::Usage, "--out " + flags.out + ": exists; choose another name, or --force");
+    if (!flags.no_figures) check_folder(figures_folder(flags), false, "--figures");
+}
+
+void write_figures(const fs::path& folder, const std::vector<FigureFile>& figures) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) throw Error(ErrorKind::Internal, folder.string() + ": cannot create: " + error.message());
+    for (const FigureFile& figure : figures) write_file_atomically(folder / figure.name, figure.svg);
+}
+
+}  // namespace
+
+int run_report(const ReportFlags& flags) {
+    for (const std::string& run : flags.runs) require_run_folder(run);
+    check_out(flags);
+    std::vector<RunReport> runs;
+    for (const std::string& run : flags.runs) runs.push_back(read_report(run, flags));
+    const PageLists lists = join_lists(runs);
+    const std::string page = report_page(runs, lists, {version(), flags.command_line});
+    const std::vector<FigureFile> figures =
+        flags.no_figures ? std::vector<FigureFile>{} : report_figures(runs);
+    if (!figures.empty()) write_figures(figures_folder(flags), figures);
+    write_file_atomically(flags.out, page);
+
+    size_t thumbnails = 0;
+    for (const RunReport& run : runs) {
+        thumbnails += run.thumbnails.size();
+        for (const std::string& line : run.differences) say("warning: " + printable(run.name) + ": " + line);
+        for (const std::string& line : run.no_thumbnails)
+            if (!flags.no_thumbnails) say("notice: " + printable(run.name) + ": " + printable(line, 1000));
+    }
+    if (runs.size() > 1)
+        for (const std::string& reason : why_not_comparable(runs))
+            say("notice: not comparable: " + printable(reason, 1000));
+    if (flags.json) {
+        std::cout << nlohmann::ordered_json{{"page", flags.out},
+                                            {"bytes", page.size()},
+                                            {"runs", flags.runs},
+                                            {"thumbnails", thumbnails},
+                                            {"figures",
+                                             figures.empty() ? "" : figures_folder(flags).string()},
+                                            {"charts", figures.size()}}
+                         .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+                  << '\n';
+        return 0;
+    }
+    std::cout << "Page: " << flags.out << " (" << grouped(static_cast<int64_t>((page.size() + 1023) / 1024))
+              << " KiB, " << grouped(static_cast<int64_t>(thumbnails)) << " thumbnails)\n";
+    if (!figures.empty())
+        std::cout << "Charts: " << figures_folder(flags).string() << "/ (" << figures.size()
+                  << " SVG files)\n";
+    return 0;
+}
+
+}  // namespace gs
