@@ -92,15 +92,21 @@ void weight_norm(benchmark::State& state, const NormCase& c, double p) {
     const Shape w{1, y.c, c.spec.kernel_h * c.spec.kernel_w, x.c};
     const Buffer inputs = random_values(x.size()), gradients = random_values(y.size());
     const Buffer scale = random_values(y.c), weights = random_values(w.size()),
-                 out = backend().allocate(sizeof(float));
+                 output = random_values(y.size()), out = backend().allocate(sizeof(float));
+    const Buffer squares =
+        backend().upload(std::vector<float>(static_cast<size_t>(y.c), static_cast<float>(w.size() / y.c)));
+    const bool reads_output = c.standardised && p == 2 && backend().squared_norm_reads_output(c.spec, x);
     const PowerSum norm{p, out.view({1, 1, 1, 1})};
     const auto run = [&] {
-        backend().weight_gradient_norm({.spec = c.spec,
-                                        .x = inputs.view(x),
-                                        .dy = gradients.view(y),
-                                        .scale = scale.view({1, 1, 1, y.c}),
-                                        .standardised = c.standardised ? weights.view(w) : View{},
-                                        .norms = {&norm, 1}});
+        backend().weight_gradient_norm(
+            {.spec = c.spec,
+             .x = inputs.view(x),
+             .dy = gradients.view(y),
+             .scale = scale.view({1, 1, 1, y.c}),
+             .standardised = c.standardised ? weights.view(w) : View{},
+             .norms = {&norm, 1},
+             .output = reads_output ? StandardisedOutput{output.view(y), squares.view({1, 1, 1, y.c})}
+                                    : StandardisedOutput{}});
     };
     run();
     for (auto _ : state) run();

@@ -35,7 +35,8 @@ function(gs_cpu_kernels isa)
   target_sources(gs_cpu PRIVATE $<TARGET_OBJECTS:gs_cpu_${isa}>)
 endfunction()
 set_source_files_properties(${PROJECT_SOURCE_DIR}/cpu/kernels/gemm.cpp
-  ${PROJECT_SOURCE_DIR}/cpu/kernels/gradient_panel.cpp ${PROJECT_SOURCE_DIR}/cpu/kernels/depthwise.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
+  ${PROJECT_SOURCE_DIR}/cpu/kernels/gradient_panel.cpp ${PROJECT_SOURCE_DIR}/cpu/kernels/depthwise.cpp
+  ${PROJECT_SOURCE_DIR}/cpu/kernels/gram.cpp ${PROJECT_SOURCE_DIR}/cpu/kernels/wide.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
 
 gs_cpu_kernels(baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

@@ -35,4 +35,8 @@ Buffer Backend::upload(std::span<const float> host) {
     return buffer;
 }
 
+void Backend::combined_gradient_norm(const CombinedGradientNorm& /*args*/) {
+    GS_REQUIRE(false && "asked where combines_weight_gradients() says no");
+}
+
 }  // namespace gs

@@ -106,6 +106,13 @@ struct FoldedGamma {
     View out{};      // (rows,1,1,o)
 };
 
+// What a standardised convolution has computed forward. From it follow sum_k G w and with it squared norms
+// without G: sum_k G[r,o,k] w[o,k] = sum_s dy[r,s,o] y[r % samples,s,o].
+struct StandardisedOutput {
+    View y{};               // (samples,oh,ow,o), float32, without bias; or absent
+    View weight_squares{};  // (1,1,1,o): sum_k w[o,k]^2; sum_k w[o,k] is 0
+};
+
 // Norms of each row's weight gradient of a convolution, without ever storing a gradient (design section 5).
 //   G[r,o,k] = sum_s dy[r,s,o] X[r % samples,s,k]      k = (kh, kw, c), X the unfolded input, zero-padded
 //   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
@@ -120,7 +127,18 @@ struct WeightGradientNorm {
     View scale{};         // (1,1,1,o), or absent: 1
     View standardised{};  // (1,o,kernel_h * kernel_w,c), or absent
     std::span<const PowerSum> norms{};
-    FoldedGamma gamma{};  // from the same product, its weights as standardised
+    FoldedGamma gamma{};          // from the same product, its weights as standardised
+    StandardisedOutput output{};  // may be read where squared_norm_reads_output() says so
+};
+
+// Squared norms of linear combinations of a sample's rows, from the Gram matrix of their gradients:
+//   out[j * samples + n] = sum_{o,k} (sum_i coefficients[j * samples + n, i] D[i * samples + n, o, k])^2
+// With a class's logit back-propagated in each row, that is the norm for every loss of the logits at once.
+// Products are float32, the Gram matrix and what follows from it float64.
+struct CombinedGradientNorm {
+    WeightGradientNorm gradients{};  // without norms and gamma; rows: cotangents * samples
+    View coefficients{};             // (combinations * samples,1,1,cotangents)
+    View out{};                      // (combinations * samples,1,1,1)
 };
 
 // From the gradient of the weights that run to that of the stored ones, each of out's n rows by itself:
@@ -248,6 +266,13 @@ class Backend {
                                                           std::span<const float> bias) = 0;
 
     virtual void weight_gradient_norm(const WeightGradientNorm& args) = 0;
+    // Whether the squared norm alone, p = 2, of a standardised convolution on x is cheaper with its output.
+    virtual bool squared_norm_reads_output(const ConvSpec& /*spec*/, const Shape& /*x*/) const {
+        return false;
+    }
+    // Whether combined_gradient_norm is there.
+    virtual bool combines_weight_gradients() const { return false; }
+    virtual void combined_gradient_norm(const CombinedGradientNorm& args);
     // Of the rows of x (rows,1,1,c), each value times scale[c] (1,1,1,c) or absent: 1; in float64.
     virtual void power_sums(View x, View scale, std::span<const PowerSum> norms) = 0;
     virtual void stored_weight_gradient(const StoredWeightGradient& args) = 0;

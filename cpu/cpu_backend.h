@@ -29,6 +29,9 @@ class CpuBackend final : public Backend {
                                                   std::span<const float> bias) override;
 
     void weight_gradient_norm(const WeightGradientNorm& args) override;
+    bool squared_norm_reads_output(const ConvSpec& spec, const Shape& x) const override;
+    bool combines_weight_gradients() const override { return true; }
+    void combined_gradient_norm(const CombinedGradientNorm& args) override;
     void power_sums(View x, View scale, std::span<const PowerSum> norms) override;
     void stored_weight_gradient(const StoredWeightGradient& args) override;
     void sum_rows(View x, View scale, Grad mode, View out) override;

@@ -117,13 +117,12 @@ void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double>
         totals[o] *= scale_of(args_, outputs.first + o, args_.norms[0].p);
 }
 
-void GradientRows::pack_gradients(int64_t row, const Outputs& outputs, int64_t first, int64_t count,
-                                  float* to) const {
-    with_type(args_.dy, [&](auto type) {
+void pack_gradients(const Kernels& kernels, const View& dy, int64_t row, int64_t first, int64_t count,
+                    int64_t o, int64_t outputs, float* to) {
+    with_type(dy, [&](auto type) {
         using T = decltype(type);
-        kernels_.maps<T>().pack_gradient(
-            args_.dy.as<T>() + row * y_.per_sample() + first * y_.c + outputs.first, y_.c, count,
-            outputs.count, to);
+        kernels.maps<T>().pack_gradient(dy.as<T>() + row * dy.shape.per_sample() + first * dy.shape.c + o,
+                                        dy.shape.c, count, outputs, to);
     });
 }
 
@@ -132,19 +131,8 @@ template <class T>
 void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count,
                              const Workspace& work, double* totals) const {
     const bool reduce = reduces_ && first + count == y_.pixels();
-    pack_gradients(row, outputs, first, count, work.gradient);
-    UnfoldBlock<T> unfold{args_.x.as<T>() + row % args_.x.shape.n * x_.per_sample(),
-                          x_.h,
-                          x_.w,
-                          x_.c,
-                          args_.spec.kernel_w,
-                          args_.spec.stride,
-                          args_.spec.pad,
-                          y_.w,
-                          first,
-                          count,
-                          0,
-                          0};
+    pack_gradients(kernels_, args_.dy, row, first, count, outputs.first, outputs.count, work.gradient);
+    auto unfold = unfold_block<T>(args_, row % args_.x.shape.n, first, count);
     for (int64_t i = 0; i < panels_; ++i) {
         unfold.column = i * kernels_.gemm_columns;
         unfold.columns = std::min(kernels_.gemm_columns, fan_in_ - unfold.column);

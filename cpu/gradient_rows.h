@@ -18,6 +18,28 @@ inline void write_gamma(const FoldedGamma& gamma, int64_t row, int64_t o, double
         static_cast<float>(dot + static_cast<double>(gamma.shift.f32()[o]) * gamma.dbeta.f32()[at]);
 }
 
+// Positions [first, first + count) of one sample's unfolded input, no columns yet.
+template <class T>
+UnfoldBlock<T> unfold_block(const WeightGradientNorm& args, int64_t sample, int64_t first, int64_t count) {
+    const Shape& x = args.x.shape;
+    const ConvSpec& spec = args.spec;
+    return {args.x.as<T>() + sample * x.per_sample(),
+            x.h,
+            x.w,
+            x.c,
+            spec.kernel_w,
+            spec.stride,
+            spec.pad,
+            args.dy.shape.w,
+            first,
+            count,
+            0,
+            0};
+}
+// Outputs [o, o + outputs) at these positions of a row of dy, packed for the kernel.
+void pack_gradients(const Kernels& kernels, const View& dy, int64_t row, int64_t first, int64_t count,
+                    int64_t o, int64_t outputs, float* to);
+
 // The work is cut into units, (row of dy, group of outputs), whose results do not depend on the cut.
 class GradientRows {
   public:
@@ -41,7 +63,6 @@ class GradientRows {
     };
     size_t workspace_size() const { return std::accumulate(std::begin(sizes_), std::end(sizes_), size_t{0}); }
     Workspace workspace(int thread) const;
-    void pack_gradients(int64_t row, const Outputs& outputs, int64_t first, int64_t count, float* to) const;
     template <class T>  // of the input
     void run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count, const Workspace& work,
                    double* totals) const;

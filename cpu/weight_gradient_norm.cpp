@@ -78,6 +78,12 @@ void require_gamma(const WeightGradientNorm& args) {
     GS_REQUIRE(args.gamma.weights.shape.size() == weight_shape(args.spec).size());
 }
 
+void require_output(const WeightGradientNorm& args) {
+    const Shape &y = args.dy.shape, map = y.with_n(args.x.shape.n);
+    GS_REQUIRE(args.standardised && args.output.y.shape == map && args.output.y.dtype == DType::F32);
+    GS_REQUIRE(args.output.weight_squares.shape == (Shape{1, 1, 1, y.c}));
+}
+
 // Memory of one thread: a tap's sums, the dots with the weights, a total an exponent, a row's float32 sums.
 class DepthwiseScratch {
   public:
@@ -124,13 +130,6 @@ void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseS
     for (size_t n = 0; n < totals.size(); ++n) args.norms[n].out.f32()[row] = static_cast<float>(totals[n]);
 }
 
-void by_ghost(Context& context, const WeightGradientNorm& args, NormRoute route) {
-    const GhostNorm ghost(context, args, route);
-    parallel_for(context.threads, args.dy.shape.n, [&](int64_t row) {
-        args.norms[0].out.f32()[row] = static_cast<float>(ghost.run(row, omp_get_thread_num()));
-    });
-}
-
 void by_rows(Context& context, const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n, outputs = args.dy.shape.c;
     const GradientRows gradient(context, args);
@@ -154,7 +153,29 @@ void by_rows(Context& context, const WeightGradientNorm& args) {
     }
 }
 
+void by_ghost(Context& context, const WeightGradientNorm& args, NormRoute route) {
+    const std::span<const double> squares = ghost_norms(context, args, route);
+    const View out = args.norms[0].out;
+    for (int64_t row = 0; row < args.dy.shape.n; ++row) {
+        const double square = squares[static_cast<size_t>(row)];
+        if (square >= 0 || std::isnan(square)) {
+            out.f32()[row] = static_cast<float>(square);
+            continue;
+        }
+        const PowerSum norm{2, out.reshaped({args.dy.shape.n, 1, 1, 1}).samples(row, 1)};
+        WeightGradientNorm alone = args;
+        alone.x = args.x.samples(row % args.x.shape.n, 1);
+        alone.dy = args.dy.samples(row, 1);
+        alone.norms = {&norm, 1};
+        by_rows(context, alone);
+    }
+}
+
 }  // namespace
+
+bool CpuBackend::squared_norm_reads_output(const ConvSpec& spec, const Shape& x) const {
+    return spec.groups == 1 && map_type() == DType::F32 && cheapest_route(spec, x) != NormRoute::Direct;
+}
 
 void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n;
@@ -162,6 +183,7 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     GS_REQUIRE(rows % args.x.shape.n == 0 && (args.gamma.out || !args.norms.empty()));
     if (args.gamma.out) require_gamma(args);
     for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
+    if (args.output.y) require_output(args);
     const bool linear = args.x.shape.pixels() == 1 && args.spec.kernel_h == 1 && args.spec.kernel_w == 1;
     if (linear && args.spec.groups == 1 && !args.standardised && !args.gamma.out) {
         for (const PowerSum& norm : args.norms) outer_products(args, norm);
@@ -173,10 +195,10 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
         each(rows, [&](int64_t row) { depthwise_row(args, row, scratch); });
         return;
     }
-    const NormRoute route = cheapest_route(args.spec, args.x.shape);
-    const bool squares_alone =
-        args.norms.size() == 1 && args.norms[0].p == 2 && !args.standardised && !args.gamma.out;
-    if (squares_alone && route != NormRoute::Direct) return by_ghost(*context_, args, route);
+    const NormRoute route = cheapest_route(args.spec, args.x.shape.with_n(1));
+    const bool squares_alone = args.norms.size() == 1 && args.norms[0].p == 2 && !args.gamma.out;
+    if (squares_alone && (!args.standardised || args.output.y) && route != NormRoute::Direct)
+        return by_ghost(*context_, args, route);
     by_rows(*context_, args);
 }
 

@@ -61,6 +61,8 @@ class Conv2d : public Layer {
     void backward_weights(Backend& backend, const LayerBackwardWeights& args) const override;
 
     void gradient_norms(Backend& backend, const LayerGradientNorms& args) const override;
+    bool norms_read_output(const Backend& backend, const Shape& x) const override;
+    bool combines_gradients(const Backend& backend) const override;
     // Not of one with a folded norm.
     void set_parameters(Backend& backend, std::span<const View> values) override;
 
@@ -80,6 +82,7 @@ class Conv2d : public Layer {
     struct DeviceWeights {
         Buffer scale, shift;
         Buffer unit, unit_by_tap;  // [o][c][tap], [o][tap][c]
+        Buffer unit_squares;       // sums over an output's
     };
     struct Scratch;
 
@@ -98,6 +101,7 @@ class Conv2d : public Layer {
     std::vector<float> unit_weights() const;
     View unit(Backend& backend) const;
     View unit_by_tap(Backend& backend) const;
+    View unit_squares(Backend& backend) const;
 };
 
 // Weight standardisation (BiT's StdConv2d): (w - mean) / sqrt(var + 1e-10) for each output channel, biased

@@ -1,7 +1,7 @@
 // Weight gradients of convolutions: of those that run by the backend, from there to the stored parameters.
-#include "layers/convolution.h"
-
+#include "core/sums.h"
 #include "core/training.h"
+#include "layers/convolution.h"
 
 namespace gs {
 
@@ -61,14 +61,40 @@ View Conv2d::unit_by_tap(Backend& backend) const {
     return device_.unit_by_tap.view({1, spec_.out_channels, taps, in});
 }
 
+View Conv2d::unit_squares(Backend& backend) const {
+    if (device_.unit_squares.bytes() == 0) {
+        const std::vector<float> weights = unit_weights();
+        const size_t fan_in = weights.size() / static_cast<size_t>(spec_.out_channels);
+        std::vector<float> squares;
+        for (size_t o = 0; o < weights.size(); o += fan_in)
+            squares.push_back(static_cast<float>(lane_sum(
+                std::span(weights).subspan(o, fan_in), [](float w) { return static_cast<double>(w) * w; })));
+        device_.unit_squares = backend.upload(squares);
+    }
+    return channels(device_.unit_squares);
+}
+
+bool Conv2d::norms_read_output(const Backend& backend, const Shape& x) const {
+    return standardised_ && !biased_ && backend.squared_norm_reads_output(spec_, x);
+}
+
+bool Conv2d::combines_gradients(const Backend& backend) const {
+    return spec_.groups == 1 && backend.combines_weight_gradients();
+}
+
 void Conv2d::gradient_norms(Backend& backend, const LayerGradientNorms& args) const {
     const size_t norm_at = biased_ ? 2 : 1;
     GS_REQUIRE(args.norms.size() == norm_at + (folded_ ? 2 : 0));
     const bool gamma = folded_ && !args.norms[norm_at].empty();
     if (gamma || !args.norms[0].empty()) {
-        WeightGradientNorm weight{
-            .spec = spec_, .x = args.x, .dy = args.dy, .scale = scale(backend), .norms = args.norms[0]};
+        WeightGradientNorm weight{.spec = spec_, .x = args.x, .dy = args.dy, .scale = scale(backend)};
         if (standardised_) weight.standardised = unit_by_tap(backend);
+        if (args.y) weight.output = {args.y, unit_squares(backend)};
+        if (args.coefficients) {
+            GS_REQUIRE(!gamma && args.norms[0].size() == 1 && args.norms[0][0].p == 2);
+            return backend.combined_gradient_norm({weight, args.coefficients, args.norms[0][0].out});
+        }
+        weight.norms = args.norms[0];
         if (gamma) weight.gamma = {unit_by_tap(backend), shift(backend), args.beta, args.gamma};
         backend.weight_gradient_norm(weight);
     }
@@ -89,6 +115,7 @@ void Conv2d::set_parameters(Backend& backend, std::span<const View> values) {
     scale(backend);  // made where nobody has asked yet
     backend.standardise_weights({stored, unit(backend), channels(device_.scale)});
     device_.unit_by_tap = {};
+    device_.unit_squares = {};
     convolution_->set_weights(unit(backend), bias);
 }
 

@@ -86,6 +86,11 @@ struct LayerGradientNorms {
     View beta{};   // (rows,1,1,c), sum over positions of dy: for those of any other parameter
     View gamma{};  // (rows,1,1,c), for those of gamma: written on the way, or, of a layer that joins terms,
                    // what its backward left there
+    View y{};      // the output (samples,…), where norms_read_output() says so
+    // (combinations * samples,1,1,cotangents), where combines_gradients() says so: squared norms, of the
+    // first parameter alone, of linear combinations of the rows' gradients (core/backend.h,
+    // CombinedGradientNorm).
+    View coefficients{};
     std::span<const std::span<const PowerSum>> norms{};  // one list for each of parameters()
 };
 
@@ -128,6 +133,9 @@ class Layer {
     virtual void backward_weights(Backend& backend, const LayerBackwardWeights& args) const;
 
     virtual void gradient_norms(Backend& backend, const LayerGradientNorms& args) const;
+    // Whether the squared norm of the first parameter's gradient, and no other, is cheaper with the output.
+    virtual bool norms_read_output(const Backend& /*backend*/, const Shape& /*x*/) const { return false; }
+    virtual bool combines_gradients(const Backend& /*backend*/) const { return false; }
 
     // Other values of parameters(), in that order and PyTorch's element order, copied.
     virtual void set_parameters(Backend& backend, std::span<const View> values);

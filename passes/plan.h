@@ -64,6 +64,7 @@ struct Output {
 // What a backward pass was cut to, for people (gradscore plan).
 struct BackwardSummary {
     std::vector<Cotangent> cotangents;  // stacked, deepest first
+    int class_rows = 0;                 // > 0: that many classes' logits are stacked instead of them
     std::string deepest;                // where the pass ends: "layer3.0.bn1", "layer4", "image"
     int nodes = 0, nodes_of_net = 0;
     double flops = 0;  // a sample

@@ -148,13 +148,14 @@ bool has_second_pass(const BackwardGroup& group) {
 Plan plan_passes(Backend& backend, const Net& net, const Request& request, int64_t height, int64_t width,
                  int64_t max_batch) {
     PlanWriter plan(backend, net, height, width, max_batch);
-    const std::vector<BackwardGroup> groups = analyse_backwards(net, request.backwards);
+    std::vector<BackwardGroup> groups = analyse_backwards(backend, net, request.backwards);
     ForwardNeeds needs{
         .values = {net.features(), net.logits()}, .states = {}, .activations = request.activations};
     for (const BackwardGroup& group : groups) {
         add_backward_needs(net, group, needs);
         if (has_second_pass(group)) needs.values.insert(0);
     }
+    for (BackwardGroup& group : groups) add_norm_outputs(plan, group, needs);
 
     const BufferId image = plan.new_value(0);
     const ForwardBuffers forward = emit_forward(plan, image, needs, net.logits(), Step::Phase::Forward);

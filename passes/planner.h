@@ -17,6 +17,7 @@ class PlanWriter {
     Backend& backend() { return backend_; }
     const Net& net() const { return net_; }
     const Shape& shape(ValueId value) const { return shapes_[static_cast<size_t>(value)]; }  // n = 1
+    int64_t max_batch() const { return plan_.max_batch; }
     double flops(int node) const;
     double flops(Step::Phase phase) const { return plan_.flops(phase); }  // of the steps so far
 
@@ -72,8 +73,15 @@ struct BackwardGroup {
     std::vector<Backward> passes;
     std::vector<ValueId> starts;  // of each: the tap's value, or the logits
     std::vector<int> active;      // by ValueId: how many leading cotangents need its gradient; 0: none
+    std::set<int> outputs_read;   // nodes whose norms are taken with their output
+    // Losses whose squared norms follow from those of `passes`, which are then the classes' logits one by
+    // one.
+    std::vector<Backward> combined{};
+    // Whose norms come out, a row each.
+    const std::vector<Backward>& losses() const { return combined.empty() ? passes : combined; }
 };
-std::vector<BackwardGroup> analyse_backwards(const Net& net, std::vector<Backward> passes);
+std::vector<BackwardGroup> analyse_backwards(const Backend& backend, const Net& net,
+                                             std::vector<Backward> passes);
 
 // Norms of a node's parameter gradients that some cotangent of a group asks for, and what they read.
 struct WantedNorms {
@@ -82,24 +90,31 @@ struct WantedNorms {
     bool reads_input() const { return weight || gamma; }
 };
 WantedNorms wanted_norms(const BackwardGroup& group, const Node& node);
+// Finds the nodes whose norms are cheaper with their output: where it is kept in any case, or costs little
+// memory beside what is. After add_backward_needs of all groups.
+void add_norm_outputs(PlanWriter& plan, BackwardGroup& group, ForwardNeeds& needs);
 
 // What the norms of a node's parameter gradients are taken from; -1 where nobody asks for it.
 struct GradientSources {
     BufferId delta = -1;  // the joined gradient; its rows are those of the cotangents [first, first + count)
     BufferId sums = -1, gamma = -1;
     BufferId x = -1;  // the node's input; there where delta is
+    BufferId y = -1;  // its output, of outputs_read
+    // The losses' gradients at the logits: norms are those of combinations of delta's rows. first and count
+    // are of the losses then.
+    BufferId coefficients = -1;
     int first = 0, count = 0;
 };
-// Appends the step that takes them, if any are asked for.
-void emit_gradient_norms(PlanWriter& plan, const BackwardGroup& group, int index,
+// Appends the step that takes the norms of `losses`, if any are asked for.
+void emit_gradient_norms(PlanWriter& plan, const std::vector<Backward>& losses, int index,
                          const GradientSources& from);
 
 // What the backward steps of a group read of the forward pass.
 void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs);
 
 // A step that seeds with the gradient of a host's loss: from `value`, rows of numbers of one sample each, to
-// `gradient`.
-Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient);
+// copy `copy` of `gradient`.
+Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient, int copy);
 
 // Emits the backward pass of a group; returns the buffer of the gradient at the image, or -1.
 BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward);

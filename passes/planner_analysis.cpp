@@ -1,5 +1,6 @@
 // How far down the net each cotangent of a request goes, and which of them travel together.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/join.h"
@@ -116,20 +117,60 @@ BackwardGroup stacked(std::vector<Analysed> members) {
     return group;
 }
 
+// Squared norms of weights are all that is wanted, of a loss of the logits.
+bool is_combination(const Backend& backend, const Net& net, const Backward& pass) {
+    if (!pass.cotangent.start().empty() || pass.cotangent.kind == Cotangent::Kind::FeatureSum) return false;
+    if (!pass.gradients.empty() || !pass.second.empty() || pass.input_gradient) return false;
+    return std::all_of(pass.weight_norms.begin(), pass.weight_norms.end(), [&](const WeightNorm& norm) {
+        const Node& node = net.nodes[static_cast<size_t>(node_of_parameter(net, norm.parameter))];
+        return norm.p == 2 && node.parameter(norm.parameter) == 0u && node.layer->combines_gradients(backend);
+    });
+}
+
+// A Gram matrix costs as much as the norms of its rows at most, and they less than half of a backward pass.
+constexpr double kGramCost = 1.25;
+
+// The gradient of any loss of the logits is a combination of theirs. Where there are more losses than classes
+// the classes go down instead, and norms follow from the Gram matrices of their gradients. Takes the losses
+// out of `all`.
+std::optional<BackwardGroup> combined(const Backend& backend, const Net& net, std::vector<Analysed>& all) {
+    const auto classes = static_cast<size_t>(net.head.classes);
+    if (classes > kMostStacked || !backend.combines_weight_gradients()) return std::nullopt;
+    const auto first = std::stable_partition(all.begin(), all.end(), [&](const Analysed& analysed) {
+        return !is_combination(backend, net, analysed.pass);
+    });
+    Backward row;  // what any of them wants
+    double cost = 0;
+    for (auto it = first; it != all.end(); ++it) {
+        row.weight_norms.insert(row.weight_norms.end(), it->pass.weight_norms.begin(),
+                                it->pass.weight_norms.end());
+        cost += static_cast<double>(it->depth());
+    }
+    const Analysed of_class = analyse(net, row);
+    if (cost <= kGramCost * static_cast<double>(classes) * static_cast<double>(of_class.depth()))
+        return std::nullopt;
+    BackwardGroup group = stacked(std::vector(classes, of_class));
+    for (auto it = first; it != all.end(); ++it) group.combined.push_back(std::move(it->pass));
+    all.erase(first, all.end());
+    return group;
+}
+
 }  // namespace
 
-std::vector<BackwardGroup> analyse_backwards(const Net& net, std::vector<Backward> passes) {
+std::vector<BackwardGroup> analyse_backwards(const Backend& backend, const Net& net,
+                                             std::vector<Backward> passes) {
     std::vector<Analysed> all;
     for (Backward& pass : passes)
         if (!pass.gradients.empty() || !pass.second.empty() || !pass.weight_norms.empty() ||
             pass.input_gradient)
             all.push_back(analyse(net, std::move(pass)));
+    std::vector<BackwardGroup> groups;
+    if (auto group = combined(backend, net, all)) groups.push_back(std::move(*group));
     // The last to start first; deepest first: where a cotangent has no business any more, the stack's leading
     // rows go on without it.
     std::stable_sort(all.begin(), all.end(), [](const Analysed& a, const Analysed& b) {
         return a.start != b.start ? a.start > b.start : a.depth() > b.depth();
     });
-    std::vector<BackwardGroup> groups;
     std::vector<Analysed> open;
     for (Analysed& next : all) {
         if (!open.empty() && !stacks(open, next, net)) groups.push_back(stacked(std::exchange(open, {})));

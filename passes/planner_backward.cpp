@@ -62,6 +62,7 @@ class BackwardEmitter {
     std::vector<std::vector<BufferId>>
         terms_;  // contributions to each value's gradient that are there so far
     std::map<ValueId, BufferId> recomputed_;
+    BufferId coefficients_ = -1;  // of combined losses
 
     int active(ValueId value) const { return group_.active[static_cast<size_t>(value)]; }
     // Of the rows at a node's output, those that go on to one of its inputs (where others may start).
@@ -153,41 +154,81 @@ class BackwardEmitter {
         const int count = static_cast<int>(group_.passes.size());
         const ValueId features = net_.features();
         const BufferId gradient = plan_.new_value(features, count);
-        const BufferId logits = forward_.values.back();
-        const Layer* head = net_.nodes.back().layer.get();
-        for (int k = 0; k < count; ++k) {
-            const Cotangent& cotangent = group_.passes[static_cast<size_t>(k)].cotangent;
-            if (cotangent.kind == Cotangent::Kind::FeatureSum) {
-                Step step = backward_step("seed: " + to_string(cotangent), {}, {});
-                step.writes = {gradient};
-                step.run = [=](const StepContext& at) { at.backend.fill(at.rows(gradient, k), 1); };
-                plan_.add_step(std::move(step));
-                continue;
-            }
-            const BufferId dz = plan_.new_value(net_.logits());
-            plan_.add_step(seed_step(cotangent, logits, dz));
-            Step step = backward_step("backward of the head", {dz}, {});
-            step.writes = {gradient};
-            step.flops = plan_.flops(net_.logits() - 1);
-            step.run = [=](const StepContext& at) {
-                const View seeds[] = {at.view(dz)};
-                head->backward(at.backend, {.terms = seeds, .dx = at.rows(gradient, k)});
-            };
-            plan_.add_step(std::move(step));
-            const WantedNorms wanted = wanted_norms(group_, net_.nodes.back());
-            emit_gradient_norms(
-                plan_, group_, net_.logits() - 1,
-                {.delta = wanted.reads_input() ? dz : -1,
-                 .sums = dz,
-                 .x = wanted.reads_input() ? forward_.values[static_cast<size_t>(features)] : -1,
-                 .first = k,
-                 .count = 1});
+        if (group_.combined.empty()) {
+            for (int k = 0; k < count; ++k) emit_seed(k, gradient);
+        } else {
+            emit_coefficients();
+            emit_class_seeds(gradient);
         }
         terms(features).push_back(gradient);
     }
 
-    Step seed_step(const Cotangent& cotangent, BufferId logits, BufferId dz) {
-        if (cotangent.kind == Cotangent::Kind::Host) return host_seed_step(cotangent, logits, dz);
+    void emit_seed(int k, BufferId gradient) {
+        const Cotangent& cotangent = group_.passes[static_cast<size_t>(k)].cotangent;
+        if (cotangent.kind == Cotangent::Kind::FeatureSum) {
+            Step step = backward_step("seed: " + to_string(cotangent), {}, {});
+            step.writes = {gradient};
+            step.run = [=](const StepContext& at) { at.backend.fill(at.rows(gradient, k), 1); };
+            plan_.add_step(std::move(step));
+            return;
+        }
+        const BufferId dz = plan_.new_value(net_.logits());
+        plan_.add_step(seed_step(cotangent, dz, 0));
+        emit_head_backward(gradient, k, {dz}, [=](const StepContext& at) { return at.view(dz); });
+        emit_head_norms(dz, k, 1);
+    }
+
+    // Row k of the gradient at the pooled features, from that at the logits.
+    template <class Seeds>
+    void emit_head_backward(BufferId gradient, int k, std::vector<BufferId> reads, Seeds seeds) {
+        Step step = backward_step("backward of the head", std::move(reads), {});
+        step.writes = {gradient};
+        step.flops = plan_.flops(net_.logits() - 1);
+        step.run = [=, head = net_.nodes.back().layer.get()](const StepContext& at) {
+            const View terms[] = {seeds(at)};
+            head->backward(at.backend, {.terms = terms, .dx = at.rows(gradient, k)});
+        };
+        plan_.add_step(std::move(step));
+    }
+
+    void emit_head_norms(BufferId dz, int first, int count) {
+        const bool reads_input = wanted_norms(group_, net_.nodes.back()).reads_input();
+        emit_gradient_norms(plan_, group_.losses(), net_.logits() - 1,
+                            {.delta = reads_input ? dz : -1,
+                             .sums = dz,
+                             .x = reads_input ? forward_.values[static_cast<size_t>(net_.features())] : -1,
+                             .first = first,
+                             .count = count});
+    }
+
+    // The losses' gradients at the logits, which are all that is particular to them.
+    void emit_coefficients() {
+        const int count = static_cast<int>(group_.combined.size());
+        coefficients_ = plan_.new_value(net_.logits(), count);
+        for (int k = 0; k < count; ++k)
+            plan_.add_step(seed_step(group_.combined[static_cast<size_t>(k)].cotangent, coefficients_, k));
+        emit_head_norms(coefficients_, 0, count);
+    }
+
+    // Each class's logit by itself.
+    void emit_class_seeds(BufferId gradient) {
+        const int64_t classes = net_.head.classes, batch = plan_.max_batch();
+        std::vector<float> rows(static_cast<size_t>(classes * batch * classes), 0.0f);
+        for (int64_t row = 0; row < classes * batch; ++row)
+            rows[static_cast<size_t>(row * classes + row / batch)] = 1;
+        const size_t constant = plan_.add_constant(rows);
+        for (int k = 0; k < static_cast<int>(classes); ++k)
+            emit_head_backward(gradient, k, {}, [=](const StepContext& at) {
+                return at.plan.constants[constant]
+                    .view({classes * batch, 1, 1, classes})
+                    .samples(k * batch, at.samples);
+            });
+    }
+
+    // The cotangent's gradient at the logits, to row k of dz.
+    Step seed_step(const Cotangent& cotangent, BufferId dz, int k) {
+        const BufferId logits = forward_.values.back();
+        if (cotangent.kind == Cotangent::Kind::Host) return host_seed_step(cotangent, logits, dz, k);
         const bool of_class = cotangent.kind == Cotangent::Kind::ClassCrossEntropy ||
                               cotangent.kind == Cotangent::Kind::ClassBinaryCrossEntropy;
         const int64_t classes = plan_.shape(net_.logits()).c;
@@ -198,7 +239,7 @@ class BackwardEmitter {
         step.writes = {dz};
         step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature,
                     target = of_class ? cotangent.target : 0](const StepContext& at) {
-            at.backend.seed_logits(seed, t, target, at.view(logits), at.view(dz));
+            at.backend.seed_logits(seed, t, target, at.view(logits), at.rows(dz, k));
         };
         return step;
     }
@@ -249,7 +290,7 @@ class BackwardEmitter {
         const Shape shape = plan_.shape(value);
         const BufferId gradient = plan_.new_buffer({1, 1, 1, shape.c});
         plan_.add_step(host_seed_step(
-            cotangent, forward_.activations.at({cotangent.start(), Reduction::Mean}), gradient));
+            cotangent, forward_.activations.at({cotangent.start(), Reduction::Mean}), gradient, 0));
         Step step = backward_step("spread over positions", {gradient}, {});
         step.writes.push_back(stacked);
         step.run = [=](const StepContext& at) {
@@ -274,7 +315,7 @@ class BackwardEmitter {
         if (wanted.gamma) norms.gamma = channel_sums(value, active(value));
         if (node.layer->joins_terms()) {
             emit_joining_layer(index, before, norms.gamma);
-            emit_gradient_norms(plan_, group_, index, norms);
+            emit_gradient_norms(plan_, group_.losses(), index, norms);
             return;
         }
         const bool goes_on = std::any_of(node.inputs.begin(), node.inputs.end(),
@@ -285,8 +326,11 @@ class BackwardEmitter {
         if (wanted.reads_input()) {
             norms.delta = delta;
             norms.x = norm_input(node.inputs[0]);
+            if (group_.outputs_read.contains(index)) norms.y = forward_.values[static_cast<size_t>(value)];
         }
-        emit_gradient_norms(plan_, group_, index, norms);
+        norms.coefficients = coefficients_;
+        if (coefficients_ >= 0) norms.count = static_cast<int>(group_.combined.size());
+        emit_gradient_norms(plan_, group_.losses(), index, norms);
         if (node.layer->passes_gradient()) {
             for (const ValueId input : node.inputs)
                 if (active(input) > 0) terms(input).push_back(delta);
@@ -401,7 +445,8 @@ class BackwardEmitter {
     void summarise(double flops) {
         BackwardSummary summary{
             .cotangents = {}, .deepest = "image", .nodes_of_net = net_.logits(), .flops = flops};
-        for (const Backward& pass : group_.passes) summary.cotangents.push_back(pass.cotangent);
+        for (const Backward& pass : group_.losses()) summary.cotangents.push_back(pass.cotangent);
+        if (!group_.combined.empty()) summary.class_rows = static_cast<int>(group_.passes.size());
         for (ValueId value = net_.logits(); value > 0; --value) {
             if (active(value) == 0) continue;
             ++summary.nodes;

@@ -5,7 +5,7 @@
 
 namespace gs {
 
-Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient) {
+Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient, int copy) {
     struct Scratch {
         std::vector<float> value, gradient;
     };
@@ -25,7 +25,7 @@ Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradien
             loss->gradient(at.first_sample + n, std::span(scratch->value).subspan(offset, columns),
                            std::span(scratch->gradient).subspan(offset, columns));
         }
-        at.backend.upload(scratch->gradient, at.view(gradient));
+        at.backend.upload(scratch->gradient, at.rows(gradient, copy));
     };
     return step;
 }

@@ -113,6 +113,7 @@ nlohmann::json plan_json(const Net& net, const Plan& plan, const std::string& me
         for (const Cotangent& c : b.cotangents) names.push_back(to_string(c));
         backwards.push_back(
             {{"cotangents", names}, {"deepest", b.deepest}, {"layers", b.nodes}, {"flops", b.flops}});
+        if (b.class_rows > 0) backwards.back()["class_rows"] = b.class_rows;
     }
     return {{"net", net.name},
             {"methods", methods},
@@ -132,8 +133,9 @@ void print_plan(const Net& net, const Plan& plan, const std::string& methods, bo
               << human(plan.flops(Step::Phase::Forward), "FLOP") << " an image\n";
     for (const BackwardSummary& b : plan.backwards) {
         std::cout << "backward    " << b.cotangents.size()
-                  << (b.cotangents.size() == 1 ? " cotangent" : " cotangents, one pass") << ", " << b.nodes
-                  << " of " << b.nodes_of_net << " layers, down to " << b.deepest << ", "
+                  << (b.cotangents.size() == 1 ? " cotangent" : " cotangents, one pass")
+                  << (b.class_rows > 0 ? " of " + std::to_string(b.class_rows) + " logits" : "") << ", "
+                  << b.nodes << " of " << b.nodes_of_net << " layers, down to " << b.deepest << ", "
                   << human(b.flops, "FLOP") << '\n';
         for (const Cotangent& c : b.cotangents) std::cout << "              " << to_string(c) << '\n';
     }

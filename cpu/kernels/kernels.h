@@ -118,6 +118,13 @@ struct UnfoldBlock {
     int64_t column, columns;
 };
 
+// gemm_columns neighbours of a Gram matrix of pixels, and 1 or 0 for each: whether it counts. mask null: all
+// do.
+struct TapRow {
+    const float* row;
+    const float* mask;
+};
+
 // Sweeps over maps of one type.
 template <class T>
 struct MapKernels {
@@ -192,6 +199,22 @@ struct Kernels : MapKernels<float> {
                        Grad mode, float* out);
     // Reads, and counts, up to a whole number of registers: gemm_columns / 2.
     double (*dot)(const float* a, const float* b, int64_t count);
+    // to[d][r] = from[r * pitch + d] * scale[d]^2, [depth][gemm_columns], zeros right of `rows`; scale
+    // null: 1.
+    void (*transpose)(const float* from, int64_t pitch, int64_t rows, int64_t depth, const float* scale,
+                      float* to);
+    // to[t] = sum over taps of row[t] that count, t = from .. gemm_columns - 1; zeros left of that.
+    void (*sum_taps)(const TapRow* taps, int64_t count, int64_t from, float* to);
+    // In float64, of float32 values. p[t][o], [width][outputs]: sum over `rows` of u[s][t] * d[s][o], u
+    // [rows][gemm_columns]; sum of a[i] * b[i]; gram[i][j] += <row i, row j> for j >= i, [count][count], rows
+    // `pitch` apart.
+    void (*wide_product)(const float* u, int64_t rows, int64_t width, const float* d, int64_t outputs,
+                         double* p);
+    double (*wide_dot)(const double* a, const float* b, int64_t count);
+    void (*wide_gram)(const float* rows, int64_t count, int64_t pitch, int64_t length, double* gram);
+    // Sums over a few dozen positions, overwritten: sum[o] of dy[s,o] * box[s], dot[o] of dy[s,o] * y[s,o].
+    void (*projection_sums)(const float* dy, const float* y, const float* box, int64_t positions,
+                            int64_t outputs, float* sum, float* dot);
     // gemm_columns filters, [tap][filter], to their 36 points, `pitch` apart.
     void (*winograd_filters)(const float* filters, int64_t filter_pitch, float* to, int64_t pitch);
     // One 6x6 patch (36 pixels of c channels, anywhere) to its 36 points, `pitch` apart; back from 36 points

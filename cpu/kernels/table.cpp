@@ -30,6 +30,12 @@ Kernels table() {
     k.row_norm = row_norm;
     k.stored_row = stored_row;
     k.dot = dot;
+    k.transpose = transpose;
+    k.sum_taps = sum_taps;
+    k.projection_sums = projection_sums;
+    k.wide_product = wide_product;
+    k.wide_dot = wide_dot;
+    k.wide_gram = wide_gram;
     k.winograd_filters = winograd_filters;
     k.winograd_input = winograd_input;
     k.winograd_output = winograd_output;

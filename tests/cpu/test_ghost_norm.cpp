@@ -3,8 +3,11 @@
 
 #include "cpu/ghost_norm.h"
 #include "tests/reference/weight_gradient.h"
+#include "tests/support/backends.h"
+#include "tests/support/device_tensor.h"
 #include "tests/support/expect_close.h"
 #include "tests/support/random.h"
+#include "tests/support/standardised_case.h"
 
 namespace gs::test {
 namespace {
@@ -30,7 +33,9 @@ const std::vector<RouteCase>& route_cases() {
         {"3x3/2", {1, 9, 7, 32}, {32, 48, 3, 3, 2, 1, 1}, false},
         {"1x1/2", {2, 8, 6, 48}, {48, 16, 1, 1, 2, 0, 1}, false},
         {"7x7/2, three channels", {1, 15, 13, 3}, {3, 16, 7, 7, 2, 3, 1}, false},
-        {"2x2 without padding", {1, 5, 6, 12}, {12, 9, 2, 2, 1, 0, 1}, false}};
+        {"2x2 without padding", {1, 5, 6, 12}, {12, 9, 2, 2, 1, 0, 1}, false},
+        {"more strips than one, an odd number", {3, 9, 9, 24}, {24, 18, 3, 3, 1, 1, 1}, true},
+        {"5x3 kernel, padded alike: the unfolded input", {1, 7, 9, 6}, {6, 5, 5, 3, 1, 1, 1}, false}};
     return cases;
 }
 
@@ -38,7 +43,7 @@ class GhostNormTest : public testing::TestWithParam<size_t> {
   protected:
     RouteCase c_ = route_cases()[GetParam()];
 
-    void expect_norms(const cpu::Kernels& kernels, NormRoute route, bool scaled) const {
+    void expect_norms(const cpu::Kernels& kernels, NormRoute route, bool scaled, bool standardised) const {
         constexpr int kThreads = 2;
         cpu::Context context(kThreads, kernels);
         const Shape y = c_.spec.output_shape(c_.x);
@@ -46,22 +51,29 @@ class GhostNormTest : public testing::TestWithParam<size_t> {
                    dy = random_tensor(y.with_n(3 * y.n), Fill::Normal, 2);
         std::vector<float> scale;
         if (scaled) scale = random_tensor({1, 1, 1, y.c}, Fill::OffKinks, 3).values;
+        const StandardisedCase weights(c_.spec, x);
         const auto view = [](const std::vector<float>& values, const Shape& shape) {
             return View{const_cast<float*>(values.data()), shape};
         };
-        const cpu::GhostNorm ghost(context,
-                                   {.spec = c_.spec,
-                                    .x = view(x.values, x.shape),
-                                    .dy = view(dy.values, dy.shape),
-                                    .scale = scaled ? view(scale, {1, 1, 1, y.c}) : View{}},
-                                   route);
-        std::vector<float> got;
+        WeightGradientNorm args{.spec = c_.spec,
+                                .x = view(x.values, x.shape),
+                                .dy = view(dy.values, dy.shape),
+                                .scale = scaled ? view(scale, {1, 1, 1, y.c}) : View{}};
+        if (standardised) {
+            args.standardised = view(weights.by_tap, {1, 1, 1, static_cast<int64_t>(weights.by_tap.size())});
+            args.output = {view(weights.output.values, weights.output.shape),
+                           view(weights.squares, {1, 1, 1, y.c})};
+        }
+        const std::span<const double> squares = cpu::ghost_norms(context, args, route);
+        const std::vector<float> got(squares.begin(), squares.end());
         std::vector<double> want;
         for (int64_t row = 0; row < dy.shape.n; ++row) {
-            got.push_back(static_cast<float>(ghost.run(row, static_cast<int>(row % kThreads))));
             const auto gradient =
                 ref::weight_gradient(c_.spec, ref::cast<double>(x), ref::cast<double>(dy), row);
-            want.push_back(ref::power_sum(ref::stored_gradient(gradient, y.c, scale, {}), 2));
+            want.push_back(
+                ref::power_sum(ref::stored_gradient(gradient, y.c, scale,
+                                                    standardised ? weights.by_tap : std::vector<float>{}),
+                               2));
         }
         // Gram matrices are sums of up to a few hundred products in float32; twice the error of a norm.
         expect_close(c_.name + ", " + kernels.isa, got, want, 2e-6);
@@ -72,12 +84,47 @@ TEST_P(GhostNormTest, EveryRouteEqualsTheGradientsNorm) {
     for (const char* isa : {"baseline", "avx2", "avx512"}) {
         const cpu::Kernels* kernels = cpu::find_kernels(isa);
         if (kernels == nullptr) continue;
-        expect_norms(*kernels, NormRoute::Ghost, true);
-        if (c_.keeps_size) {
-            expect_norms(*kernels, NormRoute::PixelGram, true);
-            expect_norms(*kernels, NormRoute::PixelGram, false);
+        for (const bool standardised : {false, true}) {
+            expect_norms(*kernels, NormRoute::Ghost, true, standardised);
+            if (!c_.keeps_size) continue;
+            expect_norms(*kernels, NormRoute::PixelGram, true, standardised);
+            expect_norms(*kernels, NormRoute::PixelGram, false, standardised);
         }
     }
+}
+
+// Inputs that are nearly the same along the fan-in: the projection takes nearly all, and the norm says so.
+TEST(GhostNorm, ProjectionThatTakesMostIsLeftToTheTiles) {
+    const ConvSpec spec{64, 40, 1, 1, 1, 0, 1};
+    auto x = random_tensor({2, 3, 3, 64}, Fill::Normal, 1);
+    for (size_t i = 0; i < x.values.size() / 2; ++i)
+        x.values[i] = 1 + 1e-3f * x.values[i];  // the first sample
+    const auto dy = random_tensor({4, 3, 3, 40}, Fill::Normal, 2);
+    const StandardisedCase weights(spec, x);
+    on_every_backend([&](Backend& backend) {
+        if (!backend.squared_norm_reads_output(spec, x.shape.with_n(1))) return;
+        const DeviceTensor in(backend, x), delta(backend, dy), w(backend, weights.by_tap),
+            y(backend, weights.output), squares(backend, weights.squares), out(backend, Shape{4, 1, 1, 1});
+        const PowerSum norm{2, out};
+        backend.weight_gradient_norm({.spec = spec,
+                                      .x = in,
+                                      .dy = delta,
+                                      .standardised = w,
+                                      .norms = {&norm, 1},
+                                      .output = {y, squares}});
+        std::vector<double> want;
+        for (int64_t row = 0; row < 4; ++row)
+            want.push_back(ref::power_sum(
+                ref::stored_gradient(
+                    ref::weight_gradient(spec, ref::cast<double>(x), ref::cast<double>(dy), row), 40, {},
+                    weights.by_tap),
+                2));
+        const std::vector<float> got = out.download().values;
+        // 1e-7 of the gradient is 1e-4 of what is left of it; by Gram matrices it would be 1e-1 of the
+        // square.
+        for (size_t row = 0; row < 4; ++row)
+            EXPECT_NEAR(got[row] / want[row], 1, row % 2 == 0 ? 1e-3 : 2e-6) << row;
+    });
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GhostNormTest, testing::Range(size_t{0}, route_cases().size()));

@@ -201,6 +201,37 @@ TEST(WeightNorms, NeedNoMoreMemoryThanTheirBackwardPass) {
 }
 
 // ODIN's second pass is a forward pass on x - epsilon / scale[c] * sgn(g), sgn(0) = +1.
+// The squared norm alone reads outputs of standardised convolutions, kept in any case or small: the arena
+// stays that of the other exponents within a twentieth, and the norms stay what they are.
+TEST(WeightNorms, SquaresReadOutputsAndKeepFewMore) {
+    const auto backend = make_cpu_backend({.threads = 1});
+    const Net net = build_random_net(*backend, "bit-r50x1", 4, 1);
+    const auto norms = [&](double p) {
+        Backward backward{.cotangent = kUniform};
+        for (const Node& node : net.nodes)
+            if (!node.weight.empty()) backward.weight_norms.push_back({node.weight, p});
+        return Request{.backwards = {backward}};
+    };
+    const auto reads = [](const Plan& plan) {
+        size_t count = 0;
+        for (const Step& step : plan.steps)
+            if (step.what.starts_with("gradient norms")) count += step.reads.size();
+        return count;
+    };
+    Executor first(*backend, net, norms(1)), second(*backend, net, norms(2));
+    const Plan &absolute = first.plan(224, 224), &squares = second.plan(224, 224);
+    EXPECT_GE(reads(squares), reads(absolute) + 10);
+    EXPECT_LE(static_cast<double>(squares.arena_bytes), 1.05 * static_cast<double>(absolute.arena_bytes));
+    const Request one = norms(1), two = norms(2);
+    Request both = two;
+    both.merge(one);
+    const Images images(1, 96, 96);
+    const Evidence alone = run(second, images), among = run(*backend, net, both, images);
+    for (const WeightNorm& norm : two.backwards[0].weight_norms)
+        EXPECT_NEAR(alone.weight_norm(kUniform, norm, 0) / among.weight_norm(kUniform, norm, 0), 1, 2e-6)
+            << norm.parameter;
+}
+
 TEST(SecondPasses, AreForwardPassesOnTheChangedImage) {
     on_all_backends([](Backend& backend) {
         const Net net = family_net(backend, "wrn");

@@ -105,6 +105,51 @@ TEST_P(TrackingOfNets, EveryLayerMeetsTheOracle) {
     }
 }
 
+// More losses than classes: the classes' logits go down once, and the norms of all losses follow from the
+// Gram matrices of their gradients. The same scores as of each loss by itself.
+TEST_P(TrackingOfNets, ManyLossesShareTheClassesPass) {
+    std::vector<std::unique_ptr<Score>> scores;
+    Request merged;
+    for (const std::string options : {"score=min", "loss=bce:score=max", "loss=energy:margin=-2:score=mean",
+                                      "score=pred", "score=uniform"}) {
+        scores.push_back(track(net_, options));
+        merged.merge(scores.back()->request());
+    }
+    Executor executor(*backend_, net_, merged);
+    const ref::Tensor<float> x = golden_->input();
+    const std::vector<BackwardSummary>& backwards = executor.plan(x.shape.h, x.shape.w).backwards;
+    ASSERT_EQ(backwards.size(), 1u);
+    EXPECT_EQ(backwards[0].class_rows, net_.head.classes);
+    EXPECT_EQ(static_cast<int64_t>(backwards[0].cotangents.size()), 3 * net_.head.classes + 2);
+    const Evidence together = executor.run(x.values, x.shape.n, x.shape.h, x.shape.w);
+    for (const auto& score : scores) {
+        Executor direct(*backend_, net_, score->request());
+        EXPECT_EQ(direct.plan(x.shape.h, x.shape.w).backwards.at(0).class_rows, 0);
+        expect_close("combined", narrow(computed(*score, together)),
+                     computed(*score, direct.run(x.values, x.shape.n, x.shape.h, x.shape.w)), 5e-6);
+    }
+}
+
+// Gradients of anything else than weights, another exponent or another end, and there are as many passes as
+// losses.
+TEST_P(TrackingOfNets, OnlySquaredNormsAreCombined) {
+    Request merged = track(net_, "score=min")->request();
+    merged.merge(track(net_, "loss=bce")->request());
+    const auto class_rows = [&](const Request& request) {
+        int rows = 0;
+        Executor executor(*backend_, net_, request);
+        const Shape image = golden_->input().shape;
+        for (const BackwardSummary& b : executor.plan(image.h, image.w).backwards) rows += b.class_rows;
+        return rows;
+    };
+    EXPECT_EQ(class_rows(merged), net_.head.classes);
+    Request absolute = merged, other = merged, tapped = merged;
+    for (Backward& b : absolute.backwards) b.weight_norms.back().p = 1;
+    for (Backward& b : other.backwards) b.input_gradient = true;
+    for (Backward& b : tapped.backwards) b.gradients.push_back({net_.stages[0], Reduction::Sum});
+    for (const Request& request : {absolute, other, tapped}) EXPECT_EQ(class_rows(request), 0);
+}
+
 // The uniform target is GradNorm's: its norms over all layers, added instead of joined.
 TEST_P(TrackingOfNets, UniformIsGradNorm) {
     const auto uniform = track(net_, "score=uniform:p=1");

@@ -1,0 +1,146 @@
+#include <array>
+#include <numeric>
+
+#include "cpu/gradient_gram.h"
+#include "cpu/gradient_rows.h"
+#include "cpu/map_type.h"
+
+namespace gs::cpu {
+namespace {
+
+constexpr int64_t kPositions = 256;          // of one block
+constexpr int64_t kTileFloats = 256 * 1024;  // of all cotangents' tiles: 1 MB
+
+int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// Units are (sample, group of outputs); a group's tiles of all cotangents share the unfolded input.
+class GramTiles {
+  public:
+    GramTiles(Context& context, const WeightGradientNorm& args, int64_t count)
+        : kernels_(context.kernels),
+          args_(args),
+          x_(args.x.shape.with_n(1)),
+          y_(args.dy.shape.with_n(1)),
+          samples_(args.x.shape.n),
+          cotangents_(args.dy.shape.n / samples_),
+          fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
+          panels_(div_up(fan_in_, kernels_.gemm_columns)),
+          block_(div_up(y_.pixels(), div_up(y_.pixels(), kPositions))) {
+        const int64_t step = kernels_.gemm_rows, columns = kernels_.gemm_columns;
+        const int64_t tiles = div_up(y_.c, step),
+                      fit = kTileFloats / (cotangents_ * panels_ * columns * step);
+        groups_ = div_up(tiles, std::max<int64_t>(fit, 1));
+        // A few units a thread, so that none waits long for the last.
+        groups_ = std::clamp(div_up(4 * context.threads, count), groups_, std::max(groups_, tiles));
+        group_ = div_up(tiles, groups_) * step;
+        groups_ = div_up(y_.c, group_);
+        const int64_t c = cotangents_;
+        for (const int64_t size : {c * group_ * block_, (block_ + 2) * columns,
+                                   c * panels_ * group_ * columns, c * panels_ * columns})
+            sizes_[static_cast<size_t>(parts_++)] = static_cast<size_t>(div_up(size, 16) * 16);
+        memory_ = context.gradient.get<float>(each() * static_cast<size_t>(context.threads));
+    }
+
+    int64_t groups() const { return groups_; }
+    int64_t cotangents() const { return cotangents_; }
+
+    // Adds the group's outputs to gram, [cotangents][cotangents] right of the diagonal.
+    void run(int64_t sample, int64_t group, double* gram) const {
+        const Workspace work = workspace();
+        const int64_t first = group * group_, count = std::min(group_, y_.c - first);
+        with_type(args_.x, [&](auto type) {
+            for (int64_t s = 0; s < y_.pixels(); s += block_)
+                add_block<decltype(type)>(sample, first, count, s, std::min(block_, y_.pixels() - s), work);
+        });
+        for (int64_t i = 0; i < count; ++i) {
+            for (int64_t c = 0; c < cotangents_; ++c) gather_row(c, i, first + i, count, work);
+            kernels_.wide_gram(work.rows, cotangents_, panels_ * kernels_.gemm_columns, fan_in_, gram);
+        }
+    }
+
+  private:
+    struct Workspace {
+        float* gradients;  // [cotangent][group / gemm_rows][positions of a block][gemm_rows]
+        float* panel;      // [positions of a block][gemm_columns] of the unfolded input
+        float* tiles;      // [cotangent][panel][outputs][gemm_columns]
+        float* rows;       // [cotangent][fan-in, whole panels] of one output
+    };
+
+    const Kernels& kernels_;
+    const WeightGradientNorm& args_;
+    Shape x_, y_;  // of one sample
+    int64_t samples_, cotangents_, fan_in_, panels_, block_, groups_ = 0, group_ = 0, parts_ = 0;
+    std::array<size_t, 4> sizes_{};
+    float* memory_ = nullptr;
+
+    size_t each() const { return std::accumulate(sizes_.begin(), sizes_.end(), size_t{0}); }
+    Workspace workspace() const {
+        float* gradients = memory_ + each() * static_cast<size_t>(omp_get_thread_num());
+        float *panel = gradients + sizes_[0], *tiles = panel + sizes_[1];
+        return {gradients, panel, tiles, tiles + sizes_[2]};
+    }
+
+    template <class T>
+    void add_block(int64_t sample, int64_t first, int64_t outputs, int64_t position, int64_t count,
+                   const Workspace& work) const {
+        const int64_t columns = kernels_.gemm_columns;
+        const int64_t packed = div_up(outputs, kernels_.gemm_rows) * kernels_.gemm_rows * count;
+        for (int64_t c = 0; c < cotangents_; ++c)
+            pack_gradients(kernels_, args_.dy, c * samples_ + sample, position, count, first, outputs,
+                           work.gradients + c * packed);
+        auto unfold = unfold_block<T>(args_, sample, position, count);
+        for (int64_t i = 0; i < panels_; ++i) {
+            unfold.column = i * columns;
+            unfold.columns = std::min(columns, fan_in_ - unfold.column);
+            kernels_.maps<T>().unfold(unfold, work.panel);
+            for (int64_t c = 0; c < cotangents_; ++c)
+                kernels_.gradient_panel({work.gradients + c * packed, work.panel, count, outputs,
+                                         work.tiles + (c * panels_ + i) * outputs * columns, position > 0,
+                                         nullptr, RowNorm::Square});
+        }
+    }
+
+    // D of one output and cotangent.
+    void gather_row(int64_t c, int64_t i, int64_t o, int64_t outputs, const Workspace& work) const {
+        const int64_t columns = kernels_.gemm_columns;
+        float* row = work.rows + c * panels_ * columns;
+        for (int64_t panel = 0; panel < panels_; ++panel)
+            std::copy_n(work.tiles + ((c * panels_ + panel) * outputs + i) * columns, columns,
+                        row + panel * columns);
+        const float* w = args_.standardised ? args_.standardised.f32() + o * fan_in_ : nullptr;
+        double sum = 0, dot = 0;
+        if (w != nullptr) kernels_.row_sums(row, w, fan_in_, &sum, &dot);
+        const auto k = static_cast<double>(fan_in_);
+        const float scale = args_.scale ? args_.scale.f32()[o] : 1.0f;
+        if (w != nullptr || args_.scale)
+            kernels_.stored_row(row, w, static_cast<float>(sum / k), static_cast<float>(dot / k), scale,
+                                fan_in_, Grad::Overwrite, row);
+    }
+};
+
+}  // namespace
+
+void gram_by_tiles(Context& context, const WeightGradientNorm& args, int64_t first, int64_t count,
+                   std::span<double> grams) {
+    const GramTiles tiles(context, args, count);
+    const int64_t c = tiles.cotangents(), each = c * c, units = count * tiles.groups();
+    const std::span parts(context.partial_sums.get<double>(static_cast<size_t>(units * each)),
+                          static_cast<size_t>(units * each));
+    std::fill(parts.begin(), parts.end(), 0.0);
+    parallel_for(context.threads, units, [&](int64_t unit) {
+        tiles.run(first + unit / tiles.groups(), unit % tiles.groups(), parts.data() + unit * each);
+    });
+    for (int64_t sample = 0; sample < count; ++sample)
+        for (int64_t a = 0; a < c; ++a)
+            for (int64_t b = a; b < c; ++b) {
+                double sum = 0;
+                for (int64_t group = 0; group < tiles.groups(); ++group)
+                    sum += parts[static_cast<size_t>((sample * tiles.groups() + group) * each + a * c + b)];
+                grams[static_cast<size_t>(sample * each + a * c + b)] = sum;
+                grams[static_cast<size_t>(sample * each + b * c + a)] = sum;
+            }
+}
+
+}  // namespace gs::cpu
