@@ -8,37 +8,64 @@
 
 namespace gs::cuda {
 
-// Where a tile lies.
+// Which tiles a block makes: of slice `slice` of positions, those at (tile_o, first_k), (tile_o, first_k +
+// 1)...
 struct TilePlace {
     int64_t row;
-    int tile_o, tile_k, tiles_o, tiles_k, slice;
+    int tile_o, part, slice, first_k, count;
 
     // `index` counts along k first, then along o, slices and rows: a row of G is consecutive.
-    GS_HOST_DEVICE TilePlace(unsigned index, int64_t first_row, int tiles_o_, int tiles_k_, int slices)
-        : tiles_o(tiles_o_), tiles_k(tiles_k_) {
-        const auto in_row = static_cast<unsigned>(tiles_o * tiles_k), k = static_cast<unsigned>(tiles_k);
-        tile_k = static_cast<int>(index % k);
-        tile_o = static_cast<int>(index % in_row / k);
-        const unsigned sliced = index / in_row;
-        slice = static_cast<int>(sliced % static_cast<unsigned>(slices));
-        row = first_row + sliced / static_cast<unsigned>(slices);
+    GS_HOST_DEVICE TilePlace(unsigned index, int64_t first_row, const NormPlan& plan)
+        : part(static_cast<int>(index % static_cast<unsigned>(plan.parts_k))),
+          first_k(part * plan.walk),
+          count(plan.tiles_k - first_k < plan.walk ? plan.tiles_k - first_k : plan.walk) {
+        const unsigned of_part = index / static_cast<unsigned>(plan.parts_k),
+                       of_tile = of_part / static_cast<unsigned>(plan.tiles_o);
+        tile_o = static_cast<int>(of_part % static_cast<unsigned>(plan.tiles_o));
+        slice = static_cast<int>(of_tile % static_cast<unsigned>(plan.slices));
+        row = first_row + of_tile / static_cast<unsigned>(plan.slices);
     }
-    GS_HOST_DEVICE int64_t group() const { return row * tiles_o + tile_o; }
-    GS_HOST_DEVICE int64_t tile() const { return static_cast<int64_t>(tile_o) * tiles_k + tile_k; }
 };
 
-// In the shared memory that the stages were in.
+// Shared memory of a block's sums; beside that of the streams.
 template <class Shape>
 struct EndingMemory {
     float sums[kRowSums][Shape::kWarpsK][Shape::kO];
-    float factor[Shape::kO], mean[Shape::kO], slope[Shape::kO];
-    float values[Shape::kM * Shape::kN * 4][Shape::kThreads];  // for general exponents
+    float factor[kMostNorms][Shape::kO], mean[Shape::kO], slope[Shape::kO];
+    double of_warps[kMostNorms][Shape::kThreads / kWarpSize];
+};
+// In that of the streams, once they have ended: for general exponents.
+template <class Shape>
+struct TileValues {
+    float of[Shape::kM * Shape::kN * 4][Shape::kThreads];
 };
 
 // The sum of a value of all lanes that hold one row of a fragment, for each of them.
 __device__ inline float sum_over_row_lanes(float value) {
     value += __shfl_xor_sync(0xffffffffu, value, 1);
     return value + __shfl_xor_sync(0xffffffffu, value, 2);
+}
+
+// The weights of two neighbouring columns; both at once where k is even.
+struct WeightPair {
+    float of[2];
+
+    __device__ WeightPair(const float* row, int column, int k) : of{0, 0} {
+        if (k % 2 == 0) {
+            const uint2 bits = *reinterpret_cast<const uint2*>(row + column);
+            of[0] = std::bit_cast<float>(bits.x), of[1] = std::bit_cast<float>(bits.y);
+        } else {
+            of[0] = row[column];
+            if (column + 1 < k) of[1] = row[column + 1];
+        }
+    }
+};
+
+// f(values of two neighbouring columns, n) of a thread's values in one row of a line of fragments.
+template <int N, class F>
+__device__ void for_each_pair(float (&line)[N][4], int half, const F& f) {
+    GS_UNROLL
+    for (int n = 0; n < N; ++n) f(line[n][2 * half], line[n][2 * half + 1], n);
 }
 
 // f(value, n, i) of a thread's values in the row that accumulators 2 half and 2 half + 1 of line m belong to.
@@ -48,95 +75,6 @@ __device__ void for_each_in_row(float (&line)[N][4], int half, const F& f) {
     for (int n = 0; n < N; ++n) {
         f(line[n][2 * half], n, 2 * half);
         f(line[n][2 * half + 1], n, 2 * half + 1);
-    }
-}
-
-// The tile's part of the sums of its rows: memory.sums, by warp along k.
-template <class Shape, class Tile>
-__device__ void sum_rows_of_warps(Tile& tile, const TileEnding& ending, int outputs, int k, int o0, int k0,
-                                  EndingMemory<Shape>& memory) {
-    const TileThread<Shape> self;
-    const float* const weights[] = {nullptr, ending.standardised, ending.gamma_weights};
-    GS_UNROLL
-    for (int m = 0; m < Shape::kM; ++m) {
-        GS_UNROLL
-        for (int half = 0; half < 2; ++half) {
-            const int row = self.row(m, 2 * half), o = o0 + row;
-            GS_UNROLL
-            for (int which = 0; which < kRowSums; ++which) {
-                float sum = 0;
-                for_each_in_row(tile[m], half, [&](float value, int n, int i) {
-                    const int column = k0 + self.column(n, i);
-                    if (column >= k || o >= outputs) return;
-                    if (which == kSumOfRow)
-                        sum += value;
-                    else if (weights[which] != nullptr)
-                        sum = fmaf(value, weights[which][static_cast<int64_t>(o) * k + column], sum);
-                });
-                sum = sum_over_row_lanes(sum);
-                if (self.lane % 4 == 0) memory.sums[which][self.warp_k][row] = sum;
-            }
-        }
-    }
-    __syncthreads();
-}
-
-// Of row sums `which` of output o0 + row; the tiles of a row in order.
-template <class Shape>
-__device__ double whole_row_sum(int which, int row, int o, int outputs, const TilePlace& place,
-                                const TileEnding& ending, const EndingMemory<Shape>& memory) {
-    double sum = 0;
-    if (ending.row_sums == nullptr) {
-        for (int w = 0; w < Shape::kWarpsK; ++w) sum += static_cast<double>(memory.sums[which][w][row]);
-        return sum;
-    }
-    for (int t = 0; t < place.tiles_k; ++t)
-        sum += static_cast<double>(
-            __ldcg(ending.row_sums + ((place.row * place.tiles_k + t) * kRowSums + which) * outputs + o));
-    return sum;
-}
-
-template <class Shape>
-__device__ void write_row_sums(int outputs, int o0, const TilePlace& place, const TileEnding& ending,
-                               const EndingMemory<Shape>& memory) {
-    for (int at = static_cast<int>(threadIdx.x); at < kRowSums * Shape::kO; at += Shape::kThreads) {
-        const int which = at / Shape::kO, row = at % Shape::kO;
-        if (o0 + row >= outputs) continue;
-        float sum = 0;
-        for (int w = 0; w < Shape::kWarpsK; ++w) sum += memory.sums[which][w][row];
-        ending
-            .row_sums[((place.row * place.tiles_k + place.tile_k) * kRowSums + which) * outputs + o0 + row] =
-            sum;
-    }
-}
-
-// G - mean - w * slope, the gradient of the stored weights but for its scale.
-template <class Shape, class Tile>
-__device__ void project(Tile& tile, int outputs, int k, int o0, int k0, const TilePlace& place,
-                        const TileEnding& ending, EndingMemory<Shape>& memory) {
-    const TileThread<Shape> self;
-    for (int at = static_cast<int>(threadIdx.x); at < Shape::kO; at += Shape::kThreads) {
-        if (o0 + at >= outputs) continue;
-        const auto mean = [&](int which) {
-            return static_cast<float>(whole_row_sum(which, at, o0 + at, outputs, place, ending, memory) / k);
-        };
-        memory.mean[at] = mean(kSumOfRow);
-        memory.slope[at] = mean(kSlope);
-    }
-    __syncthreads();
-    GS_UNROLL
-    for (int m = 0; m < Shape::kM; ++m) {
-        GS_UNROLL
-        for (int half = 0; half < 2; ++half) {
-            const int row = self.row(m, 2 * half);
-            const int64_t o = o0 + row;
-            if (o >= outputs) continue;
-            const float mean = memory.mean[row], slope = memory.slope[row];
-            for_each_in_row(tile[m], half, [&](float& value, int n, int i) {
-                const int column = k0 + self.column(n, i);
-                if (column < k) value = fmaf(-ending.standardised[o * k + column], slope, value - mean);
-            });
-        }
     }
 }
 
@@ -155,95 +93,227 @@ __device__ float fast_power(float v) {
     return power(v, exponent);
 }
 
-// The power sum of a thread's values: float32 along its part of a row, whose scale stands before the sum.
-template <Power kind, class Shape, class Tile>
-__device__ double power_sum(Tile& tile, const EndingMemory<Shape>& memory) {
-    const TileThread<Shape> self;
-    Exponent exponent;
-    exponent.power = kind;
-    double total = 0;
-    GS_UNROLL
-    for (int m = 0; m < Shape::kM; ++m) {
-        GS_UNROLL
-        for (int half = 0; half < 2; ++half) {
-            float sum = 0;
-            for_each_in_row(tile[m], half, [&](float value, int, int) {
-                sum = combined(sum, fast_power<kind>(value), exponent);
-            });
-            const double scaled =
-                static_cast<double>(sum) * static_cast<double>(memory.factor[self.row(m, 2 * half)]);
-            total = combined(total, scaled, exponent);
-        }
-    }
-    return total;
-}
+// How a block's tiles end.
+template <class Config>
+class TileEnd {
+  public:
+    using Shape = typename Config::Shape;
+    using Tile = typename Config::Tile;
+    using Memory = EndingMemory<Shape>;
 
-// One value after the other, so that the power needs its registers once.
-template <class Shape, class Tile>
-__device__ double general_power_sum(const Tile& tile, const Exponent& exponent, EndingMemory<Shape>& memory) {
-    const TileThread<Shape> self;
-    GS_UNROLL
-    for (int m = 0; m < Shape::kM; ++m) {
-        GS_UNROLL
-        for (int n = 0; n < Shape::kN; ++n) {
+    __device__ TileEnd(const TileEnding& ending, const TilePlace& place, const NormPlan& plan, int outputs,
+                       int k, Memory& memory)
+        : ending_(ending), place_(place), plan_(plan), outputs_(outputs), k_(k), memory_(memory) {}
+
+    // Before the first tile; the streams' first barrier makes it seen.
+    __device__ void begin() {
+        for (int at = static_cast<int>(threadIdx.x); at < kMostNorms * Shape::kO; at += Shape::kThreads) {
+            const int n = at / Shape::kO, o = o0() + at % Shape::kO;
+            const bool scaled = ending_.row_scale != nullptr && o < outputs_ && n < ending_.exponents.count;
+            memory_.factor[n][at % Shape::kO] =
+                scaled ? power(ending_.row_scale[o], ending_.exponents.of[n]) : 1.0f;
+        }
+        if (self_.lane == 0)
+            for (int n = 0; n < kMostNorms; ++n) memory_.of_warps[n][threadIdx.x / kWarpSize] = 0;
+    }
+
+    // tile_k: its number along k. values: where the streams have ended, else null.
+    __device__ void add(Tile& tile, int tile_k, TileValues<Shape>* values) {
+        const int k0 = tile_k * Shape::kK;
+        if (ending_.writes_row_sums) {
+            sum_rows_of_warps(tile, k0);
+            if (ending_.row_sums != nullptr) write_row_sums(tile_k);
+            if (ending_.arrived != nullptr)
+                wait_for_group(ending_.arrived + place_.row * plan_.tiles_o + place_.tile_o,
+                               static_cast<unsigned>(plan_.tiles_k));
+        }
+        if (ending_.projects) project(tile, k0);
+        for (int n = 0; n < ending_.exponents.count; ++n) {
+            const Exponent exponent = ending_.exponents.of[n];
+            double sum = power_sum(tile, n, exponent, values);
             GS_UNROLL
-            for (int i = 0; i < 4; ++i)
-                memory.values[(m * Shape::kN + n) * 4 + i][threadIdx.x] = tile[m][n][i];
+            for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
+                sum = combined(sum, __shfl_xor_sync(0xffffffffu, sum, mask), exponent);
+            double& total = memory_.of_warps[n][threadIdx.x / kWarpSize];
+            if (self_.lane == 0) total = combined(total, sum, exponent);
         }
     }
-    double total = 0;
-    GS_ROLLED
-    for (int at = 0; at < Shape::kM * Shape::kN * 4; ++at) {
-        const float factor = memory.factor[self.row(at / (Shape::kN * 4), at % 4)];
-        total += static_cast<double>(factor) *
-                 static_cast<double>(power(memory.values[at][threadIdx.x], exponent));
-    }
-    return total;
-}
 
-template <class Shape, class Tile>
-__device__ double power_sum(Tile& tile, const Exponent& exponent, EndingMemory<Shape>& memory) {
-    switch (exponent.power) {
-        case Power::Half:
-            return power_sum<Power::Half, Shape>(tile, memory);
-        case Power::One:
-            return power_sum<Power::One, Shape>(tile, memory);
-        case Power::Two:
-            return power_sum<Power::Two, Shape>(tile, memory);
-        case Power::Three:
-            return power_sum<Power::Three, Shape>(tile, memory);
-        case Power::Largest:
-            return power_sum<Power::Largest, Shape>(tile, memory);
-        case Power::Any:
-            break;
+    // After the last: one value an exponent.
+    __device__ void write() const {
+        __syncthreads();
+        const int n = static_cast<int>(threadIdx.x);
+        if (n >= ending_.exponents.count) return;
+        double total = 0;
+        for (const double of_warp : memory_.of_warps[n])
+            total = combined(total, of_warp, ending_.exponents.of[n]);
+        const int64_t parts = static_cast<int64_t>(plan_.tiles_o) * plan_.parts_k;
+        ending_.partial[(place_.row * ending_.exponents.count + n) * parts + place_.tile_o * plan_.parts_k +
+                        place_.part] = total;
     }
-    return general_power_sum<Shape>(tile, exponent, memory);
-}
 
-// Every thread of the block must call it.
-template <class Shape, class Tile>
-__device__ void end_tile(Tile& tile, int outputs, int k, const TilePlace& place, const TileEnding& ending,
-                         EndingMemory<Shape>& memory) {
-    const int o0 = place.tile_o * Shape::kO, k0 = place.tile_k * Shape::kK;
-    if (ending.writes_row_sums) {
-        sum_rows_of_warps<Shape>(tile, ending, outputs, k, o0, k0, memory);
-        if (ending.row_sums != nullptr) write_row_sums<Shape>(outputs, o0, place, ending, memory);
-        if (ending.arrived != nullptr)
-            wait_for_group(ending.arrived + place.group(), static_cast<unsigned>(place.tiles_k));
-    }
-    if (ending.projects) project<Shape>(tile, outputs, k, o0, k0, place, ending, memory);
-    const int64_t tiles = static_cast<int64_t>(place.tiles_o) * place.tiles_k;
-    for (int n = 0; n < ending.exponents.count; ++n) {
-        const Exponent exponent = ending.exponents.of[n];
-        for (int at = static_cast<int>(threadIdx.x); at < Shape::kO; at += Shape::kThreads) {
-            const bool scaled = ending.row_scale != nullptr && o0 + at < outputs;
-            memory.factor[at] = scaled ? power(ending.row_scale[o0 + at], exponent) : 1.0f;
+  private:
+    const TileEnding& ending_;
+    const TilePlace& place_;
+    const NormPlan& plan_;
+    int outputs_, k_;
+    Memory& memory_;
+    TileThread<Shape> self_;
+
+    __device__ int o0() const { return place_.tile_o * Shape::kO; }
+
+    // The tile's part of the sums of its rows, by warp along k. Values beyond the edges are 0.
+    __device__ void sum_rows_of_warps(Tile& tile, int k0) {
+        GS_UNROLL
+        for (int m = 0; m < Shape::kM; ++m) {
+            GS_UNROLL
+            for (int half = 0; half < 2; ++half) {
+                const int row = self_.row(m, 2 * half);
+                if (ending_.standardised != nullptr) {
+                    float sum = 0;
+                    for_each_pair(tile[m], half, [&](float a, float b, int) { sum += a + b; });
+                    put_sum(kSumOfRow, row, sum);
+                    put_sum(kSlope, row, dot(tile[m], half, ending_.standardised, row, k0));
+                }
+                if (ending_.gamma_weights != nullptr)
+                    put_sum(kGammaDot, row, dot(tile[m], half, ending_.gamma_weights, row, k0));
+            }
         }
         __syncthreads();
-        const double sum = combined_over_block(power_sum<Shape>(tile, exponent, memory), exponent);
-        if (threadIdx.x == 0)
-            ending.partial[(place.row * ending.exponents.count + n) * tiles + place.tile()] = sum;
     }
-}
+    __device__ void put_sum(RowSum which, int row, float sum) {
+        sum = sum_over_row_lanes(sum);
+        if (self_.lane % 4 == 0) memory_.sums[which][self_.warp_k][row] = sum;
+    }
+    __device__ float dot(float (&line)[Shape::kN][4], int half, const float* weights, int row, int k0) const {
+        float sum = 0;
+        if (o0() + row >= outputs_) return sum;
+        const float* of_row = weights + static_cast<int64_t>(o0() + row) * k_;
+        for_each_pair(line, half, [&](float a, float b, int n) {
+            const int column = k0 + self_.column(n, 0);
+            if (column >= k_) return;
+            const WeightPair w(of_row, column, k_);
+            sum = fmaf(a, w.of[0], sum);
+            sum = fmaf(b, w.of[1], sum);
+        });
+        return sum;
+    }
+
+    // Row sums `which` of output o0 + row over all of k, the tiles of a row in order.
+    __device__ double whole_row_sum(int which, int row) const {
+        double sum = 0;
+        if (ending_.row_sums == nullptr) {
+            for (int w = 0; w < Shape::kWarpsK; ++w) sum += static_cast<double>(memory_.sums[which][w][row]);
+            return sum;
+        }
+        for (int t = 0; t < plan_.tiles_k; ++t) sum += static_cast<double>(__ldcg(row_sum(which, t, row)));
+        return sum;
+    }
+    __device__ float* row_sum(int which, int tile_k, int row) const {
+        return ending_.row_sums + ((place_.row * plan_.tiles_k + tile_k) * kRowSums + which) * outputs_ +
+               o0() + row;
+    }
+
+    __device__ void write_row_sums(int tile_k) const {
+        for (int at = static_cast<int>(threadIdx.x); at < kRowSums * Shape::kO; at += Shape::kThreads) {
+            const int which = at / Shape::kO, row = at % Shape::kO;
+            if (o0() + row >= outputs_) continue;
+            float sum = 0;
+            for (int w = 0; w < Shape::kWarpsK; ++w) sum += memory_.sums[which][w][row];
+            *row_sum(which, tile_k, row) = sum;
+        }
+        if (plan_.walk > 1) __syncthreads();  // before the next tile's
+    }
+
+    // G - mean - w * slope, the gradient of the stored weights but for its scale.
+    __device__ void project(Tile& tile, int k0) {
+        for (int at = static_cast<int>(threadIdx.x); at < Shape::kO; at += Shape::kThreads) {
+            if (o0() + at >= outputs_) continue;
+            memory_.mean[at] = static_cast<float>(whole_row_sum(kSumOfRow, at) / k_);
+            memory_.slope[at] = static_cast<float>(whole_row_sum(kSlope, at) / k_);
+        }
+        __syncthreads();
+        GS_UNROLL
+        for (int m = 0; m < Shape::kM; ++m) {
+            GS_UNROLL
+            for (int half = 0; half < 2; ++half) {
+                const int row = self_.row(m, 2 * half);
+                const int64_t o = o0() + row;
+                if (o >= outputs_) continue;
+                const float mean = memory_.mean[row], slope = memory_.slope[row];
+                const float* of_row = ending_.standardised + o * k_;
+                for_each_pair(tile[m], half, [&](float& a, float& b, int n) {
+                    const int column = k0 + self_.column(n, 0);
+                    if (column >= k_) return;
+                    const WeightPair w(of_row, column, k_);
+                    a = fmaf(-w.of[0], slope, a - mean);
+                    if (column + 1 < k_) b = fmaf(-w.of[1], slope, b - mean);
+                });
+            }
+        }
+    }
+
+    // The sum of a thread's values: float32 along its part of a row, whose scale stands before the sum.
+    template <Power kind>
+    __device__ double sum_of(Tile& tile, int which) const {
+        Exponent exponent;
+        exponent.power = kind;
+        double total = 0;
+        GS_UNROLL
+        for (int m = 0; m < Shape::kM; ++m) {
+            GS_UNROLL
+            for (int half = 0; half < 2; ++half) {
+                float sum = 0;
+                for_each_in_row(tile[m], half, [&](float value, int, int) {
+                    sum = combined(sum, fast_power<kind>(value), exponent);
+                });
+                const float factor = memory_.factor[which][self_.row(m, 2 * half)];
+                total = combined(total, static_cast<double>(sum) * static_cast<double>(factor), exponent);
+            }
+        }
+        return total;
+    }
+
+    // One value after the other, so that the power needs its registers once.
+    __device__ double sum_of_general(const Tile& tile, int which, const Exponent& exponent,
+                                     TileValues<Shape>& values) const {
+        GS_UNROLL
+        for (int m = 0; m < Shape::kM; ++m) {
+            GS_UNROLL
+            for (int n = 0; n < Shape::kN; ++n) {
+                GS_UNROLL
+                for (int i = 0; i < 4; ++i)
+                    values.of[(m * Shape::kN + n) * 4 + i][threadIdx.x] = tile[m][n][i];
+            }
+        }
+        double total = 0;
+        GS_ROLLED
+        for (int at = 0; at < Shape::kM * Shape::kN * 4; ++at) {
+            const float factor = memory_.factor[which][self_.row(at / (Shape::kN * 4), at % 4)];
+            total += static_cast<double>(factor) *
+                     static_cast<double>(power(values.of[at][threadIdx.x], exponent));
+        }
+        return total;
+    }
+
+    __device__ double power_sum(Tile& tile, int which, const Exponent& exponent,
+                                TileValues<Shape>* values) const {
+        switch (exponent.power) {
+            case Power::Half:
+                return sum_of<Power::Half>(tile, which);
+            case Power::One:
+                return sum_of<Power::One>(tile, which);
+            case Power::Two:
+                return sum_of<Power::Two>(tile, which);
+            case Power::Three:
+                return sum_of<Power::Three>(tile, which);
+            case Power::Largest:
+                return sum_of<Power::Largest>(tile, which);
+            case Power::Any:
+                break;
+        }
+        return sum_of_general(tile, which, exponent, *values);
+    }
+};
 
 }  // namespace gs::cuda

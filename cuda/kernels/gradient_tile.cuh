@@ -1,7 +1,8 @@
-// A tile of one row's weight gradient in the registers of a block,
+// Tiles of one row's weight gradient in the registers of a block, one after the other along k,
 //   G[o,k] = sum_s dy[s,o] X[s,k],
 // by tensor cores. Chunks of positions of both operands stream through shared memory, several at once under
-// way; X is unfolded while it is loaded, and what lies beyond an edge is loaded as zeros.
+// way, on into the next tile while one ends; X is unfolded while it is loaded, and what lies beyond an edge
+// is loaded as zeros. Where all positions of dy fit, they stay for all tiles.
 #pragma once
 
 #include "cuda/kernels/mma.cuh"
@@ -42,10 +43,9 @@ struct TileConfig {
     static constexpr int kFlush = kArithmetic == Arithmetic::ThreeTf32 ? 64 : 256;
     static_assert(kArithmetic != Arithmetic::Bf16 || (sizeof(TX) == 2 && sizeof(TD) == 2));
 
-    struct alignas(16) Stage {
-        TD dy[kChunk * pitch_of(Shape::kO)];
-        TX x[kChunk * pitch_of(Shape::kK)];
-    };
+    static constexpr int kPitchO = pitch_of(Shape::kO), kPitchK = pitch_of(Shape::kK);
+    // Of x, and of dy where it streams; in values.
+    static constexpr int kRingOfX = kStages * kChunk * kPitchK, kRingOfDy = kStages * kChunk * kPitchO;
     using Tile = float[Shape::kM][Shape::kN][4];
 };
 
@@ -106,7 +106,7 @@ __device__ void load_panel(const PanelThread<T, kColumns, kThreads>& self, T* pa
     }
 }
 
-// The stream of both operands' chunks: positions [s, end) of one row, columns from (o, k) on.
+// What one thread loads of both operands: positions of one row, columns from (o, k) on.
 template <class Config>
 class ChunkLoader {
   public:
@@ -114,71 +114,81 @@ class ChunkLoader {
     using TD = typename Config::TD;
     using Shape = typename Config::Shape;
 
-    __device__ ChunkLoader(const GradientOperands<TX, TD>& operands, int64_t row, int o, int k)
+    __device__ ChunkLoader(const GradientOperands<TX, TD>& operands, int64_t row, int o)
         : operands_(operands),
           x_(operands.x + row % operands.samples * operands.input.per_sample()),
           dy_(operands.dy + row * operands.input.positions * operands.outputs),
-          of_x_(operands.wide_x, static_cast<int>(threadIdx.x)),
-          of_dy_(operands.wide_dy, static_cast<int>(threadIdx.x)),
-          o_(o + of_dy_.column),
-          column_(operands.input, k + of_x_.column) {}
+          o_(o),
+          column_(operands.input, 0) {}
 
-    __device__ void load(typename Config::Stage& stage, int s, int end) const {
-        load_panel<Config::kChunk>(of_dy_, stage.dy, dy_, [&](int row) {
-            return s + row < end && o_ < operands_.outputs ? (s + row) * operands_.outputs + o_ : -1;
+    __device__ void move_to(int k) { column_ = UnfoldedColumn(operands_.input, k + of_x().column); }
+    // Positions [s, s + kChunk), zeros from `end` on.
+    __device__ void load_dy(TD* to, int s, int end) const {
+        const OfDy self(operands_.wide_dy, static_cast<int>(threadIdx.x));
+        const int o = o_ + self.column;
+        load_panel<Config::kChunk>(self, to, dy_, [&](int row) {
+            return s + row < end && o < operands_.outputs ? (s + row) * operands_.outputs + o : -1;
         });
-        load_panel<Config::kChunk>(of_x_, stage.x, x_, [&](int row) {
+    }
+    __device__ void load_x(TX* to, int s, int end) const {
+        load_panel<Config::kChunk>(of_x(), to, x_, [&](int row) {
             return s + row < end ? column_.at(operands_.input, operands_.input.corner(s + row)) : -1;
         });
     }
 
   private:
+    using OfX = PanelThread<TX, Shape::kK, Shape::kThreads>;
+    using OfDy = PanelThread<TD, Shape::kO, Shape::kThreads>;
+
     const GradientOperands<TX, TD>& operands_;
     const TX* x_;
     const TD* dy_;
-    PanelThread<TX, Shape::kK, Shape::kThreads> of_x_;
-    PanelThread<TD, Shape::kO, Shape::kThreads> of_dy_;
     int o_;
     UnfoldedColumn column_;
+
+    // Made where it is needed: it costs less than the registers to keep it.
+    __device__ OfX of_x() const { return {operands_.wide_x, static_cast<int>(threadIdx.x)}; }
 };
 
-// tile += the products of `stage`, 16 positions at a time.
+// tile += the products of a chunk's first `count` positions, 16 at a time; those beyond are zeros.
 template <class Config>
-__device__ void multiply_bf16(const typename Config::Stage& stage,
+__device__ void multiply_bf16(const Bf16* dy, const Bf16* x, int count,
                               const TileThread<typename Config::Shape>& self, typename Config::Tile& tile) {
     using Shape = typename Config::Shape;
     const int half = self.lane / 16 * 8, odd = self.lane / 8 % 2 * 8, row = self.lane % 8;
     GS_UNROLL
     for (int s = 0; s < Config::kChunk; s += 16) {
+        if (s >= count) break;
         uint32_t a[Shape::kM][4], b[Shape::kN][2];
         GS_UNROLL
         for (int m = 0; m < Shape::kM; ++m)
-            load_transposed(a[m], stage.dy + (s + row + half) * pitch_of(Shape::kO) + self.o + 16 * m + odd);
+            load_transposed(a[m], dy + (s + row + half) * Config::kPitchO + self.o + 16 * m + odd);
         GS_UNROLL
         for (int n = 0; n < Shape::kN; n += 2) {
             uint32_t two[4];
-            load_transposed(two, stage.x + (s + row + odd) * pitch_of(Shape::kK) + self.k + 8 * n + half);
+            load_transposed(two, x + (s + row + odd) * Config::kPitchK + self.k + 8 * n + half);
             b[n][0] = two[0], b[n][1] = two[1], b[n + 1][0] = two[2], b[n + 1][1] = two[3];
         }
         multiply<MmaType::Bf16>(tile, a, b);
     }
 }
 
-// A value as tf32, and what is left of it.
+// What is left of a value beyond its tf32, as tf32.
 __device__ inline uint32_t rest_of(float value, uint32_t rounded) {
-    return rounded_to_tf32(value - std::bit_cast<float>(rounded));
+    return rounded_to_tf32(value - tf32_value(rounded));
 }
 
 // 8 positions at a time.
 template <class Config>
-__device__ void multiply_tf32(const typename Config::Stage& stage,
+__device__ void multiply_tf32(const typename Config::TD* dy, const typename Config::TX* x, int count,
                               const TileThread<typename Config::Shape>& self, typename Config::Tile& tile) {
     using Shape = typename Config::Shape;
     constexpr bool kThree = Config::kArithmetic == Arithmetic::ThreeTf32;
     constexpr bool kRestOfA = kThree && sizeof(typename Config::TD) == 4;  // bfloat16 leaves no rest
     const int g = self.lane / 4, t = self.lane % 4;
-    GS_UNROLL
+    GS_ROLLED
     for (int s = 0; s < Config::kChunk; s += 8) {
+        if (s >= count) break;
         uint32_t a[Shape::kM][4], b[Shape::kN][2], rest_a[kRestOfA ? Shape::kM : 1][4],
             rest_b[kThree ? Shape::kN : 1][2];
         GS_UNROLL
@@ -186,7 +196,7 @@ __device__ void multiply_tf32(const typename Config::Stage& stage,
             GS_UNROLL
             for (int r = 0; r < 4; ++r) {
                 const auto value = static_cast<float>(
-                    stage.dy[(s + t + r / 2 * 4) * pitch_of(Shape::kO) + self.o + 16 * m + g + r % 2 * 8]);
+                    dy[(s + t + r / 2 * 4) * Config::kPitchO + self.o + 16 * m + g + r % 2 * 8]);
                 a[m][r] = rounded_to_tf32(value);
                 if constexpr (kRestOfA) rest_a[m][r] = rest_of(value, a[m][r]);
             }
@@ -196,7 +206,7 @@ __device__ void multiply_tf32(const typename Config::Stage& stage,
             GS_UNROLL
             for (int r = 0; r < 2; ++r) {
                 const auto value =
-                    static_cast<float>(stage.x[(s + t + r * 4) * pitch_of(Shape::kK) + self.k + 8 * n + g]);
+                    static_cast<float>(x[(s + t + r * 4) * Config::kPitchK + self.k + 8 * n + g]);
                 b[n][r] = rounded_to_tf32(value);
                 if constexpr (kThree) rest_b[n][r] = rest_of(value, b[n][r]);
             }
@@ -231,42 +241,106 @@ __device__ void add_to(float (&total)[M][N][4], const float (&tile)[M][N][4]) {
     }
 }
 
-// total = the tile at (o, k) of a row's gradient over positions [begin, end). stages: kStages of them, which
-// are free again when it returns. Every thread of the block must call it.
+// Makes the tiles at (o, k), (o, k + kK), ... of a row's gradient over positions [begin, end), in turn.
 template <class Config>
-__device__ void make_tile(const GradientOperands<typename Config::TX, typename Config::TD>& operands,
-                          int64_t row, int o, int k, int begin, int end, typename Config::Stage* stages,
-                          typename Config::Tile& total) {
-    constexpr int kChunk = Config::kChunk, kStages = Config::kStages;
-    const ChunkLoader<Config> loader(operands, row, o, k);
-    const TileThread<typename Config::Shape> self;
-    const bool works = o + self.o < operands.outputs && k + self.k < operands.input.k();
-    typename Config::Tile tile;
-    clear(total);
-    clear(tile);
-    for (int c = 0; c < kStages - 1; ++c) {
-        if (begin + c * kChunk < end) loader.load(stages[c], begin + c * kChunk, end);
-        commit_copies();
+class TileStream {
+  public:
+    using TX = typename Config::TX;
+    using TD = typename Config::TD;
+    using Tile = typename Config::Tile;
+
+    // x: kRingOfX values of shared memory. dy: kRingOfDy, or all positions up to a whole chunk where
+    // keeps_dy.
+    __device__ TileStream(const GradientOperands<TX, TD>& operands, int64_t row, int o, int k, int tiles,
+                          int begin, int end, bool keeps_dy, TX* x, TD* dy)
+        : loader_(operands, row, o),
+          k_(k),
+          begin_(begin),
+          end_(end),
+          keeps_dy_(keeps_dy),
+          has_outputs_(o + self_.o < operands.outputs),
+          columns_(operands.input.k()),
+          x_(x),
+          dy_(dy),
+          next_s_(begin),
+          next_k_(k),
+          end_k_(k + tiles * Config::Shape::kK) {
+        loader_.move_to(k);
+        for (int i = 0; i < Config::kStages - 1; ++i) load_next();
     }
-    for (int s = begin, c = 0; s < end; s += kChunk, ++c) {
-        wait_for_copies<kStages - 2>();
-        __syncthreads();  // the chunk is there, and that before it is used up
-        const int next = s + (kStages - 1) * kChunk;
-        if (next < end) loader.load(stages[(c + kStages - 1) % kStages], next, end);
-        commit_copies();
-        if (!works) continue;
-        const typename Config::Stage& stage = stages[c % kStages];
-        if constexpr (Config::kArithmetic == Arithmetic::Bf16)
-            multiply_bf16<Config>(stage, self, tile);
-        else
-            multiply_tf32<Config>(stage, self, tile);
-        if ((c + 1) % (Config::kFlush / kChunk) != 0) continue;
-        add_to(total, tile);
+
+    // total = the next tile. Every thread of the block must call it.
+    __device__ void make_tile(Tile& total) {
+        const bool works = has_outputs_ && k_ + self_.k < columns_;
+        Tile tile;
+        clear(total);
         clear(tile);
+        for (int s = begin_, unflushed = 0; s < end_; s += Config::kChunk) {
+            wait_for_copies<Config::kStages - 2>();
+            __syncthreads();  // the chunk is there, and that before it is used up
+            load_next();
+            if (works) {
+                multiply_chunk(s, tile);
+                unflushed += Config::kChunk;
+                if (unflushed == Config::kFlush) {
+                    add_to(total, tile);
+                    clear(tile);
+                    unflushed = 0;
+                }
+            }
+            stage_ = (stage_ + 1) % Config::kStages;
+        }
+        add_to(total, tile);
+        k_ += Config::Shape::kK;
     }
-    add_to(total, tile);
-    wait_for_copies<0>();
-    __syncthreads();
-}
+
+    // Frees shared memory.
+    __device__ void end() {
+        wait_for_copies<0>();
+        __syncthreads();
+    }
+
+  private:
+    static constexpr int kChunkOfX = Config::kChunk * Config::kPitchK;
+
+    TileThread<typename Config::Shape> self_;
+    ChunkLoader<Config> loader_;
+    int k_, begin_, end_;
+    bool keeps_dy_, has_outputs_;
+    int columns_;
+    TX* x_;
+    TD* dy_;
+    int stage_ = 0, next_stage_ = 0, next_s_, next_k_, end_k_;
+    bool has_dy_ = false;
+
+    __device__ TD* place_of_dy(int s, int stage) const {
+        return dy_ + (keeps_dy_ ? s - begin_ : stage * Config::kChunk) * Config::kPitchO;
+    }
+
+    __device__ void load_next() {
+        if (next_k_ < end_k_) {
+            if (!has_dy_) loader_.load_dy(place_of_dy(next_s_, next_stage_), next_s_, end_);
+            loader_.load_x(x_ + next_stage_ * kChunkOfX, next_s_, end_);
+            next_s_ += Config::kChunk;
+            if (next_s_ >= end_) {
+                next_s_ = begin_;
+                next_k_ += Config::Shape::kK;
+                has_dy_ = keeps_dy_;
+                loader_.move_to(next_k_);
+            }
+        }
+        commit_copies();
+        next_stage_ = (next_stage_ + 1) % Config::kStages;
+    }
+
+    __device__ void multiply_chunk(int s, Tile& tile) const {
+        const TD* dy = place_of_dy(s, stage_);
+        const TX* x = x_ + stage_ * kChunkOfX;
+        if constexpr (Config::kArithmetic == Arithmetic::Bf16)
+            multiply_bf16<Config>(dy, x, end_ - s, self_, tile);
+        else
+            multiply_tf32<Config>(dy, x, end_ - s, self_, tile);
+    }
+};
 
 }  // namespace gs::cuda

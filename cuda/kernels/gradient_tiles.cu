@@ -8,23 +8,34 @@ namespace {
 template <class TX, class TD>
 struct TileArguments {
     GradientOperands<TX, TD> operands;
-    int tiles_o, tiles_k, slices, slice;
+    NormPlan plan;
+    bool keeps_dy;
     int64_t first_row;
     unsigned* next_ticket;  // or null
     float* slice_sums;      // or null
     TileEnding ending;
 };
 
+// Shared memory: the sums, x's ring, dy's ring or all of it; in place of the latter two values for general
+// exponents.
 template <class Config>
-union TileMemory {
-    typename Config::Stage stages[Config::kStages];
-    EndingMemory<typename Config::Shape> ending;
+struct TileMemory {
+    static constexpr int kOfSums = (sizeof(EndingMemory<typename Config::Shape>) + 127) / 128 * 128;
+    static constexpr int kOfX = Config::kRingOfX * static_cast<int>(sizeof(typename Config::TX));
+    static constexpr int kOfValues = sizeof(TileValues<typename Config::Shape>);
+    static constexpr int kMost = 99 << 10;  // of a block on compute capability 8.6
+
+    static constexpr int bytes(int dy_rows, bool general) {
+        const int streams = kOfX + dy_rows * Config::kPitchO * static_cast<int>(sizeof(typename Config::TD));
+        return kOfSums + (general && streams < kOfValues ? kOfValues : streams);
+    }
+    static_assert(bytes(Config::kStages * Config::kChunk, true) <= kMost);
 };
 
-template <class Shape, class Tile>
-__device__ void store_tile(Tile& tile, int outputs, int k, const TilePlace& place, float* to) {
+template <class Config>
+__device__ void store_tile(typename Config::Tile& tile, int outputs, int k, int o0, int k0, float* to) {
+    using Shape = typename Config::Shape;
     const TileThread<Shape> self;
-    const int o0 = place.tile_o * Shape::kO, k0 = place.tile_k * Shape::kK;
     GS_UNROLL
     for (int m = 0; m < Shape::kM; ++m) {
         GS_UNROLL
@@ -38,29 +49,55 @@ __device__ void store_tile(Tile& tile, int outputs, int k, const TilePlace& plac
     }
 }
 
-// Two blocks of smaller tiles share a multiprocessor's registers.
+// Two blocks of smaller tiles share a multiprocessor's registers; below compute capability 9.0 those of
+// float32 take more than half of them.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr bool kFloat32Twice = false;
+#else
+constexpr bool kFloat32Twice = true;
+#endif
 template <class Config>
-constexpr int kBlocksTogether = Config::Shape::kM* Config::Shape::kN <= 8 ? 2 : 1;
+constexpr int kBlocksTogether = Config::Shape::kM* Config::Shape::kN <= 8 &&
+                                        (kFloat32Twice || Config::kArithmetic != Arithmetic::ThreeTf32 ||
+                                         sizeof(typename Config::TD) == 2)
+                                    ? 2
+                                    : 1;
 
 template <class Config>
 __global__ void __launch_bounds__(Config::Shape::kThreads, kBlocksTogether<Config>)
     weight_gradient_tile_kernel(TileArguments<typename Config::TX, typename Config::TD> args) {
     using Shape = typename Config::Shape;
-    GS_DYNAMIC_SHARED(TileMemory<Config>, memory);
+    using TX = typename Config::TX;
+    using TD = typename Config::TD;
+    using Memory = TileMemory<Config>;
+    GS_DYNAMIC_SHARED(unsigned char, memory);
+    TX* const x = reinterpret_cast<TX*>(memory + Memory::kOfSums);
+    TD* const dy = reinterpret_cast<TD*>(memory + Memory::kOfSums + Memory::kOfX);
     const unsigned index = args.next_ticket != nullptr ? take_ticket(args.next_ticket) : blockIdx.x;
-    const TilePlace place(index, args.first_row, args.tiles_o, args.tiles_k, args.slices);
-    const int begin = place.slice * args.slice, outputs = args.operands.outputs, k = args.operands.input.k(),
-              positions = args.operands.input.positions;
-    const int end = positions - begin < args.slice ? positions : begin + args.slice;
-    typename Config::Tile tile;
-    make_tile<Config>(args.operands, place.row, place.tile_o * Shape::kO, place.tile_k * Shape::kK, begin,
-                      end, memory->stages, tile);
-    if (args.slice_sums != nullptr) {
-        const int64_t at = (place.row - args.first_row) * args.slices + place.slice;
-        store_tile<Shape>(tile, outputs, k, place, args.slice_sums + at * outputs * k);
-    } else {
-        end_tile<Shape>(tile, outputs, k, place, args.ending, memory->ending);
+    const TilePlace place(index, args.first_row, args.plan);
+    const int begin = place.slice * args.plan.slice, outputs = args.operands.outputs,
+              k = args.operands.input.k(), positions = args.operands.input.positions,
+              o0 = place.tile_o * Shape::kO;
+    const int end = positions - begin < args.plan.slice ? positions : begin + args.plan.slice;
+    TileEnd<Config> ending(args.ending, place, args.plan, outputs, k,
+                           *reinterpret_cast<EndingMemory<Shape>*>(memory));
+    ending.begin();
+    TileStream<Config> stream(args.operands, place.row, o0, place.first_k * Shape::kK, place.count, begin,
+                              end, args.keeps_dy, x, dy);
+    GS_ROLLED
+    for (int t = 0; t < place.count; ++t) {
+        typename Config::Tile tile;
+        stream.make_tile(tile);
+        if (t == place.count - 1) stream.end();
+        if (args.slice_sums != nullptr) {
+            const int64_t at = (place.row - args.first_row) * args.plan.slices + place.slice;
+            store_tile<Config>(tile, outputs, k, o0, (place.first_k + t) * Shape::kK,
+                               args.slice_sums + at * outputs * k);
+        } else {
+            ending.add(tile, place.first_k + t, reinterpret_cast<TileValues<Shape>*>(x));
+        }
     }
+    if (args.slice_sums == nullptr) ending.write();
 }
 
 // f(Config{}, TX{}, TD{}) for the types that maps come in, at the backend's precision. An image is float32
@@ -98,30 +135,36 @@ bool is_wide(const View& view) {
 
 void launch_gradient_tiles(Context& context, const WeightGradientNorm& args, const NormPlan& plan,
                            const TileRun& run) {
-    const int64_t blocks = run.count * plan.slices * plan.tiles_o * plan.tiles_k;
+    const int64_t blocks = run.count * plan.slices * plan.tiles_o * plan.parts_k;
     GS_REQUIRE(blocks < (int64_t{1} << 31));
+    const auto& exponents = run.ending.exponents;
+    const bool general = std::any_of(exponents.of, exponents.of + exponents.count,
+                                     [](const Exponent& e) { return e.power == Power::Any; });
+    GS_REQUIRE(!general || plan.walk == 1);
     with_config(plan, context.options().precision, args.x.dtype, args.dy.dtype, [&](auto config) {
         using Config = decltype(config);
         using TX = typename Config::TX;
         using TD = typename Config::TD;
+        using Memory = TileMemory<Config>;
+        const UnfoldedInput input(args.spec, args.x.shape.with_n(1));
+        const int all_dy = (input.positions + Config::kChunk - 1) / Config::kChunk * Config::kChunk;
+        const bool keeps_dy = plan.walk > 1 && input.positions <= NormPlan::kLongRow &&
+                              Memory::bytes(all_dy, false) <= Memory::kMost;
+        const int bytes = Memory::bytes(keeps_dy ? all_dy : Config::kStages * Config::kChunk, general);
         const auto kernel = weight_gradient_tile_kernel<Config>;
-        constexpr size_t kShared = sizeof(TileMemory<Config>);
-        static_assert(kShared <= size_t{99} << 10, "more than a block has on compute capability 8.6");
-        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared),
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
               "shared memory of weight gradient tiles");
         launch(context, "weight gradient tiles", kernel, dim3(static_cast<unsigned>(blocks)),
-               Config::Shape::kThreads, kShared,
-               TileArguments<TX, TD>{.operands = {.input = UnfoldedInput(args.spec, args.x.shape.with_n(1)),
+               Config::Shape::kThreads, static_cast<size_t>(bytes),
+               TileArguments<TX, TD>{.operands = {.input = input,
                                                   .outputs = static_cast<int>(args.dy.shape.c),
                                                   .samples = args.x.shape.n,
                                                   .x = static_cast<const TX*>(args.x.data),
                                                   .dy = static_cast<const TD*>(args.dy.data),
                                                   .wide_x = is_wide<TX>(args.x),
                                                   .wide_dy = is_wide<TD>(args.dy)},
-                                     .tiles_o = plan.tiles_o,
-                                     .tiles_k = plan.tiles_k,
-                                     .slices = plan.slices,
-                                     .slice = plan.slice,
+                                     .plan = plan,
+                                     .keeps_dy = keeps_dy,
                                      .first_row = run.first,
                                      .next_ticket = run.next_ticket,
                                      .slice_sums = run.slice_sums,

@@ -107,8 +107,8 @@ __device__ void wait_for_copies() {
 #endif
 }
 
-// To 10 bits of mantissa, to nearest, ties away from zero. The product itself would cut the other bits off,
-// which makes every norm 7e-4 too small.
+// To 10 bits of mantissa, to nearest, ties away from zero; the 13 bits below are anything. The product itself
+// would cut them off, which makes every norm 7e-4 too small.
 __device__ inline uint32_t rounded_to_tf32(float value) {
 #if defined(__CUDACC__)
     uint32_t bits;
@@ -117,6 +117,9 @@ __device__ inline uint32_t rounded_to_tf32(float value) {
 #else
     return emulated::rounded_to_tf32(value);
 #endif
+}
+GS_HOST_DEVICE inline float tf32_value(uint32_t bits) {
+    return std::bit_cast<float>(bits & ~0x1fffu);
 }
 
 }  // namespace gs::cuda

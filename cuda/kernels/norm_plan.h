@@ -20,17 +20,21 @@ struct NormPlan {
 
     int tile_o = 128, tile_k = 128;  // 128 x 128, 64 x 128 or 128 x 64
     int tiles_o = 1, tiles_k = 1;
-    int slices = 1,
-        slice = 0;  // of `slice` positions each, a multiple of kSliceStep; the last may be shorter
+    int walk = 1, parts_k = 1;  // tiles along k that a block makes in turn; blocks for a row of tiles
+    // Of `slice` positions each, a multiple of kSliceStep; the last may be shorter.
+    int slices = 1, slice = 0;
     RowSums row_sums = RowSums::None;
 
-    static constexpr int kSliceStep = 256;  // positions
-    static constexpr int kLongRow = 4096;   // positions from which on they are split
+    static constexpr int kSliceStep = 32;  // positions, whole chunks of every kernel
+    static constexpr int kLongRow = 4096;  // positions from which on they are split
     static constexpr int kLeastSlice = 1792;
     static constexpr int kEnoughTiles = 32;  // a sample
+    static constexpr int kLongWalk = 512;    // positions, over all tiles that a block makes in turn
 
-    // outputs, k: of G; positions: what it sums over.
-    NormPlan(int64_t outputs, int64_t k, int64_t positions, bool standardised, int multiprocessors) {
+    // outputs, k: of G; positions: what it sums over. one_by_one: a block makes one tile (general exponents
+    // need the memory that the next one's operands would be in).
+    NormPlan(int64_t outputs, int64_t k, int64_t positions, bool standardised, bool one_by_one,
+             int multiprocessors) {
         if (outputs <= 64)
             tile_o = 64;
         else if (k <= 64)
@@ -40,6 +44,10 @@ struct NormPlan {
         };
         tiles_o = parts(outputs, tile_o);
         tiles_k = parts(k, tile_k);
+        if (!standardised && !one_by_one)
+            walk = std::clamp(static_cast<int>(kLongWalk / positions), 1, tiles_k);
+        parts_k = parts(tiles_k, walk);
+        walk = parts(tiles_k, parts_k);
         slice = static_cast<int>(positions);
         if (positions >= kLongRow) {
             const int wanted =

@@ -44,7 +44,7 @@ class NormRun {
           args_(args),
           input_(args.spec, args.x.shape.with_n(1)),
           plan_(args.dy.shape.c, input_.k(), input_.positions, static_cast<bool>(args.standardised),
-                context.device().multiprocessors),
+                has_general(norms), context.device().multiprocessors),
           rows_(args.dy.shape.n) {
         for (const PowerSum& norm : norms) {
             outs_.of[exponents_.count] = norm.out.f32();
@@ -79,14 +79,19 @@ class NormRun {
     NormOutputs outs_{};
     double* partial_ = nullptr;
 
+    static bool has_general(std::span<const PowerSum> norms) {
+        return std::any_of(norms.begin(), norms.end(),
+                           [](const PowerSum& norm) { return Exponent(norm.p).power == Power::Any; });
+    }
+
     void allocate_partial(int64_t each) {
         partial_ = context_.scratch<double>(Scratch::Partial, rows_ * std::max(1, exponents_.count) * each);
     }
 
     void by_tiles() {
-        const int64_t tiles = int64_t{plan_.tiles_o} * plan_.tiles_k, outputs = args_.dy.shape.c;
+        const int64_t parts = int64_t{plan_.tiles_o} * plan_.parts_k, outputs = args_.dy.shape.c;
         const bool across = plan_.row_sums == RowSums::Together || plan_.row_sums == RowSums::Twice;
-        allocate_partial(tiles);
+        allocate_partial(parts);
         TileEnding ending = this->ending();
         if (across || args_.gamma.out)
             ending.row_sums =
@@ -109,7 +114,7 @@ class NormRun {
         }
         launch_gradient_tiles(context_, args_, plan_,
                               {.count = rows_, .next_ticket = ticket, .ending = ending});
-        if (exponents_.count > 0) combine(tiles);
+        if (exponents_.count > 0) combine(parts);
         if (args_.gamma.out) sum_gamma(context_, ending.row_sums, plan_.tiles_k, args_.gamma);
     }
 

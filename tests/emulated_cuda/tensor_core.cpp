@@ -132,7 +132,7 @@ void load_transposed(uint32_t* registers, const void* row) {
 uint32_t rounded_to_tf32(float value) {
     const auto bits = std::bit_cast<uint32_t>(value);
     const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
-    return finite ? (bits + 0x1000u) & ~0x1fffu : value != value ? 0x7fffffffu : bits;
+    return finite ? bits + 0x1000u : value != value ? 0x7fffffffu : bits;
 }
 
 void copy_async(void* to, const void* from, size_t bytes, bool exists) {

@@ -112,48 +112,64 @@ constexpr Layer kLayers[] = {{"BiT root", 64, 147, 57600},
                              {"odd", 130, 129, 4097},
                              {"one of everything", 1, 1, 1}};
 
+void expect_everything_once(const Layer& layer, bool one_by_one) {
+    const NormPlan plan(layer.outputs, layer.k, layer.positions, false, one_by_one, 132);
+    EXPECT_LT((plan.tiles_o - 1) * plan.tile_o, layer.outputs);
+    EXPECT_GE(plan.tiles_o * plan.tile_o, layer.outputs);
+    EXPECT_LT((plan.tiles_k - 1) * plan.tile_k, layer.k);
+    EXPECT_GE(plan.tiles_k * plan.tile_k, layer.k);
+    EXPECT_LT(int64_t{plan.slices - 1} * plan.slice, layer.positions);
+    EXPECT_GE(int64_t{plan.slices} * plan.slice, layer.positions);
+    // Blocks: every (row, slice, tile) once, a row of tiles along k side by side.
+    constexpr int64_t kFirst = 3, kRows = 2;
+    std::vector<std::vector<int64_t>> tiles;
+    for (unsigned b = 0; b < kRows * plan.slices * plan.tiles_o * plan.parts_k; ++b) {
+        const TilePlace place(b, kFirst, plan);
+        EXPECT_EQ(place.part, static_cast<int>(b) % plan.parts_k);
+        EXPECT_TRUE(place.count >= 1 && (!one_by_one || place.count == 1));
+        for (int t = 0; t < place.count; ++t)
+            tiles.push_back({place.row, place.slice, place.tile_o, place.first_k + t});
+    }
+    std::vector<std::vector<int64_t>> want;
+    for (int64_t row = kFirst; row < kFirst + kRows; ++row)
+        for (int slice = 0; slice < plan.slices; ++slice)
+            for (int o = 0; o < plan.tiles_o; ++o)
+                for (int k = 0; k < plan.tiles_k; ++k) want.push_back({row, slice, o, k});
+    EXPECT_EQ(tiles, want);
+}
+
 TEST(NormPlan, EveryElementOfEverySumOnce) {
     for (const Layer& layer : kLayers) {
         SCOPED_TRACE(layer.name);
-        const NormPlan plan(layer.outputs, layer.k, layer.positions, false, 132);
-        EXPECT_LT((plan.tiles_o - 1) * plan.tile_o, layer.outputs);
-        EXPECT_GE(plan.tiles_o * plan.tile_o, layer.outputs);
-        EXPECT_LT((plan.tiles_k - 1) * plan.tile_k, layer.k);
-        EXPECT_GE(plan.tiles_k * plan.tile_k, layer.k);
-        EXPECT_LT(int64_t{plan.slices - 1} * plan.slice, layer.positions);
-        EXPECT_GE(int64_t{plan.slices} * plan.slice, layer.positions);
-        // Blocks: every (row, slice, tile) once, a row of tiles along k side by side.
-        constexpr int64_t kFirst = 3, kRows = 2;
-        std::set<std::vector<int64_t>> seen;
-        const auto blocks = static_cast<unsigned>(kRows * plan.slices * plan.tiles_o * plan.tiles_k);
-        int64_t group = -1;
-        for (unsigned b = 0; b < blocks; ++b) {
-            const TilePlace place(b, kFirst, plan.tiles_o, plan.tiles_k, plan.slices);
-            EXPECT_TRUE(place.row >= kFirst && place.row < kFirst + kRows);
-            EXPECT_TRUE(place.tile_k < plan.tiles_k && place.tile_o < plan.tiles_o &&
-                        place.slice < plan.slices);
-            EXPECT_TRUE(seen.insert({place.row, place.slice, place.tile_o, place.tile_k}).second);
-            EXPECT_TRUE(place.tile_k == 0 || place.group() == group);
-            group = place.group();
-        }
-        EXPECT_EQ(seen.size(), blocks);
+        for (const bool one_by_one : {false, true}) expect_everything_once(layer, one_by_one);
     }
+}
+
+TEST(NormPlan, SmallMapsTileAfterTile) {
+    const auto walk = [](int64_t k, int64_t positions, bool standardised) {
+        return NormPlan(512, k, positions, standardised, false, 132).walk;
+    };
+    EXPECT_EQ(walk(4608, 16, false), 18) << "36 tiles in two blocks";
+    EXPECT_EQ(walk(2304, 64, false), 6) << "18 tiles in three";
+    EXPECT_EQ(walk(1152, 1024, false), 1);
+    EXPECT_EQ(walk(4608, 16, true), 1) << "tiles that wait for each other are in different blocks";
 }
 
 TEST(NormPlan, SplitsLongLayersAlone) {
     for (const Layer& layer : kLayers) {
-        const NormPlan plan(layer.outputs, layer.k, layer.positions, false, 132);
+        const NormPlan plan(layer.outputs, layer.k, layer.positions, false, false, 132);
         EXPECT_EQ(plan.slices > 1, layer.positions >= 4096) << layer.name;
     }
-    EXPECT_EQ(NormPlan(64, 147, 57600, true, 132).slices, 15);
+    EXPECT_EQ(NormPlan(64, 147, 57600, true, false, 132).slices, 16);
+    EXPECT_EQ(NormPlan(256, 64, 14400, true, false, 132).slice, 1600);
 }
 
 TEST(NormPlan, RowSumsOfStandardisedWeights) {
     using RowSums = NormPlan::RowSums;
     const auto row_sums = [](int64_t outputs, int64_t k, int64_t positions, int multiprocessors) {
-        return NormPlan(outputs, k, positions, true, multiprocessors).row_sums;
+        return NormPlan(outputs, k, positions, true, false, multiprocessors).row_sums;
     };
-    EXPECT_EQ(NormPlan(64, 147, 100, false, 132).row_sums, RowSums::None);
+    EXPECT_EQ(NormPlan(64, 147, 100, false, false, 132).row_sums, RowSums::None);
     EXPECT_EQ(row_sums(512, 128, 3600, 132), RowSums::OfTile);
     EXPECT_EQ(row_sums(256, 2304, 900, 132), RowSums::Together);
     EXPECT_EQ(row_sums(512, 4608, 225, 36), RowSums::Together) << "36 tiles a row fit 36 multiprocessors";

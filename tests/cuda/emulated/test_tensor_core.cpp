@@ -128,7 +128,7 @@ TEST(TensorCore, LoadsTransposedMatrices) {
 }
 
 TEST(TensorCore, RoundsToTf32) {
-    const auto rounded = [](float value) { return std::bit_cast<float>(rounded_to_tf32(value)); };
+    const auto rounded = [](float value) { return tf32_value(rounded_to_tf32(value)); };
     EXPECT_EQ(rounded(1 + 0x1p-10f), 1 + 0x1p-10f);
     EXPECT_EQ(rounded(1 + 0x1p-11f), 1 + 0x1p-10f) << "a tie goes away from zero";
     EXPECT_EQ(rounded(-1 - 0x1p-11f), -1 - 0x1p-10f);
