@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,6 +54,15 @@ int open_to_read(const std::filesystem::path& path) {
     return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
+constexpr std::string_view kTemporary = ".tmp";  // and six letters of mkostemp
+
+// So that a rename outlasts a power cut. A folder that cannot be read, or a file system that knows no such
+// thing, is no fault of the file that lies there whole.
+bool sync_folder(const std::filesystem::path& folder) {
+    const Descriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return fd.get() < 0 || ::fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) {
@@ -99,7 +107,7 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, ErrorKind ki
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
-    std::string name = path_.string() + ".XXXXXX";
+    std::string name = path_.string() + std::string(kTemporary) + "XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
     if (fd_ < 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot create: " + reason());
     temporary_ = name;
@@ -141,6 +149,21 @@ void AtomicFile::commit() {
         ::unlink(temporary_.c_str());
         throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + why);
     }
+    if (!sync_folder(path_.parent_path()))
+        throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
+}
+
+bool is_temporary(const std::filesystem::path& path) {
+    const std::string name = path.filename().string();
+    const size_t ending = kTemporary.size() + 6;
+    return name.size() > ending &&
+           std::string_view(name).substr(name.size() - ending).starts_with(kTemporary);
+}
+
+void remove_temporaries(const std::filesystem::path& folder) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+        if (is_temporary(entry.path())) std::filesystem::remove(entry.path(), ignored);
 }
 
 AppendFile::AppendFile(std::filesystem::path path, int64_t keep) : path_(std::move(path)), size_(keep) {
@@ -171,20 +194,6 @@ void AppendFile::sync() {
     if (::fsync(fd_) != 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
 }
 
-FileLock::FileLock(const std::filesystem::path& path, const std::string& held) {
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd_ < 0) throw Error(ErrorKind::Internal, path.string() + ": cannot open: " + reason());
-    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
-    const bool busy = errno == EWOULDBLOCK;
-    const std::string why = busy ? held : "cannot lock: " + reason();
-    ::close(fd_);
-    throw Error(busy ? ErrorKind::Usage : ErrorKind::Internal, path.string() + ": " + why);
-}
-
-FileLock::~FileLock() {
-    ::close(fd_);
-}
-
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
     AtomicFile file(path);
     file.write(text);
@@ -208,15 +217,25 @@ void Sha256::update(std::string_view text) {
     update(std::as_bytes(std::span(text)));
 }
 
-std::string Sha256::hex() {
-    unsigned char digest[EVP_MAX_MD_SIZE];
+std::array<std::byte, 32> Sha256::digest() {
+    std::array<std::byte, 32> digest{};
     unsigned length = 0;
-    GS_REQUIRE(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_.get()), digest, &length) == 1);
+    GS_REQUIRE(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_.get()),
+                                  reinterpret_cast<unsigned char*>(digest.data()), &length) == 1 &&
+               length == digest.size());
+    return digest;
+}
+
+std::string Sha256::hex() {
+    return gs::hex(digest());
+}
+
+std::string hex(std::span<const std::byte> bytes) {
     constexpr char kDigits[] = "0123456789abcdef";
     std::string text;
-    for (unsigned i = 0; i < length; ++i) {
-        text += kDigits[digest[i] >> 4];
-        text += kDigits[digest[i] & 15];
+    for (const std::byte byte : bytes) {
+        text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+        text += kDigits[std::to_integer<unsigned>(byte) & 15];
     }
     return text;
 }

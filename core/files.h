@@ -1,6 +1,7 @@
 // Reading and writing whole files: mapped reads, atomic writes, hashes.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -49,7 +50,7 @@ class AtomicFile {
 
     void write(std::span<const std::byte> bytes);
     void write(std::string_view text);
-    void commit();  // flush, fsync, rename
+    void commit();  // flush, fsync, rename, fsync of the folder
 
   private:
     std::filesystem::path path_, temporary_;
@@ -78,20 +79,11 @@ class AppendFile {
     int64_t size_ = 0;
 };
 
-// Held by one process at a time, and by none once that process has ended, however it did.
-class FileLock {
-  public:
-    // Throws Error(Usage) "PATH: …" with `held` where another process holds it.
-    FileLock(const std::filesystem::path& path, const std::string& held);
-    ~FileLock();
-    FileLock(const FileLock&) = delete;
-    FileLock& operator=(const FileLock&) = delete;
-
-  private:
-    int fd_ = -1;
-};
-
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+// Whether a file's name is one that an AtomicFile has before it is committed: NAME.tmpXXXXXX.
+bool is_temporary(const std::filesystem::path& path);
+// Removes what AtomicFiles of killed processes have left in a folder (not below it).
+void remove_temporaries(const std::filesystem::path& folder);
 
 // SHA-256 in lower-case hex; the streaming form for things that come in pieces.
 class Sha256 {
@@ -99,7 +91,9 @@ class Sha256 {
     Sha256();
     void update(std::span<const std::byte> bytes);
     void update(std::string_view text);
-    std::string hex();  // finishes; the object must not be used afterwards
+    // Both finish; the object must not be used afterwards.
+    std::array<std::byte, 32> digest();
+    std::string hex();
 
   private:
     struct Free {
@@ -107,6 +101,7 @@ class Sha256 {
     };
     std::unique_ptr<void, Free> context_;  // libcrypto's EVP_MD_CTX
 };
+std::string hex(std::span<const std::byte> bytes);  // two lower-case digits a byte
 std::string sha256_hex(std::span<const std::byte> bytes);
 
 }  // namespace gs

@@ -40,6 +40,13 @@ std::string figure_table(const Results& results, const std::vector<ColumnGroup>&
     return table(rows, 1);
 }
 
+std::string resumed(const RunInfo& r) {
+    if (r.resumed.empty()) return "";
+    const std::string times =
+        r.resumed.size() == 1 ? "once" : grouped(static_cast<int64_t>(r.resumed.size())) + " times";
+    return ", stopped and resumed " + times + ", last " + escaped(r.resumed.back());
+}
+
 std::string run_table(const RunInfo& r) {
     std::string libraries;
     for (const auto& [name, version] : r.libraries)
@@ -53,7 +60,7 @@ std::string run_table(const RunInfo& r) {
                     {"device", escaped(r.device) + ", " + escaped(r.precision) + ", " + grouped(r.threads) +
                                    " threads, batch " + grouped(r.batch)},
                     {"seed", std::to_string(r.seed)},
-                    {"started", escaped(r.started)},
+                    {"started", escaped(r.started) + resumed(r)},
                     {"took", clock_time(r.wall_seconds) + ", " + fixed(r.images_per_second, 1) + " images/s"},
                     {"made by", "gradscore " + escaped(r.gradscore_version) +
                                     (libraries.empty() ? "" : "; " + escaped(libraries))}};

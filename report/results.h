@@ -29,6 +29,7 @@ struct RunInfo {
     std::optional<Shard> shard;    // of a run in parts: only this part of each set was scored
     std::string stopped;           // why the run ended early; empty: it came to its end
     std::string started;           // UTC, ISO 8601: "2026-11-21T08:27:17Z"
+    std::vector<std::string> resumed;  // when it went on after it was stopped, as `started`
     double wall_seconds = 0, images_per_second = 0;
     std::map<std::string, std::string> libraries;   // name -> version
     std::map<std::string, std::string> statistics;  // files of fitted methods (option stats) -> SHA-256

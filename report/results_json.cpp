@@ -41,6 +41,7 @@ Json to_json(const RunInfo& r) {
         {"shards", part(&Shard::count)},
         {"stopped", r.stopped.empty() ? Json(nullptr) : Json(r.stopped)},
         {"started", r.started},
+        {"resumed", r.resumed},
         {"wall_seconds", number(r.wall_seconds)},
         {"images_per_second", number(r.images_per_second)},
         {"libraries", r.libraries},

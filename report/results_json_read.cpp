@@ -40,6 +40,8 @@ RunInfo read_run(const JsonNode& n) {
     r.shard = read_shard(n);
     if (n.has("stopped") && !n["stopped"].is_null()) r.stopped = n["stopped"].text();
     r.started = n["started"].text();
+    if (n.has("resumed"))
+        for (const JsonNode& time : n["resumed"].items()) r.resumed.push_back(time.text());
     r.wall_seconds = n["wall_seconds"].number();
     r.images_per_second = n["images_per_second"].number();
     r.libraries = n["libraries"].texts();

@@ -5,10 +5,8 @@
 #include "tools/setup.h"
 
 namespace gs {
-namespace {
 
-// What one loader batch holds: a few runs of the plan, so that the loader is ahead without holding much.
-int64_t loader_batch(Executor& executor, const Preprocess& preprocess, int64_t batch) {
+int64_t loader_group(Executor& executor, const Preprocess& preprocess, int64_t batch) {
     constexpr int64_t kAtLeast = 8;
     const auto size = preprocess.output_size();
     if (!size) return batch > 0 ? batch : kAtLeast;
@@ -16,17 +14,16 @@ int64_t loader_batch(Executor& executor, const Preprocess& preprocess, int64_t b
     return std::max(micro, kAtLeast / micro * micro);
 }
 
-}  // namespace
-
 bool run_batches(Executor& executor, const ImageSet& set, const Preprocess& preprocess,
                  const BatchOptions& options, const std::function<void(const Batch&, Evidence)>& each) {
-    Loader loader(set, preprocess,
-                  {.batch = loader_batch(executor, preprocess, options.batch),
-                   .threads = options.loader_threads,
-                   .first = options.first,
-                   .last = options.last,
-                   .digests = true,
-                   .limits = options.limits});
+    Loader loader(
+        set, preprocess,
+        {.batch = options.group > 0 ? options.group : loader_group(executor, preprocess, options.batch),
+         .threads = options.loader_threads,
+         .first = options.first,
+         .last = options.last,
+         .digests = true,
+         .limits = options.limits});
     while (auto batch = loader.next()) {
         Evidence evidence;
         if (batch->count > 0)

@@ -68,6 +68,10 @@ void add_scoring(CLI::App& app, ScoreFlags& f) {
                  "score images that the statistics were fitted on; results are marked");
     app.add_option("--reuse", f.reuse,
                    "run folder whose saved arrays may be read instead of running the net");
+    app.add_flag("--resume", f.resume,
+                 "go on with the unfinished run in --out, or begin where there is none; same flags, weights "
+                 "and images")
+        ->configurable(false);
     app.add_flag("--force", f.force, "move an old run in --out aside")->configurable(false);
     app.add_flag("--json", f.json, "results as JSON on stdout")->configurable(false);
 }
@@ -113,7 +117,11 @@ void add_fit(CLI::App& app, FitFlags& f) {
     add_shard(app, f);
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… that need a fit")->required();
     app.add_option("--out", f.out, "the statistics file, OUT.safetensors")->required();
-    app.add_flag("--force", f.force, "replace OUT");
+    app.add_flag("--resume", f.resume,
+                 "go on with the unfinished fit of OUT, or begin where there is none; same flags, weights and "
+                 "images")
+        ->configurable(false);
+    app.add_flag("--force", f.force, "replace OUT; move an unfinished fit aside")->configurable(false);
 }
 
 void add_search(CLI::App& app, SearchFlags& f) {

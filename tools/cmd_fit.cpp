@@ -5,10 +5,15 @@
 #include "core/join.h"
 #include "report/text.h"
 #include "tools/fitter.h"
+#include "tools/owned_folder.h"
+#include "tools/run_journal.h"
+#include "tools/score_start.h"
 #include "tools/setup.h"
 
 namespace gs {
 namespace {
+
+namespace fs = std::filesystem;
 
 void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const Statistics& statistics) {
     if (flags.quiet) return;
@@ -20,11 +25,50 @@ void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const 
     std::cout << '\n';
 }
 
+fs::path journal_of(const fs::path& out) {
+    return out.string() + ".journal";
+}
+
+fs::path lock_path(const fs::path& out) {
+    return out.string() + ".lock";
+}
+
+void check_unfinished(const fs::path& out, Earlier earlier) {
+    std::error_code error;
+    if (earlier == Earlier::Refuse && fs::exists(journal_of(out), error))
+        throw Error(ErrorKind::Usage,
+                    journal_of(out).string() +
+                        ": of a fit that was not finished; --resume goes on with it, --force "
+                        "moves it aside");
+}
+
+// The statistics are written last, then the journal goes.
+bool is_finished(const fs::path& out, Earlier earlier) {
+    std::error_code error;
+    return earlier == Earlier::GoOn && fs::exists(out, error) && !fs::exists(journal_of(out), error);
+}
+
+RunJournal open_journal(const fs::path& out, Earlier earlier, const RunStart& start, bool quiet) {
+    check_unfinished(out, earlier);
+    std::error_code error;
+    if (earlier == Earlier::MoveAside && fs::exists(journal_of(out), error)) move_aside(journal_of(out));
+    if (earlier != Earlier::GoOn) return RunJournal::begin(journal_of(out), start);
+    RunJournal journal = RunJournal::resume(journal_of(out), start, out.string());
+    if (!journal.resumed())
+        say("notice: nothing to go on with for " + out.string() + "; beginning");
+    else if (!quiet)
+        say("going on with " + out.string() + ", where " + grouped(journal.images()) + " images are done");
+    return journal;
+}
+
 }  // namespace
 
 int run_fit(const FitFlags& flags) {
     check_limit(flags.limit);
-    check_output_file(flags.out, flags.force);
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
+    check_output_file(flags.out, earlier != Earlier::Refuse);
+    require_free(lock_path(flags.out));
+    check_unfinished(flags.out, earlier);
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
     FitterOptions options = fitter_options(flags);
     if (!flags.shard.empty()) options.shard = parse_shard(flags.shard);
@@ -35,11 +79,28 @@ int run_fit(const FitFlags& flags) {
     for (const MethodSpec& method : methods) fits.push_back(make_fit(method, {loaded.net, preprocess}));
     const auto set = open_image_set(flags.id, flags.seed);
     for (const std::string& notice : set->notices()) loaded.notices.push_back(set->name() + ": " + notice);
+    const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
+                                     preprocess, *backend, {set.get()});
     introduce(loaded, preprocess, *backend, flags.quiet);
 
     catch_interrupts();
-    FitOutcome outcome = fit_methods(*backend, loaded.net, preprocess, *set, fits, options);
-    if (!outcome.complete) throw Error(ErrorKind::Interrupted, "interrupted: nothing was written");
+    const FileLock lock(lock_path(flags.out), describe_process("fit"));
+    if (is_finished(flags.out, earlier)) {
+        say(flags.out + " is finished: nothing to do");
+        return 0;
+    }
+    RunJournal journal = open_journal(flags.out, earlier, start, flags.quiet);
+    options.journal = &journal;
+    FitOutcome outcome;
+    try {
+        outcome = fit_methods(*backend, loaded.net, preprocess, *set, fits, options);
+    } catch (const Error&) {
+        journal.give_up();
+        throw;
+    }
+    if (!outcome.complete)
+        throw Error(ErrorKind::Interrupted, "interrupted: nothing was written but " +
+                                                journal_of(flags.out).string() + "; --resume goes on");
     for (const std::string& notice : outcome.notices) say("notice: " + notice);
     const Statistics statistics{.net = loaded.net.name,
                                 .weights_sha256 = loaded.net.weights_sha256,
@@ -52,6 +113,7 @@ int run_fit(const FitFlags& flags) {
                                 .seen = std::move(outcome.seen),
                                 .states = std::move(outcome.states)};
     write_statistics(flags.out, statistics);
+    journal.finish();
     print(flags, methods, statistics);
     return say_excluded(static_cast<int64_t>(outcome.failures.size()), "named above");
 }

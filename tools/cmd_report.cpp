@@ -9,6 +9,7 @@
 #include "report/results_json.h"
 #include "report/text.h"
 #include "tools/commands.h"
+#include "tools/owned_folder.h"
 #include "tools/run_folder.h"
 #include "tools/setup.h"
 #include "tools/thumbnails.h"
@@ -52,7 +53,7 @@ void check_out(const ReportFlags& flags) {
     if (flags.force) return;
     if (fs::exists(flags.out, error))
         throw Error(ErrorKind::Usage, "--out " + flags.out + ": exists; choose another name, or --force");
-    if (!flags.no_figures) check_folder(figures_folder(flags), false, "--figures");
+    if (!flags.no_figures) check_folder(figures_folder(flags), Earlier::Refuse, "--figures");
 }
 
 void write_figures(const fs::path& folder, const std::vector<FigureFile>& figures) {

@@ -1,13 +1,14 @@
 // gradscore score: a run folder with config.toml, scores/<set>.csv, results.json, results.md (and arrays/).
 #include <chrono>
-#include <ctime>
 #include <filesystem>
+#include <functional>
 
-#include "core/files.h"
 #include "tools/fitter.h"
 #include "tools/image_sets.h"
 #include "tools/run_folder.h"
+#include "tools/score_folder.h"
 #include "tools/score_run.h"
+#include "tools/score_start.h"
 #include "tools/scorer.h"
 #include "tools/search_file.h"
 #include "tools/setup.h"
@@ -17,15 +18,6 @@ namespace gs {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string utc_now() {
-    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm utc{};
-    gmtime_r(&now, &utc);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return text;
-}
 
 std::optional<Shard> shard_of(const ScoreFlags& flags) {
     return flags.shard.empty() ? std::nullopt : std::optional(parse_shard(flags.shard));
@@ -75,42 +67,34 @@ void fit_on_id_set(std::span<const std::unique_ptr<Fit>> fits, const ImageSet& i
                    const ScoreContext& context, const FitterOptions& options, RunInfo& info) {
     if (fits.empty()) return;
     FitOutcome outcome = fit_methods(backend, context.net, context.preprocess, id, fits, options);
-    if (!outcome.complete) throw Error(ErrorKind::Interrupted, "interrupted: nothing was scored");
+    if (!outcome.complete)
+        throw Error(ErrorKind::Interrupted, "interrupted before anything was scored; --resume goes on");
     info.notices.insert(info.notices.end(), outcome.notices.begin(), outcome.notices.end());
     for (FitState& state : outcome.states) context.statistics->add(std::move(state));
 }
 
-// Results of the sets that were scored.
-Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
-                     const std::vector<ScoredSet>& scored) {
-    if (scorer.seconds() > 0)
-        info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
-    info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
-    info.invalid_protocol.insert(info.invalid_protocol.end(), scorer.invalid_protocol().begin(),
-                                 scorer.invalid_protocol().end());
-    for (const MethodInfo& method : scorer.method_infos())
-        if (const auto stats = method.options.find("stats"); stats != method.options.end())
-            if (!stats->second.empty()) info.statistics[stats->second] = sha256_of_file(stats->second);
-    Results results = summarise(std::move(info), scorer.method_infos(), scored);
-    write_results(out, results);
-    return results;
-}
-
-// A set that failed ends the run; the sets before it stay usable.
-void keep_what_is_done(const fs::path& out, RunInfo info, const Scorer& scorer,
-                       const std::vector<ScoredSet>& scored, const std::string& reason) {
-    if (scored.empty()) return;
-    info.notices.push_back("stopped, further sets are missing: " + reason);
-    info.stopped = reason;
+// Set by set; the journal knows what is done of them.
+std::vector<ScoredSet> score_sets(
+    Scorer& scorer, const std::vector<std::unique_ptr<ImageSet>>& sets, const fs::path& out, bool is_shard,
+    const ArrayStore& reuse, const std::function<void(const std::vector<ScoredSet>&, const Error&)>& failed) {
+    std::vector<ScoredSet> scored;
     try {
-        write_scored(out, std::move(info), scorer, scored);
-    } catch (const Error&) {  // the first error is the one to report
+        for (size_t i = 0; i < sets.size() && scorer.complete(); ++i) {
+            const std::string& name = sets[i]->name();
+            scored.push_back(scorer.score(*sets[i], i == 0 ? SetRole::Id : SetRole::Ood,
+                                          scores_path(out, name), arrays_path(out, name), reuse));
+            if (is_shard) write_digests(digests_path(out, name), scorer.digests());
+        }
+    } catch (const Error& error) {
+        failed(scored, error);
+        throw;
     }
+    return scored;
 }
 
 int exit_code(const ScoreRun& run, const std::string& out) {
     if (run.complete) return report_excluded(run.excluded(), out);
-    say("interrupted: what was done is in " + out);
+    say("interrupted: what was done is in " + out + "; --resume goes on from there");
     return static_cast<int>(ErrorKind::Interrupted);
 }
 
@@ -130,7 +114,8 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     check_limit(flags.limit);
     const std::optional<Shard> shard = shard_of(flags);
     const fs::path out(flags.out);
-    check_folder(out, flags.force, "--out");
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
+    check_folder(out, earlier, "--out");
     std::vector<MethodSpec> methods = parse_methods(flags.methods);
     const SaveOptions save = parse_save(flags.save);
     const ArrayStore reuse(flags.reuse);
@@ -149,44 +134,58 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(), flags.net.precision,
                      &statistics);
     const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
-    catch_interrupts();
-    if (!fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);
-    fit_on_id_set(fits, *sets.front(), *backend, context, fitter_options(flags), info);
-    Scorer scorer(*backend, loaded.net, preprocess, methods,
-                  {.batch = flags.net.batch,
-                   .loader_threads = resolve_threads(flags.net.threads),
-                   .fuse = !flags.net.no_fuse,
-                   .strict = flags.strict,
-                   .limit = flags.limit,
-                   .shard = shard,
-                   .limits = {.max_pixels = flags.max_pixels},
-                   .save = save,
-                   .precision = flags.net.precision,
-                   .statistics = &statistics,
-                   .allow_fit_on_test = flags.allow_fit_on_test,
-                   .progress = stderr_style(flags.quiet)});
-    if (fits.empty()) introduce(loaded, preprocess, *backend, flags.quiet);
-    prepare_folder(out, flags.force, scoring_folders(save.any()), "--out");
-    write_file_atomically(out / "config.toml", flags.config);
-    std::vector<ScoredSet> scored;
-    try {
-        for (size_t i = 0; i < sets.size() && scorer.complete(); ++i) {
-            const std::string& name = sets[i]->name();
-            scored.push_back(scorer.score(*sets[i], i == 0 ? SetRole::Id : SetRole::Ood,
-                                          scores_path(out, name), arrays_path(out, name), reuse));
-            if (shard) write_digests(digests_path(out, name), scorer.digests());
+    std::vector<const ImageSet*> lists;
+    for (const auto& set : sets) lists.push_back(set.get());
+    const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
+                                     preprocess, *backend, lists);
+    if (earlier == Earlier::GoOn)
+        if (auto results = finished_run(out, start)) {
+            say("the run in " + flags.out + " is finished: nothing to do");
+            return {std::move(*results), true};
         }
-    } catch (const Error& error) {
-        info.wall_seconds = seconds();
-        keep_what_is_done(out, std::move(info), scorer, scored, error.what());
-        throw;
-    }
-    info.wall_seconds = seconds();
-    if (!scorer.complete()) {
+    catch_interrupts();
+    const ScorerOptions options{.batch = flags.net.batch,
+                                .loader_threads = resolve_threads(flags.net.threads),
+                                .fuse = !flags.net.no_fuse,
+                                .strict = flags.strict,
+                                .limit = flags.limit,
+                                .shard = shard,
+                                .limits = {.max_pixels = flags.max_pixels},
+                                .save = save,
+                                .precision = flags.net.precision,
+                                .statistics = &statistics,
+                                .allow_fit_on_test = flags.allow_fit_on_test,
+                                .progress = stderr_style(flags.quiet)};
+    const auto make_scorer = [&] {
+        return std::make_unique<Scorer>(*backend, loaded.net, preprocess, methods, options);
+    };
+    // What is wrong with methods is told before there is a folder; those that are fitted here need one first.
+    auto scorer = fits.empty() ? make_scorer() : nullptr;
+    introduce(loaded, preprocess, *backend, flags.quiet);
+    OpenRun run = open_run(out, earlier, start, flags.config, scoring_folders(save.any()), flags.quiet);
+    FitterOptions fitting = fitter_options(flags);
+    fitting.journal = &run.journal;
+    fit_on_id_set(fits, *sets.front(), *backend, context, fitting, info);
+    if (!scorer) scorer = make_scorer();
+    scorer->use(run.journal);
+    const auto tell_times = [&](const std::string& stopped) {
+        info.command = run.journal.start().command;
+        info.started = run.journal.start().started;
+        info.resumed = run.journal.resumptions();
+        info.wall_seconds = seconds() + run.journal.seconds();
+        info.stopped = stopped;
+    };
+    const auto scored = score_sets(*scorer, sets, out, shard.has_value(), reuse,
+                                   [&](const std::vector<ScoredSet>& done, const Error& error) {
+                                       tell_times(error.what());
+                                       keep_what_is_done(out, info, *scorer, done, error.what());
+                                   });
+    tell_times(scorer->complete() ? "" : "interrupted");
+    if (!scorer->complete())
         info.notices.push_back("interrupted: the last set is not complete, further ones are missing");
-        info.stopped = "interrupted";
-    }
-    return {write_scored(out, std::move(info), scorer, scored), scorer.complete()};
+    ScoreRun done{write_scored(out, std::move(info), *scorer, scored), scorer->complete()};
+    if (done.complete) run.journal.finish();
+    return done;
 }
 
 int run_score(const ScoreFlags& flags) {

@@ -45,16 +45,6 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
                 "--out " + flags.out + ": exists; choose another name, or --force replaces it");
 }
 
-std::string hex(const ImageDigest& digest) {
-    static constexpr const char* kDigits = "0123456789abcdef";
-    std::string text;
-    for (const std::byte byte : digest) {
-        text += kDigits[std::to_integer<size_t>(byte) >> 4];
-        text += kDigits[std::to_integer<size_t>(byte) & 15];
-    }
-    return text;
-}
-
 nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
                                const std::vector<Found>& found) {
     nlohmann::ordered_json results = nlohmann::ordered_json::array(), sets = results, seen = results;

@@ -2,9 +2,11 @@
 #include <filesystem>
 #include <iostream>
 
+#include "core/files.h"
 #include "core/join.h"
+#include "core/run_identity.h"
 #include "report/text.h"
-#include "tools/run_folder.h"
+#include "tools/owned_folder.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
 #include "tools/training_run.h"
@@ -26,22 +28,24 @@ void check_flags(const TrainFlags& flags, const Recipe& recipe) {
     require(!from_file || !flags.weights.empty(), "this recipe starts from weights: --weights FILE");
     require(from_file || flags.weights.empty(),
             "--weights: this recipe starts at random; --init weights starts from a file");
-    require(!(flags.resume && flags.force), "--resume and --force exclude each other");
     require(!flags.cache_features || recipe.open_blocks == 0,
             "--cache-features: needs --open-blocks 0, where the head alone learns");
     require(flags.checkpoint_minutes > 0, "--checkpoint-minutes: must be above 0");
     require(flags.log_every > 0, "--log-every: must be 1 or more");
 }
 
-train::RunIdentity identity_of(const Recipe& recipe, const WeightFile* weights, const TrainingSets& sets,
-                               const TrainFlags& flags) {
-    train::RunIdentity identity;
+RunIdentity identity_of(const Recipe& recipe, const WeightFile* weights, const TrainingSets& sets,
+                        const TrainFlags& flags) {
+    const auto images_of = [](const std::unique_ptr<ImageSet>& set) {
+        return set_identity(set.get(), set ? set->size() : 0, ListedContents::Sample);
+    };
+    RunIdentity identity;
     for (const train::RecipeField& field : train::recipe_fields())
         identity[std::string(field.key)] = join(field.get(recipe), ",");
     identity["weights"] = weights != nullptr ? weights->sha256() : "";
-    identity["images of --id"] = set_identity(sets.images.get());
-    identity["images of --validate"] = set_identity(sets.validation.get());
-    identity["images of --auxiliary"] = set_identity(sets.auxiliary.get());
+    identity["images of --id"] = images_of(sets.images);
+    identity["images of --validate"] = images_of(sets.validation);
+    identity["images of --auxiliary"] = images_of(sets.auxiliary);
     identity["cache-features"] = flags.cache_features ? "true" : "";
     identity["log-every"] = std::to_string(flags.log_every);
     return identity;
@@ -72,34 +76,23 @@ Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
     return preprocess;
 }
 
-void require_same_run(const train::Checkpoint& then, const train::RunIdentity& identity,
-                      const train::RunIdentity& circumstances, const fs::path& out) {
-    const std::vector<std::string> differ = train::differences(identity, then.identity);
-    if (!differ.empty())
-        throw Error(ErrorKind::Usage,
-                    "--resume " + out.string() + ": not the run that began there: " + join(differ, "; "));
-    for (const std::string& line : train::differences(circumstances, then.circumstances))
-        say("notice: " + line + "; the weights' last bits may come out otherwise");
+fs::path recipe_path(const fs::path& out) {
+    return out / "recipe.toml";
 }
 
-// What the folder has to go on from, or nothing for a new run, whose folder is made.
-std::optional<train::Checkpoint> open_folder(const TrainFlags& flags, std::optional<FileLock>& lock) {
-    const fs::path out(flags.out);
-    const auto take_lock = [&] {
-        lock.emplace(out / "lock", "another gradscore train is at work in this folder");
-    };
+// What the folder has to go on from; nothing of a run that is to begin.
+std::optional<train::Checkpoint> earlier_checkpoint(const fs::path& out, const train::Checkpoint& now) {
     std::error_code error;
-    if (fs::exists(out / "lock", error)) take_lock();  // of a run that may still go on
-    if (flags.resume) {
-        if (!fs::exists(checkpoint_path(out), error))
-            throw Error(ErrorKind::Usage, "--resume: there is no " + checkpoint_path(out).string());
-        if (!lock) take_lock();
-        return train::read_checkpoint(checkpoint_path(out));
+    if (!fs::exists(checkpoint_path(out), error)) {
+        // A process that was killed before the first checkpoint leaves a recipe.
+        if (fs::exists(recipe_path(out), error)) return {};
+        throw Error(ErrorKind::Usage, "--resume " + out.string() + ": not a folder of gradscore train");
     }
-    prepare_folder(out, flags.force, {}, "--out");
-    lock.reset();
-    take_lock();
-    return {};
+    train::Checkpoint then = train::read_checkpoint(checkpoint_path(out));
+    require_same_run(now.identity, then.identity, out.string());
+    for (const std::string& line : differences(now.circumstances, then.circumstances))
+        say("notice: " + line + "; the weights' last bits may come out otherwise");
+    return then;
 }
 
 void introduce(const train::Trainer& trainer, const Backend& backend, const TrainingRunOptions& options,
@@ -150,7 +143,8 @@ int run_train(const TrainFlags& flags) {
     if (flags.list_recipes) return run_list_recipes();
     Recipe recipe = read_recipe(flags);
     check_flags(flags, recipe);
-    if (!flags.resume) check_folder(flags.out, flags.force, "--out");
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
+    check_folder(flags.out, earlier, "--out");
     if (flags.precision != "f32")
         throw Error(ErrorKind::Usage, "--precision " + flags.precision + ": training computes in f32");
     NetFlags device;
@@ -176,13 +170,16 @@ int run_train(const TrainFlags& flags) {
                             .state = {},
                             .weights = {},
                             .optimizer = {}};
-    std::optional<FileLock> lock;
-    if (auto then = open_folder(flags, lock)) {
-        require_same_run(*then, start.identity, start.circumstances, flags.out);
+    const OwnedFolder folder(flags.out, earlier, "--out", "train");
+    const std::optional<train::Checkpoint> then =
+        folder.was_empty() ? std::nullopt : earlier_checkpoint(flags.out, start);
+    folder.prepare({});
+    if (flags.resume && !then) say("notice: nothing to go on with in " + flags.out + "; beginning");
+    if (then) {
         trainer.restore(then->weights, then->optimizer, then->state.step);
         start.state = then->state;
     } else {
-        write_file_atomically(fs::path(flags.out) / "recipe.toml", as_asked);
+        write_file_atomically(recipe_path(flags.out), as_asked);
     }
     catch_interrupts();
     const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);
@@ -202,7 +199,7 @@ int run_train(const TrainFlags& flags) {
     introduce(trainer, *backend, options, sets);
     try {
         TrainingRun run(trainer, sets, start, options);
-        if (!flags.resume) run.checkpoint();
+        if (!then) run.checkpoint();
         const bool complete = run.run();
         return report(run, complete, flags);
     } catch (const Error& error) {

@@ -48,7 +48,7 @@ struct ScoreFlags : ImageRunFlags {
     bool allow_fit_on_test = false;   // score images that the statistics were fitted on
     std::string threshold;            // file; then `images` are judged, and no run folder is written
     std::vector<std::string> images;  // files
-    bool force = false, json = false;
+    bool force = false, resume = false, json = false;
     std::string command_line, config;  // as typed; as TOML
 };
 
@@ -60,7 +60,8 @@ struct TrackFlags {
 
 struct FitFlags : ImageRunFlags {
     std::string methods, out;
-    bool force = false;
+    bool force = false, resume = false;
+    std::string command_line, config;  // as typed; as TOML
 };
 
 struct SearchFlags : ImageRunFlags {
@@ -76,6 +77,7 @@ struct MergeFlags {
     std::string out;
     std::vector<std::string> in;
     bool force = false, json = false, quiet = false;
+    bool resume = false;       // write into OUT what may be missing there: for merges of gradscore itself
     std::string command_line;  // as typed
 };
 

@@ -1,6 +1,8 @@
 #include "tools/fitter.h"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -63,8 +65,8 @@ class Fitter {
         for (FitPass& pass : passes) keep_shard(pass.images);
         for (size_t i = 0; i < passes.size() && outcome.complete; ++i) {
             const std::string place = std::to_string(i + 1) + " of " + std::to_string(passes.size());
-            outcome.complete =
-                run_pass(passes[i], set_.name() + (passes.size() > 1 ? ", pass " + place : ""));
+            outcome.complete = run_pass(passes[i], "fit " + std::to_string(i),
+                                        set_.name() + (passes.size() > 1 ? ", pass " + place : ""));
         }
         for (auto& [index, failure] : failures_) outcome.failures.push_back(std::move(failure));
         if (!outcome.complete) return outcome;
@@ -97,37 +99,76 @@ class Fitter {
         images.erase(images.begin(), std::lower_bound(images.begin(), images.end(), range.first));
     }
 
-    bool run_pass(FitPass& pass, const std::string& label) {
+    // `stage`: its name in the journal.
+    bool run_pass(FitPass& pass, const std::string& stage, const std::string& label) {
         if (pass.images.empty()) return true;
         Request request;
         for (const Fit* fit : pass.fits) request.merge(fit->request());
-        Executor executor(backend_, net_, request, {.fuse = options_.fuse, .micro_batch = options_.batch});
         const ImageSubset images(set_, std::move(pass.images));
-        Progress progress(label, images.size(), options_.progress);
+        RunJournal* journal = options_.journal;
+        Progress progress(label, images.size(), options_.progress, journal ? journal->images(stage) : 0);
+        StagePosition at;
         int64_t used = 0, failed = 0;
-        const auto each = [&](const Batch& batch, const Evidence& evidence) {
-            for (const LoadFailure& failure : batch.failures)
+        const auto take = [&](const BatchRecord& record) {
+            for (const LoadFailure& failure : record.failures)
                 note_failure(images.original(failure.index), failure.reason, progress);
-            add(pass, images, batch, evidence);
-            used += batch.count;
-            failed += static_cast<int64_t>(batch.failures.size());
-            progress.update(used + failed, failed);
+            add(pass, images, record);
+            used += static_cast<int64_t>(record.indices.size());
+            failed += static_cast<int64_t>(record.failures.size());
         };
-        const bool complete = run_batches(
-            executor, images, preprocess_,
-            {.batch = options_.batch, .loader_threads = options_.loader_threads, .limits = options_.limits},
-            each);
+        if (journal)
+            journal->replay(stage, 0, request, [&](const BatchRecord& record) {
+                at.follow(record, images.size());
+                take(record);
+            });
+        bool complete = true;
+        if (at.next < images.size())
+            complete = run_net(images, request, at, [&](const BatchRecord& record) {
+                take(record);
+                progress.update(used + failed, failed);
+                if (journal) journal->add(stage, record, request);
+            });
+        if (journal) journal->sync();
         progress.finish();
         return complete;
     }
 
-    void add(const FitPass& pass, const ImageSubset& images, const Batch& batch, const Evidence& evidence) {
-        if (batch.count == 0) return;
+    // The images from a place on, through the net.
+    bool run_net(const ImageSet& images, const Request& request, const StagePosition& at,
+                 const std::function<void(const BatchRecord&)>& take) {
+        Executor executor(backend_, net_, request, {.fuse = options_.fuse, .micro_batch = options_.batch});
+        const int64_t group = at.group > 0 ? at.group : loader_group(executor, preprocess_, options_.batch);
+        auto since = std::chrono::steady_clock::now();
+        const auto each = [&](const Batch& batch, Evidence evidence) {
+            const auto now = std::chrono::steady_clock::now();
+            BatchRecord record{.seconds = std::chrono::duration<double>(now - since).count(),
+                               .group = group,
+                               .indices = batch.indices,
+                               .digests = batch.digests,
+                               .failures = batch.failures,
+                               .predictions = {},
+                               .scores = {},
+                               .evidence = std::move(evidence)};
+            record.ends_group = ends_group(record, {0, images.size()}, group);
+            since = now;
+            take(record);
+        };
+        return run_batches(executor, images, preprocess_,
+                           {.batch = options_.batch,
+                            .group = group,
+                            .loader_threads = options_.loader_threads,
+                            .first = at.next,
+                            .limits = options_.limits},
+                           each);
+    }
+
+    void add(const FitPass& pass, const ImageSubset& images, const BatchRecord& record) {
+        if (record.indices.empty()) return;
         std::vector<int64_t> labels;
-        for (const int64_t index : batch.indices)
+        for (const int64_t index : record.indices)
             labels.push_back(labels_[static_cast<size_t>(images.original(index))]);
-        for (Fit* fit : pass.fits) fit->add(evidence, labels);
-        for (const std::string& digest : batch.digests) seen_.push_back(image_digest(digest));
+        for (Fit* fit : pass.fits) fit->add(record.evidence, labels);
+        for (const std::string& digest : record.digests) seen_.push_back(image_digest(digest));
     }
 
     void note_failure(int64_t index, const std::string& reason, Progress& progress) {
@@ -160,6 +201,7 @@ FitterOptions fitter_options(const ImageRunFlags& flags) {
             .limit = flags.limit,
             .shard = {},
             .limits = {.max_pixels = flags.max_pixels},
+            .journal = nullptr,
             .progress = stderr_style(flags.quiet)};
 }
 

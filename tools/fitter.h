@@ -15,6 +15,7 @@
 #include "report/results.h"
 #include "scores/statistics.h"
 #include "tools/commands.h"
+#include "tools/run_journal.h"
 
 namespace gs {
 
@@ -25,6 +26,7 @@ struct FitterOptions {
     std::optional<int64_t> limit;
     Shard shard;
     DecodeLimits limits;
+    RunJournal* journal = nullptr;  // gets every batch, and gives those that an earlier process has done
     ProgressStyle progress;
 };
 

@@ -151,7 +151,11 @@ int run(int argc, char** argv) {
         return run_score(score);
     }
     if (track_app->parsed()) return run_score(tracking(track, *score_app, *track_app, joined(argc, argv)));
-    if (fit_app->parsed()) return run_fit(fit);
+    if (fit_app->parsed()) {
+        fit.command_line = joined(argc, argv);
+        fit.config = "[fit]\n" + TomlConfig(*score_app).to_config(fit_app, true, false, "");
+        return run_fit(fit);
+    }
     if (search_app->parsed()) return run_search(search);
     if (train_app->parsed()) return run_train(train);
     if (merge_app->parsed()) {

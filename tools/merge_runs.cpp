@@ -7,6 +7,7 @@
 #include "core/files.h"
 #include "tools/merge_arrays.h"
 #include "tools/merge_check.h"
+#include "tools/owned_folder.h"
 #include "tools/run_folder.h"
 
 namespace gs {
@@ -114,6 +115,8 @@ RunInfo merge_run_info(const std::vector<RunShard>& shards, const std::string& c
         const RunInfo& run = shard.results.run;
         info.wall_seconds += run.wall_seconds;
         info.started = std::min(info.started, run.started);
+        if (&shard != &shards.front())
+            info.resumed.insert(info.resumed.end(), run.resumed.begin(), run.resumed.end());
         if (!(run.images_per_second > 0)) continue;
         double scored = 0;
         for (const SetInfo& set : shard.results.sets) scored += static_cast<double>(set.scored);
@@ -121,6 +124,7 @@ RunInfo merge_run_info(const std::vector<RunShard>& shards, const std::string& c
         seconds += scored / run.images_per_second;
     }
     info.images_per_second = seconds > 0 ? images / seconds : 0;
+    std::sort(info.resumed.begin(), info.resumed.end());
     info.notices = merge_notices(shards);
     info.invalid_protocol.clear();
     for (const RunShard& shard : shards)
@@ -146,7 +150,8 @@ void write_set(const fs::path& out, const MergedSet& set, const std::vector<std:
 
 int merge_runs(const MergeFlags& flags) {
     const fs::path out(flags.out);
-    check_folder(out, flags.force, "OUT");
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
+    check_folder(out, earlier, "OUT");
     const std::vector<RunShard> shards = read_shards(flags.in);
     const RunInfo info = merge_run_info(shards, flags.command_line);
     std::vector<MergedSet> sets;
@@ -158,7 +163,8 @@ int merge_runs(const MergeFlags& flags) {
     }
     const Results results = summarise(info, shards.front().results.methods, scored);
 
-    prepare_folder(out, flags.force, scoring_folders(saves_arrays(shards.front())), "OUT");
+    const OwnedFolder folder(out, earlier, "OUT", "merge");
+    folder.prepare(scoring_folders(saves_arrays(shards.front())));
     write_file_atomically(out / "config.toml", config_of_whole(shards.front().config, flags.out));
     std::vector<std::string> methods;
     for (const MethodInfo& method : results.methods) methods.push_back(method.name);

@@ -9,48 +9,11 @@
 #include "tools/setup.h"
 
 namespace gs {
-namespace {
 
 namespace fs = std::filesystem;
 
-void move_aside(const fs::path& out) {
-    fs::path aside;
-    for (int i = 1; aside.empty() || fs::exists(aside); ++i)
-        aside = (out.has_filename() ? out : out.parent_path()).string() + ".old" + std::to_string(i);
-    std::error_code error;
-    fs::rename(out, aside, error);
-    if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot move aside: " + error.message());
-    say("moved the old " + out.string() + " to " + aside.string());
-}
-
-}  // namespace
-
-void check_folder(const fs::path& out, bool force, const std::string& flag) {
-    if (out.empty()) throw Error(ErrorKind::Usage, flag + ": a folder's name is needed");
-    const std::string name = flag + " " + out.string();
-    std::error_code error;
-    if (!fs::exists(out, error)) return;
-    if (!fs::is_directory(out, error)) throw Error(ErrorKind::Usage, name + ": exists and is no folder");
-    const bool empty = fs::is_empty(out, error);
-    if (error) throw Error(ErrorKind::Usage, name + ": cannot read: " + error.message());
-    if (!empty && !force)
-        throw Error(ErrorKind::Usage,
-                    name + ": not empty; choose another folder, or --force to move it aside");
-}
-
 std::vector<std::string> scoring_folders(bool arrays) {
     return arrays ? std::vector<std::string>{"scores", "arrays"} : std::vector<std::string>{"scores"};
-}
-
-void prepare_folder(const fs::path& out, bool force, const std::vector<std::string>& inside,
-                    const std::string& flag) {
-    check_folder(out, force, flag);
-    std::error_code error;
-    if (fs::exists(out, error) && !fs::is_empty(out, error)) move_aside(out);
-    fs::create_directories(out, error);
-    for (const std::string& folder : inside)
-        if (!error) fs::create_directories(out / folder, error);
-    if (error) throw Error(ErrorKind::Internal, out.string() + ": cannot create: " + error.message());
 }
 
 fs::path scores_path(const fs::path& run, const std::string& set) {

@@ -10,13 +10,6 @@
 
 namespace gs {
 
-// Before anything slow: throws Error(Usage) for a folder that cannot be used: no name, not a folder, or not
-// empty and not to be moved aside (force). `flag` is how messages call it: "--out".
-void check_folder(const std::filesystem::path& out, bool force, const std::string& flag);
-// Checks again and makes the folder with these folders inside. A finished or half-finished run is never
-// written over: force moves it aside. Throws Error(Internal) where the file system refuses.
-void prepare_folder(const std::filesystem::path& out, bool force, const std::vector<std::string>& inside,
-                    const std::string& flag);
 // Of a scoring run: scores, and arrays where they are kept.
 std::vector<std::string> scoring_folders(bool arrays);
 

@@ -8,25 +8,31 @@
 #include "scores/softmax.h"
 #include "tools/batches.h"
 #include "tools/run_folder.h"
+#include "tools/set_run.h"
 #include "tools/setup.h"
 
 namespace gs {
 namespace {
 
-void append(Matrix& to, const Matrix& from) {
-    if (from.rows == 0) return;
-    to.cols = from.cols;
-    to.rows += from.rows;
-    to.values.insert(to.values.end(), from.values.begin(), from.values.end());
+double seconds_since(std::chrono::steady_clock::time_point then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
 
-// What write_arrays may keep of a batch.
-void append_arrays(Evidence& to, const Evidence& from) {
-    append(to.logits, from.logits);
-    append(to.features, from.features);
-    for (const auto& [key, matrix] : from.activations) append(to.activations[key], matrix);
-    for (const auto& [key, matrix] : from.weight_norms) append(to.weight_norms[key], matrix);
-    to.samples += from.samples;
+// Of the journal.
+std::string stage_of(const ImageSet& set) {
+    return "score " + set.name();
+}
+
+// What write_arrays reads of the evidence.
+Request kept_of(const SaveOptions& save, const Request& all) {
+    Request kept{.logits = save.logits, .features = save.features};
+    for (const TapReduction& tap : all.activations)
+        if (save.taps && tap.reduction == Reduction::Mean) kept.activations.push_back(tap);
+    for (const Backward& backward : all.backwards)
+        if (save.norms && !backward.weight_norms.empty())
+            kept.backwards.push_back(
+                {.cotangent = backward.cotangent, .weight_norms = backward.weight_norms});
+    return kept;
 }
 
 // The grouping of the logits that the scores agree on, or null.
@@ -43,34 +49,6 @@ const GroupHead* common_group_head(const std::vector<std::unique_ptr<Score>>& sc
 }
 
 }  // namespace
-
-// One set's state while it is scored.
-struct Scorer::SetRun {
-    const ImageSet& set;
-    IndexRange range;  // of the images to score
-    ScoredSet scored;
-    ScoreCsvWriter csv;
-    Progress progress;
-    std::vector<std::string> digests;
-    std::map<std::filesystem::path, int64_t> fitted_on;  // images that a statistics file was fitted on
-    Evidence kept;                                       // for arrays/
-    int64_t correct = 0, labelled = 0, done = 0;
-    int64_t classes = 0;  // labels below count for the accuracy
-
-    SetRun(const ImageSet& images, int64_t count, const std::optional<Shard>& shard, SetRole role,
-           const std::filesystem::path& csv_path, const std::vector<std::string>& methods,
-           const ProgressStyle& style)
-        : set(images),
-          range(shard_range(count, shard.value_or(Shard{}))),
-          csv(csv_path, methods),
-          progress(images.name(), range.size(), style) {
-        scored.info.name = images.name();
-        scored.info.description = images.description();
-        scored.info.role = role;
-        scored.info.total = count;
-        scored.scores.resize(methods.size());
-    }
-};
 
 Scorer::Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
                const std::vector<MethodSpec>& methods, const ScorerOptions& options)
@@ -90,9 +68,11 @@ Scorer::Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
               backend, net, request_,
               {.fuse = options.fuse, .micro_batch = options.batch, .notice = [this](const std::string& what) {
                    say("notice: " + what);
-                   notices_.push_back(what);
+                   if (std::find(notices_.begin(), notices_.end(), what) == notices_.end())
+                       notices_.push_back(what);  // once, also where a run is stopped and goes on
                }});
       }()),
+      kept_(kept_of(options.save, request_)),
       group_head_(common_group_head(scores_)) {}
 
 std::vector<MethodInfo> Scorer::method_infos() const {
@@ -141,57 +121,59 @@ int64_t Scorer::labelled_classes(SetRun& run, SetRole role) {
     return group_head_->classes();
 }
 
-void Scorer::add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
-                      std::span<const LoadFailure> failures) {
-    const size_t n = indices.size();
-    std::vector<std::vector<double>> columns(scores_.size(), std::vector<double>(n));
-    for (size_t m = 0; m < scores_.size() && n > 0; ++m) scores_[m]->compute(evidence, columns[m]);
-    for (size_t m = 0; m < scores_.size(); ++m)
-        run.scored.scores[m].insert(run.scored.scores[m].end(), columns[m].begin(), columns[m].end());
-
-    // Rows in order of index: scored images and failures are each ascending.
-    size_t i = 0, f = 0;
-    while (i < n || f < failures.size()) {
-        const bool failed = i == n || (f < failures.size() && failures[f].index < indices[i]);
-        ScoreRow row;
-        row.index = failed ? failures[f].index : indices[i];
-        const ImageItem item = run.set.item(row.index);
-        row.path = item.path;
-        if (run.scored.info.role == SetRole::Id) row.label = item.label;  // OOD folders name other classes
-        if (failed) {
-            row.reason = failures[f++].reason;
-            run.scored.info.failures.push_back({row.path, row.reason});
-            if (options_.strict)
-                throw Error(ErrorKind::Data,
-                            run.set.name() + ": " + row.path + ": " + row.reason + " (--strict)");
-        } else {
-            row.prediction = predict(evidence.logits.row(static_cast<int64_t>(i)));
-            for (const auto& column : columns) row.scores.push_back(column[i]);
-            if (row.label && *row.label < run.classes) {
-                ++run.labelled;
-                run.correct += row.prediction == row.label ? 1 : 0;
-            }
-            ++i;
-        }
-        run.csv.write(row);
+BatchRecord Scorer::scored(const Evidence& evidence) const {
+    BatchRecord record;
+    const auto n = static_cast<size_t>(evidence.samples);
+    for (const auto& score : scores_) {
+        record.scores.emplace_back(n);
+        if (n > 0) score->compute(evidence, record.scores.back());
     }
-    run.done += static_cast<int64_t>(n);
-    const auto excluded = static_cast<int64_t>(run.scored.info.failures.size());
-    run.progress.update(run.done + excluded, excluded);
+    for (int64_t i = 0; i < evidence.samples; ++i)
+        record.predictions.push_back(predict(evidence.logits.row(i)));
+    record.evidence = part_of(evidence, kept_);
+    return record;
+}
+
+void Scorer::add(SetRun& run, const BatchRecord& record) {
+    run.add(record);
+    check_unseen(run, record.indices, record.digests);
+    images_run_ += static_cast<int64_t>(record.indices.size());
+}
+
+// What an earlier process has done of the set.
+StagePosition Scorer::replay(SetRun& run) {
+    StagePosition at{.next = run.range.first};
+    if (journal_ == nullptr) return at;
+    journal_->replay(stage_of(run.set), names_.size(), kept_, [&](const BatchRecord& record) {
+        at.follow(record, run.range.last);
+        add(run, record);
+        seconds_ += record.seconds;
+    });
+    return at;
 }
 
 void Scorer::run_net(SetRun& run) {
+    const StagePosition at = replay(run);
+    if (at.next == run.range.last) return;
+    const int64_t group = at.group > 0 ? at.group : loader_group(executor_, preprocess_, options_.batch);
+    auto since = std::chrono::steady_clock::now();
     const auto each = [&](const Batch& batch, const Evidence& evidence) {
-        add_rows(run, evidence, batch.indices, batch.failures);
-        check_unseen(run, batch.indices, batch.digests);
-        run.digests.insert(run.digests.end(), batch.digests.begin(), batch.digests.end());
-        if (options_.save.any()) append_arrays(run.kept, evidence);
-        images_run_ += batch.count;
+        BatchRecord record = scored(evidence);
+        record.indices = batch.indices;
+        record.digests = batch.digests;
+        record.failures = batch.failures;
+        record.group = group;
+        record.ends_group = ends_group(record, run.range, group);
+        add(run, record);
+        record.seconds = seconds_since(since);
+        since = std::chrono::steady_clock::now();
+        if (journal_ != nullptr) journal_->add(stage_of(run.set), record, kept_);
     };
     complete_ = run_batches(executor_, run.set, preprocess_,
                             {.batch = options_.batch,
+                             .group = group,
                              .loader_threads = options_.loader_threads,
-                             .first = run.range.first,
+                             .first = at.next,
                              .last = run.range.last,
                              .limits = options_.limits},
                             each);
@@ -202,34 +184,37 @@ void Scorer::note(SetRun& run, const std::string& line) {
     run.progress.notice("notice: " + notices_.back());
 }
 
-void Scorer::run_arrays(SetRun& run, const Evidence& stored) {
+void Scorer::run_arrays(SetRun& run, const Evidence& stored, std::vector<std::string> digests) {
     note(run, "saved arrays of these images and weights were used, the net was not run");
-    std::vector<int64_t> indices(static_cast<size_t>(run.range.size()));
-    std::iota(indices.begin(), indices.end(), run.range.first);
-    add_rows(run, stored, indices, {});
-    check_unseen(run, indices, run.digests);
-    if (options_.save.any()) run.kept = stored;
+    BatchRecord record = scored(stored);
+    record.indices.resize(static_cast<size_t>(run.range.size()));
+    std::iota(record.indices.begin(), record.indices.end(), run.range.first);
+    record.digests = std::move(digests);
+    run.add(record);
+    check_unseen(run, record.indices, record.digests);
 }
 
 ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem::path& csv_path,
                         const std::filesystem::path& arrays_path, const ArrayStore& reuse) {
     const auto start = std::chrono::steady_clock::now();
     const int64_t total = options_.limit ? std::min(*options_.limit, set.size()) : set.size();
-    SetRun run(set, total, options_.shard, role, csv_path, names_, options_.progress);
+    SetRun run(set, total, shard_range(total, options_.shard.value_or(Shard{})), role, csv_path, names_,
+               kept_, options_.progress, journal_ != nullptr ? journal_->images(stage_of(set)) : 0);
+    run.strict = options_.strict;
     run.classes = labelled_classes(run, role);
     std::optional<Evidence> stored;
     ArrayKey key{net_.weights_sha256, preprocess_.describe(), options_.precision, ""};
+    std::vector<std::string> digests;
     if (!reuse.empty() && run.range.size() > 0) {
-        run.digests = image_digests(set, run.range);
-        key.set_digest = combine_digests(run.digests);
+        digests = image_digests(set, run.range);
+        key.set_digest = combine_digests(digests);
         stored = reuse.find(key, request_);
         if (stored && (stored->samples != run.range.size() || stored->logits.cols != net_.head.classes))
             stored.reset();
     }
     if (stored) {
-        run_arrays(run, *stored);
+        run_arrays(run, *stored, std::move(digests));
     } else {
-        run.digests.clear();
         run_net(run);
         key.set_digest = combine_digests(run.digests);
     }
@@ -249,7 +234,8 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     } else if (options_.save.any() && complete_ && run.done > 0) {
         write_arrays(arrays_path, key, run.kept, options_.save, net_);
     }
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (journal_ != nullptr) journal_->sync();
+    seconds_ += seconds_since(start);
     return std::move(run.scored);
 }
 

@@ -15,8 +15,11 @@
 #include "report/scores_csv.h"
 #include "scores/statistics.h"
 #include "tools/arrays.h"
+#include "tools/run_journal.h"
 
 namespace gs {
+
+struct SetRun;
 
 struct ScorerOptions {
     int64_t batch = 0;  // images a run of the plan; 0: chosen
@@ -36,6 +39,9 @@ class Scorer {
   public:
     Scorer(Backend& backend, const Net& net, const Preprocess& preprocess,
            const std::vector<MethodSpec>& methods, const ScorerOptions& options);
+
+    // Every batch goes into the journal; those that an earlier process has done come from there.
+    void use(RunJournal& journal) { journal_ = &journal; }
 
     // Scores one set, writing its CSV to csv_path, and its arrays to arrays_path where any are saved. Where
     // `reuse` has arrays of the same weights, preprocessing and images, the net is not run. Between batches
@@ -57,7 +63,6 @@ class Scorer {
     double seconds() const { return seconds_; }         // of scoring, reading included
 
   private:
-    struct SetRun;
     Backend& backend_;
     const Net& net_;
     const Preprocess& preprocess_;
@@ -66,7 +71,9 @@ class Scorer {
     std::vector<std::unique_ptr<Score>> scores_;
     Request request_;
     Executor executor_;
+    Request kept_;                 // of request_, for arrays/
     const GroupHead* group_head_;  // of a score's, or null
+    RunJournal* journal_ = nullptr;
     bool complete_ = true;
     int64_t images_run_ = 0;
     double seconds_ = 0;
@@ -74,14 +81,16 @@ class Scorer {
 
     int64_t predict(std::span<const float> logits) const;
     int64_t labelled_classes(SetRun& run, SetRole role);
+    // The scores, predictions and kept arrays of a batch.
+    BatchRecord scored(const Evidence& evidence) const;
+    void add(SetRun& run, const BatchRecord& record);
+    StagePosition replay(SetRun& run);
     void run_net(SetRun& run);
     void note(SetRun& run, const std::string& line);
-    void run_arrays(SetRun& run, const Evidence& stored);
+    void run_arrays(SetRun& run, const Evidence& stored, std::vector<std::string> digests);
     void check_unseen(SetRun& run, std::span<const int64_t> indices,
                       std::span<const std::string> digests) const;
     void note_fit_on_test(const SetRun& run);
-    void add_rows(SetRun& run, const Evidence& evidence, std::span<const int64_t> indices,
-                  std::span<const LoadFailure> failures);
 };
 
 }  // namespace gs

@@ -2,11 +2,13 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <thread>
@@ -145,6 +147,22 @@ int resolve_threads(int flag) {
 
 std::string version() {
     return GRADSCORE_VERSION;
+}
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    std::tm utc{};
+    ::gmtime_r(&now, &utc);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return text;
+}
+
+std::string describe_process(const std::string& command) {
+    char host[256] = "";
+    ::gethostname(host, sizeof host - 1);
+    return "gradscore " + command + " (process " + std::to_string(::getpid()) + " on " + host + ", since " +
+           utc_now() + ")";
 }
 
 std::map<std::string, std::string> library_versions() {

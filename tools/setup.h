@@ -45,6 +45,9 @@ int say_excluded(int64_t images, const std::string& listed);
 int resolve_threads(int flag);
 
 std::string version();
+std::string utc_now();  // ISO 8601: "2026-11-21T08:27:17Z"
+// Who holds a lock: "gradscore COMMAND (process 4711 on HOST, since 2026-11-21T08:27:17Z)".
+std::string describe_process(const std::string& command);
 std::map<std::string, std::string> library_versions();
 
 // After this, Ctrl-C (SIGINT) and SIGTERM set a flag that runs look at between batches; a second one ends the

@@ -1,14 +1,16 @@
 #include "tools/several_devices.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <iostream>
 
 #include "tools/merge_runs.h"
-#include "tools/run_folder.h"
+#include "tools/owned_folder.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
 
@@ -27,12 +29,13 @@ ScoreFlags part_of(const ScoreFlags& flags, const std::vector<int>& ordinals, si
     part.shard = std::to_string(index) + "/" + std::to_string(ordinals.size());
     part.out = (parts_folder(flags) / std::to_string(index)).string();
     part.quiet = flags.quiet || index > 0;  // the first one's progress stands for all
-    part.force = true;
+    part.force = false;                     // an old run's parts have been moved aside as a whole
     return part;
 }
 
 // Never returns into the parent's program.
 [[noreturn]] void run_part(const ScoreFlags& part, const std::function<int(const ScoreFlags&)>& score) {
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody would merge what it does
     int code = static_cast<int>(ErrorKind::Internal);
     try {
         code = score(part);
@@ -64,7 +67,19 @@ int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
                      const std::function<int(const ScoreFlags&)>& score) {
     if (!flags.shard.empty())
         throw Error(ErrorKind::Usage, "--shard with several devices: each device takes a part of its own");
-    check_folder(flags.out, flags.force, "--out");
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
+    check_folder(flags.out, earlier, "--out");
+    const fs::path parts = parts_folder(flags);
+    std::error_code error;
+    if (flags.resume && fs::exists(fs::path(flags.out) / "results.json", error)) {
+        // Merged already: the whole run's flags are compared by whoever would go on with it.
+        ScoreFlags whole = flags;
+        whole.net.device = "cuda:" + std::to_string(ordinals.front());
+        const int code = score(whole);
+        if (is_usable(code)) fs::remove_all(parts);
+        return code;
+    }
+    const OwnedFolder owned(parts, earlier, "--out", "score");  // held by the children too
     std::cout.flush();
     std::vector<pid_t> children;
     for (size_t i = 0; i < ordinals.size(); ++i) {
@@ -78,9 +93,8 @@ int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
         const int ended = wait_for(child);
         if (is_usable(code) && ended != 0) code = ended;
     }
-    const fs::path parts = parts_folder(flags);
     if (!is_usable(code)) {
-        say("what each device has done is in " + parts.string());
+        say("what each device has done is in " + parts.string() + "; --resume goes on from there");
         return code;
     }
     MergeFlags merge{.out = flags.out,
@@ -88,6 +102,7 @@ int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
                      .force = flags.force,
                      .json = flags.json,
                      .quiet = flags.quiet,
+                     .resume = flags.resume,
                      .command_line = flags.command_line};
     for (size_t i = 0; i < ordinals.size(); ++i) merge.in.push_back((parts / std::to_string(i)).string());
     const int merged = merge_runs(merge);

@@ -110,17 +110,17 @@ void check_validation_labels(const ImageSet& images, int64_t classes) {
     for (int64_t i = 0; i < images.size(); ++i) checked_label(images, i, classes);
 }
 
-std::string set_identity(const ImageSet* images) {
+std::string set_identity(const ImageSet* images, int64_t count, ListedContents contents) {
     if (images == nullptr) return "";
     constexpr int64_t kContents = 256;
     Sha256 hash;
-    const int64_t size = images->size(), every = std::max<int64_t>(size / kContents, 1);
-    for (int64_t i = 0; i < size; ++i) {
+    const int64_t every = std::max<int64_t>(count / kContents, 1);
+    for (int64_t i = 0; i < count; ++i) {
         const ImageItem item = images->item(i);
         hash.update(item.path + '\n' + std::to_string(item.label.value_or(-1)) + '\n');
-        if (i % every == 0) hash_content(*images, i, hash);
+        if (contents == ListedContents::Sample && i % every == 0) hash_content(*images, i, hash);
     }
-    return std::to_string(size) + " images, " + hash.hex().substr(0, 16);
+    return std::to_string(count) + " images, " + hash.hex().substr(0, 16);
 }
 
 }  // namespace gs

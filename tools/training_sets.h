@@ -1,6 +1,7 @@
 // The image sets of a training run, checked before anything slow.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -24,7 +25,9 @@ int64_t check_labels(const ImageSet& images, int64_t classes);
 // The same for a set on which accuracy is measured, whose classes may be fewer.
 void check_validation_labels(const ImageSet& images, int64_t classes);
 
-// "50000 images, SHA-256 …" of paths, labels, and the bytes of up to 256 images evenly over the set.
-std::string set_identity(const ImageSet* images);
+// Of which images' bytes a list's hash is taken, beside paths and labels.
+enum class ListedContents : uint8_t { None, Sample };  // Sample: of up to 256, evenly over the list
+// "50000 images, SHA-256 …" of the first `count` images of a set; "" of none.
+std::string set_identity(const ImageSet* images, int64_t count, ListedContents contents);
 
 }  // namespace gs

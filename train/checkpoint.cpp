@@ -108,21 +108,6 @@ double Tally::accuracy() const {
                       : std::numeric_limits<double>::quiet_NaN();
 }
 
-std::vector<std::string> differences(const RunIdentity& now, const RunIdentity& then) {
-    std::vector<std::string> lines;
-    const auto text = [](const RunIdentity& identity, const std::string& name) {
-        const auto found = identity.find(name);
-        return found == identity.end() || found->second.empty() ? "none" : found->second;
-    };
-    RunIdentity names = now;
-    names.insert(then.begin(), then.end());
-    for (const auto& [name, value] : names)
-        if (text(now, name) != text(then, name))
-            lines.push_back(name + ": " + text(now, name) + " now, " + text(then, name) +
-                            " when the run began");
-    return lines;
-}
-
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
     require_finite(checkpoint.weights);
     require_finite(checkpoint.optimizer);

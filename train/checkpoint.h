@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/run_identity.h"
 #include "train/array.h"
 #include "weights/weight_file.h"
 
@@ -35,11 +36,6 @@ struct RunState {
     int64_t best_epoch = 0;               // counted from 1; 0: none
     bool operator==(const RunState&) const = default;
 };
-
-// What a run was started with, by name: a run that goes on must have the same.
-using RunIdentity = std::map<std::string, std::string>;
-// One line a difference: "learning-rate: 0.05 now, 0.1 when the run began".
-std::vector<std::string> differences(const RunIdentity& now, const RunIdentity& then);
 
 struct Checkpoint {
     RunIdentity identity;

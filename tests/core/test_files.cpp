@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/file_lock.h"
 #include "core/files.h"
 #include "tests/support/scratch_file.h"
 
@@ -46,19 +47,33 @@ TEST(AppendFile, IsNotCutLonger) {
     EXPECT_EQ(content(file.path()), "abc");
 }
 
-TEST(FileLock, IsHeldOnceAndFreeAfterwards) {
-    const test::ScratchFile file({}, "");
+TEST(FileLock, IsHeldOnceAndGoneAfterwards) {
+    const std::string path = test::ScratchFile({}, ".lock").path();
     {
-        const FileLock lock(file.path(), "taken");
+        const FileLock lock(path, "me (process 1)");
+        EXPECT_EQ(content(path), "me (process 1)");
         try {
-            const FileLock second(file.path(), "taken");
+            const FileLock second(path, "somebody else");
             FAIL() << "no error";
         } catch (const Error& error) {
             EXPECT_EQ(error.kind(), ErrorKind::Usage);
-            EXPECT_EQ(error.what(), file.path() + ": taken");
+            EXPECT_THAT(error.what(), HasSubstr(path + ": held by me (process 1); wait for it"));
         }
+        EXPECT_EQ(content(path), "me (process 1)") << "the owner's name stays";
     }
-    const FileLock again(file.path(), "taken");
+    EXPECT_NE(::access(path.c_str(), F_OK), 0);
+}
+
+// A file of that name which somebody else has made since is not the lock's to remove.
+TEST(FileLock, LeavesWhatIsNotItsOwn) {
+    const std::string path = test::ScratchFile({}, ".lock").path(), aside = path + ".old";
+    {
+        const FileLock lock(path, "me");
+        ASSERT_EQ(::rename(path.c_str(), aside.c_str()), 0);
+        const FileLock other(path, "somebody else");
+        EXPECT_EQ(content(path), "somebody else");
+    }
+    EXPECT_EQ(::unlink(aside.c_str()), 0);
 }
 
 TEST(FileLock, EndsWithItsProcess) {
@@ -66,13 +81,31 @@ TEST(FileLock, EndsWithItsProcess) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-        new FileLock(file.path(), "taken");  // never destroyed
+        new FileLock(file.path(), "a child, whose name is longer");  // never destroyed
         ::_exit(0);
     }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_EQ(status, 0);
-    const FileLock lock(file.path(), "taken");
+    const FileLock lock(file.path(), "me");
+    EXPECT_EQ(content(file.path()), "me");
+}
+
+TEST(Temporaries, OfKilledProcessesAreRemoved) {
+    std::string folder = "/tmp/gs_temporaries_XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    for (const char* name : {"/a.csv", "/b.tmpfile", "/.tmpabcdef"})
+        write_file_atomically(folder + name, "x");
+    {
+        AtomicFile kept(folder + "/a.csv");
+        kept.write("not yet");
+        remove_temporaries(folder);  // as if it were a killed process's
+        EXPECT_THROW(kept.commit(), Error);
+    }
+    EXPECT_EQ(content(folder + "/a.csv"), "x");
+    for (const char* name : {"/a.csv", "/b.tmpfile", "/.tmpabcdef"})
+        EXPECT_EQ(::unlink((folder + name).c_str()), 0) << name;
+    EXPECT_EQ(::rmdir(folder.c_str()), 0) << "something is left";
 }
 
 }  // namespace

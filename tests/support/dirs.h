@@ -7,7 +7,8 @@ namespace gs::test {
 
 const char* source_dir();
 const char* binary_dir();
-const char* command_path();  // the gradscore program
+const char* command_path();    // the gradscore program
+const char* faults_library();  // tests/faults/faults.cpp, or "" where it cannot be preloaded
 
 }  // namespace gs::test
 

@@ -92,6 +92,15 @@ class GradscoreTest : public testing::Test {
         for (const std::string& part : parts) EXPECT_THAT(ran.err, testing::HasSubstr(part));
     }
 
+    // The program's calls fail as tests/faults/faults.cpp says; `fault` holds its variables without
+    // GS_FAULT_.
+    RunOptions with_fault(const std::vector<std::pair<std::string, std::string>>& fault) const {
+        RunOptions options = options_;
+        options.environment.emplace_back("LD_PRELOAD", faults_library());
+        for (const auto& [name, value] : fault) options.environment.emplace_back("GS_FAULT_" + name, value);
+        return options;
+    }
+
     std::string csv(const std::string& run, const std::string& set) const {
         return content(root_ / run / "scores" / (set + ".csv"));
     }
@@ -112,3 +121,7 @@ class GradscoreTest : public testing::Test {
 };
 
 }  // namespace gs::test
+
+// For the top of a test that makes calls fail.
+#define GS_SKIP_WITHOUT_FAULTS() \
+    if (*::gs::test::faults_library() == '\0') GTEST_SKIP() << "nothing can be preloaded in this build"

@@ -46,7 +46,8 @@ TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
                              "--std",        "--limit",         "--seed",
                              "--max-pixels", "--deterministic", "--strict",
                              "--force",      "--json",          "--quiet",
-                             "--shard",      "--threshold",     "--image"})
+                             "--shard",      "--threshold",     "--image",
+                             "--resume"})
         EXPECT_THAT(score, HasSubstr(flag));
     for (const char* kind :
          {"folder", "list", "cifar10", "cifar100", "svhn", "tiny-images", "npy", "synthetic"})

@@ -51,10 +51,10 @@ TEST_F(Interrupt, WhatWasDoneIsAWholeRun) {
                               "big", {SIGINT});
     EXPECT_EQ(ran.code, 130) << ran.err;
     EXPECT_THAT(ran.err, HasSubstr("interrupted: what was done is in run"));
-    EXPECT_THAT(
-        files_below(root_ / "run"),
-        ElementsAre("arrays/figures.safetensors", "arrays/shapes.safetensors", "config.toml", "results.json",
-                    "results.md", "scores/big.csv", "scores/figures.csv", "scores/shapes.csv"))
+    EXPECT_THAT(files_below(root_ / "run"),
+                ElementsAre("arrays/figures.safetensors", "arrays/shapes.safetensors", "config.toml",
+                            "journal", "results.json", "results.md", "scores/big.csv", "scores/figures.csv",
+                            "scores/shapes.csv"))
         << "arrays of half a set, sets after it and temporaries are not there";
     const nlohmann::json json = results("run");
     EXPECT_THAT(json["run"]["notices"].dump(), HasSubstr("interrupted"));
@@ -77,7 +77,8 @@ TEST_F(Interrupt, TheIdSetItself) {
                                "--ood", kShapes, "--quiet", "--json", "--out", "run"},
                               "big", {SIGTERM});
     EXPECT_EQ(ran.code, 130) << ran.err;
-    EXPECT_THAT(ran.error_lines(), ElementsAre("interrupted: what was done is in run"));
+    EXPECT_THAT(ran.error_lines(),
+                ElementsAre("interrupted: what was done is in run; --resume goes on from there"));
     EXPECT_EQ(ran.out, content(root_ / "run/results.json"));
     options_.meanwhile = nullptr;
     EXPECT_EQ(run({"metrics", "run"}).code, 0);

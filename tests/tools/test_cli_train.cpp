@@ -4,7 +4,7 @@
 #include <chrono>
 #include <random>
 
-#include "core/files.h"
+#include "core/file_lock.h"
 #include "tests/support/gradscore.h"
 #include "tests/support/random.h"
 #include "weights/weight_file.h"
@@ -101,7 +101,7 @@ TEST_F(Train, LeavesWeightsLogAndCurves) {
     const Ran ran = train("run", {"--pth"});
     EXPECT_THAT(files_below(root_ / "run"),
                 ElementsAre("best.pth", "best.safetensors", "checkpoint.safetensors", "curves.svg",
-                            "last.pth", "last.safetensors", "lock", "log.jsonl", "recipe.toml"));
+                            "last.pth", "last.safetensors", "log.jsonl", "recipe.toml"));
     EXPECT_THAT(ran.out, AllOf(HasSubstr("run/last.safetensors: weights after 18 steps"),
                                HasSubstr("run/best.safetensors: of epoch ")));
     EXPECT_THAT(ran.err,
@@ -217,17 +217,27 @@ TEST_F(Train, OnlyTheSameRunIsResumed) {
     refused({"--limit", "60"}, {"images of --id: 60 images", "90 images"});
     write(root_ / "train.bin", coloured(kImages, 3));
     refused({}, {"images of --id: 90 images"});
-    expect_refusal(words("elsewhere", {"--resume"}), 2, {"elsewhere/checkpoint.safetensors"});
+    write(root_ / "elsewhere/notes.txt", "mine");
+    expect_refusal(words("elsewhere", {"--resume"}), 2,
+                   {"--resume elsewhere: not a folder of gradscore train"});
     expect_refusal(words("run"), 2, {"--out run: not empty", "--force"});
     write(root_ / "run/checkpoint.safetensors", before.substr(0, before.size() - 10));
     expect_refusal(words("run", {"--resume"}), 3, {"run/checkpoint.safetensors"});
 }
 
+TEST_F(Train, ResumingNothingBegins) {
+    EXPECT_THAT(train("run", {"--resume", "--quiet"}).err,
+                HasSubstr("nothing to go on with in run; beginning"));
+    train("whole");
+    EXPECT_EQ(weights("run"), weights("whole"));
+    EXPECT_EQ(log("run"), log("whole"));
+}
+
 TEST_F(Train, OneProcessAtATimeInAFolder) {
     train("run", {"--quiet"});
-    const FileLock held(root_ / "run/lock", "");
-    for (const char* flag : {"--resume", "--force"})
-        expect_refusal(words("run", {flag}), 2, {"run/lock: another gradscore train is at work"});
+    const FileLock held(root_ / "run/lock", "gradscore train (process 7)");
+    for (const char* flag : {"--resume", "--force", "--strict"})
+        expect_refusal(words("run", {flag}), 2, {"run/lock: held by gradscore train (process 7)"});
 }
 
 TEST_F(Train, ALossThatIsNoNumberEndsTheRunAndNotTheCheckpoint) {

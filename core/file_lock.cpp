@@ -1,0 +1,61 @@
+#include "core/file_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "core/error.h"
+#include "core/printable.h"
+
+namespace gs {
+
+FileLock::FileLock(const std::filesystem::path& path, const std::string& owner) : path_(path) {
+    while (true) {
+        fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd_ < 0)
+            throw Error(ErrorKind::Internal,
+                        path.string() + ": cannot open: " + std::generic_category().message(errno));
+        if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) break;
+        if (is_at_path()) {
+            // The lock holds whether or not its owner can be written down.
+            if (::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, owner.data(), owner.size(), 0) >= 0) return;
+            return;
+        }
+        ::close(fd_);  // whoever held it took the file away in between
+    }
+    const bool busy = errno == EWOULDBLOCK;
+    std::string why = "cannot lock: " + std::generic_category().message(errno);
+    if (busy) {
+        char text[256];
+        const ssize_t got = ::pread(fd_, text, sizeof text, 0);
+        const std::string name = got > 0 ? printable({text, static_cast<size_t>(got)}, sizeof text) : "";
+        why =
+            "held by " + (name.empty() ? "another process" : name) + "; wait for it, or choose another place";
+    }
+    ::close(fd_);
+    throw Error(busy ? ErrorKind::Usage : ErrorKind::Internal, path.string() + ": " + why);
+}
+
+FileLock::~FileLock() {
+    if (is_at_path()) ::unlink(path_.c_str());
+    ::close(fd_);
+}
+
+bool FileLock::is_at_path() const {
+    struct stat ours {
+    }, there{};
+    return ::fstat(fd_, &ours) == 0 && ::stat(path_.c_str(), &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+void require_free(const std::filesystem::path& path) {
+    std::error_code none;
+    if (!std::filesystem::exists(path, none)) return;
+    const FileLock probe(path, "");
+}
+
+}  // namespace gs

@@ -1,0 +1,95 @@
+#include "tools/score_folder.h"
+
+#include "core/files.h"
+#include "report/results_json.h"
+#include "report/text.h"
+#include "tools/run_folder.h"
+#include "tools/score_start.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path config_path(const fs::path& run) {
+    return run / "config.toml";
+}
+
+// What a finished run still tells of its start.
+RunIdentity identity_of_finished(const fs::path& out, const RunInfo& run) {
+    const auto config = read_file(config_path(out), ErrorKind::Data);
+    RunIdentity identity = identity_of_flags({reinterpret_cast<const char*>(config.data()), config.size()});
+    identity["version of gradscore"] = run.gradscore_version;
+    identity["weights' SHA-256"] = run.weights_sha256;
+    identity["preprocessing"] = run.preprocess;
+    return identity;
+}
+
+}  // namespace
+
+fs::path journal_path(const fs::path& run) {
+    return run / "journal";
+}
+
+std::optional<Results> finished_run(const fs::path& out, const RunStart& start) {
+    std::error_code error;
+    if (is_unused(out) || fs::exists(journal_path(out), error)) return {};
+    const std::string name = "--resume " + out.string() + ": ";
+    if (!fs::exists(out / "results.json", error))
+        throw Error(ErrorKind::Usage, name + "neither a journal nor results in it: not a run to go on with");
+    Results results = read_results_json(out / "results.json");
+    if (!results.run.stopped.empty())
+        throw Error(ErrorKind::Usage,
+                    name + "the run ended early and left no journal; --force moves it aside and begins anew");
+    const RunIdentity then = identity_of_finished(out, results.run);
+    RunIdentity now;
+    for (const auto& [key, value] : start.identity)
+        if (key.starts_with("--") || then.contains(key)) now[key] = value;
+    require_same_run(now, then, out.string());
+    return results;
+}
+
+OpenRun open_run(const fs::path& out, Earlier earlier, const RunStart& start, const std::string& config,
+                 const std::vector<std::string>& inside, bool quiet) {
+    OwnedFolder folder(out, earlier, "--out", "score");
+    const bool goes_on = earlier == Earlier::GoOn && !folder.was_empty();
+    RunJournal journal = goes_on ? RunJournal::resume(journal_path(out), start, out.string())
+                                 : RunJournal::begin(journal_path(out), start);
+    folder.prepare(inside);
+    std::error_code error;
+    if (!fs::exists(config_path(out), error)) write_file_atomically(config_path(out), config);
+    if (journal.resumed() && !quiet)
+        say("going on with " + out.string() + ", where " + grouped(journal.images()) + " images are done");
+    if (earlier == Earlier::GoOn && !journal.resumed())
+        say("notice: nothing to go on with in " + out.string() + "; beginning");
+    return {std::move(folder), std::move(journal)};
+}
+
+Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
+                     const std::vector<ScoredSet>& scored) {
+    if (scorer.seconds() > 0)
+        info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
+    info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
+    info.invalid_protocol.insert(info.invalid_protocol.end(), scorer.invalid_protocol().begin(),
+                                 scorer.invalid_protocol().end());
+    for (const MethodInfo& method : scorer.method_infos())
+        if (const auto stats = method.options.find("stats"); stats != method.options.end())
+            if (!stats->second.empty()) info.statistics[stats->second] = sha256_of_file(stats->second);
+    Results results = summarise(std::move(info), scorer.method_infos(), scored);
+    write_results(out, results);
+    return results;
+}
+
+void keep_what_is_done(const fs::path& out, RunInfo info, const Scorer& scorer,
+                       const std::vector<ScoredSet>& scored, const std::string& reason) {
+    if (scored.empty()) return;
+    info.notices.push_back("stopped, further sets are missing: " + reason);
+    info.stopped = reason;
+    try {
+        write_scored(out, std::move(info), scorer, scored);
+    } catch (const Error&) {  // the first error is the one to report
+    }
+}
+
+}  // namespace gs

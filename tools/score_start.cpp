@@ -1,0 +1,63 @@
+#include "tools/score_start.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/files.h"
+#include "core/join.h"
+#include "core/toml.h"
+#include "scores/score.h"
+#include "tools/run_folder.h"
+#include "tools/training_sets.h"
+
+namespace gs {
+namespace {
+
+// Images that are files of their own may be mended while a run waits: their bytes are in no list. Those of
+// one large file are known by that file alone.
+ListedContents contents_of(const ImageSet& set) {
+    const std::string& source = set.description();
+    return source.starts_with("folder:") || source.starts_with("list:") ? ListedContents::None
+                                                                        : ListedContents::Sample;
+}
+
+void add_file(RunIdentity& identity, const std::string& path) {
+    std::error_code none;
+    if (!path.empty() && std::filesystem::is_regular_file(path, none))
+        identity["SHA-256 of " + path] = sha256_of_file(path);
+}
+
+}  // namespace
+
+RunIdentity identity_of_flags(const std::string& config) {
+    RunIdentity identity;
+    for (const TomlEntry& entry : read_toml(config, "config.toml"))
+        if (entry.key != "out") identity["--" + entry.key] = join(entry.values, ",");
+    return identity;
+}
+
+RunStart run_start(const ImageRunFlags& flags, const std::string& config, const std::string& command,
+                   const std::string& methods, const LoadedNet& loaded, const Preprocess& preprocess,
+                   const Backend& backend, const std::vector<const ImageSet*>& sets) {
+    RunStart start{
+        .identity = identity_of_flags(config), .circumstances = {}, .command = command, .started = utc_now()};
+    RunIdentity& identity = start.identity;
+    identity["--shard"] = flags.shard;
+    identity["version of gradscore"] = version();
+    identity["weights' SHA-256"] = loaded.net.weights_sha256;
+    identity["net"] = loaded.net.name;
+    identity["preprocessing"] = preprocess.describe();
+    identity["device"] = device_kind(backend);
+    for (const ImageSet* set : sets)
+        identity["images of " + set->name()] =
+            set_identity(set, std::min(flags.limit.value_or(set->size()), set->size()), contents_of(*set));
+    add_file(identity, flags.net.arch);
+    for (const MethodSpec& method : parse_methods(methods))
+        for (const auto& [option, value] : method.options) add_file(identity, value);
+    start.circumstances = {{"threads", std::to_string(resolve_threads(flags.net.threads))},
+                           {"backend", backend.description()}};
+    for (const auto& [library, number] : library_versions()) start.circumstances[library] = number;
+    return start;
+}
+
+}  // namespace gs

@@ -1,0 +1,26 @@
+// What a scoring run or a fit is started with, for the journal (tools/run_journal.h).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "data/image_set.h"
+#include "tools/commands.h"
+#include "tools/run_journal.h"
+#include "tools/setup.h"
+
+namespace gs {
+
+// Flags as config.toml holds them, by name; --out is left out, which says where and not what.
+RunIdentity identity_of_flags(const std::string& config);
+
+// Flags, version, weights, net, preprocessing, the lists of images and the files that flags name, as hashes;
+// circumstances are the machine's. `config`: as TOML.
+RunStart run_start(const ImageRunFlags& flags, const std::string& config, const std::string& command,
+                   const std::string& methods, const LoadedNet& loaded, const Preprocess& preprocess,
+                   const Backend& backend, const std::vector<const ImageSet*>& sets);
+
+}  // namespace gs
