@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 DEMO ?= demo-out
 GENERATOR = $(shell command -v ninja >/dev/null 2>&1 && echo '-G Ninja')
 
-.PHONY: all build cuda-release demo test bench asan fuzz format check-format install setup setup-dev clean
+.PHONY: all build cuda-release demo test bench asan fuzz format check-format install package setup setup-dev clean
 
 all: build
 
@@ -68,8 +68,16 @@ format:
 check-format:
 	clang-format --dry-run -Werror $(SOURCES)
 
+# The command with manual page and completions, and the library with headers and CMake package.
+INSTALLED = gradscore gradscore_library gradscore_headers gradscore_generated
 install: build
+	@cmake --build $(BUILD) -j $(JOBS) --target $(INSTALLED)
 	cmake --install $(BUILD) --prefix $(PREFIX)
+
+# packages/: a relocatable .tar.gz, and .deb where dpkg is there.
+package: build
+	@cmake --build $(BUILD) -j $(JOBS) --target $(INSTALLED)
+	cpack --config $(BUILD)/CPackConfig.cmake -B packages
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(DEMO)

@@ -28,6 +28,7 @@ target_link_libraries(gs_backends INTERFACE gs_cpu gs_cuda)
 # contraction of multiply and add all of them give the same bits; the matrix product may contract.
 file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpu/kernels/*.cpp)
 function(gs_cpu_kernels isa)
+  set(gs_cpu_kernel_sets ${gs_cpu_kernel_sets} cpu_${isa} PARENT_SCOPE)
   add_library(gs_cpu_${isa} OBJECT ${kernel_sources})
   target_link_libraries(gs_cpu_${isa} PRIVATE gs_options)
   target_compile_definitions(gs_cpu_${isa} PRIVATE GS_ISA=${isa})

@@ -104,6 +104,12 @@ std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed) {
     return set;
 }
 
+std::vector<std::string> image_set_kinds() {
+    std::vector<std::string> names;
+    for (const Kind& kind : kinds()) names.emplace_back(kind.name);
+    return names;
+}
+
 const std::string* detail::SetSource::option(std::string_view key) const {
     // The last one given stands first.
     const auto found =

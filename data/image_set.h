@@ -70,6 +70,9 @@ class ImageSet {
 // from several threads at once (HDF5).
 std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed = 0);
 
+// The kinds there are: "folder", "list" …
+std::vector<std::string> image_set_kinds();
+
 // Image files by their paths, without labels; opened when they are read.
 std::unique_ptr<ImageSet> open_image_files(const std::vector<std::string>& paths);
 

@@ -12,7 +12,6 @@
 #include "report/reproduction.h"
 #include "report/scores_csv.h"
 #include "report/table.h"
-#include "tools/embedded_tables.h"
 #include "tools/reproduce_plan.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
@@ -24,8 +23,7 @@ namespace fs = std::filesystem;
 
 int list_tables(bool json) {
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
-    for (const std::string_view text : embedded_tables()) {
-        const PaperTable table = paper_table_from_json(text, "built-in table");
+    for (const PaperTable& table : built_in_tables()) {
         all.push_back({{"name", table.name}, {"title", table.title}, {"papers", table.papers}});
         if (!json) std::cout << table.name << "\n    " << table.title << '\n';
     }

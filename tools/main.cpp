@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "tools/cli_config.h"
 #include "tools/cli_flags.h"
+#include "tools/cli_generated.h"
 #include "tools/commands.h"
 #include "tools/setup.h"
 
@@ -133,6 +134,8 @@ int run(int argc, char** argv) {
          {track_app, train_app, fit_app, search_app, merge_app, metrics_app, threshold_app, report_app,
           reproduce_app, inspect_app, convert_app, plan_app, bench_app, devices_app})
         sub->configurable(false);
+    std::string shell;
+    add_generated(app, shell);
     app.require_subcommand(0, 1);
 
     try {
@@ -177,6 +180,7 @@ int run(int argc, char** argv) {
     if (plan_app->parsed()) return run_plan(plan);
     if (bench_app->parsed()) return run_bench(bench);
     if (devices_app->parsed()) return run_devices(json);
+    if (generated_parsed(app)) return run_generated(app, shell);
     if (list_methods) return run_list_methods(list_json);
     std::cout << app.help();
     return static_cast<int>(ErrorKind::Usage);

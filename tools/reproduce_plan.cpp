@@ -226,10 +226,16 @@ PreprocessFlags preprocess_flags(const TableCheckpoint& checkpoint) {
             .pillow13 = false};
 }
 
+std::vector<PaperTable> built_in_tables() {
+    std::vector<PaperTable> tables;
+    for (const std::string_view text : embedded_tables())
+        tables.push_back(paper_table_from_json(text, "built-in table"));
+    return tables;
+}
+
 PaperTable find_table(const std::string& name_or_file) {
     std::vector<std::string> names;
-    for (const std::string_view text : embedded_tables()) {
-        PaperTable table = paper_table_from_json(text, "built-in table");
+    for (PaperTable& table : built_in_tables()) {
         if (table.name == name_or_file) return table;
         names.push_back(table.name);
     }

@@ -12,6 +12,7 @@
 
 namespace gs {
 
+std::vector<PaperTable> built_in_tables();  // sorted by name
 // A name of the built-in tables, or a file. Throws Error(Usage) for what is neither, Error(Data) for bad
 // files.
 PaperTable find_table(const std::string& name_or_file);

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs the build to a prefix, moves it, and builds and runs the program of docs/embedding.md against it: its scores
+# must be those of the installed command, every digit.
+# usage: tests/install/consumer_test.sh SOURCE BINARY CXX
+set -euo pipefail
+source=$1 binary=$2 cxx=$3
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+
+cmake --install "$binary" --prefix "$scratch/first" >install.log
+mv first moved
+if grep -rlF -e "$scratch/first" -e "$binary" -e "$source" moved/lib*/cmake moved/include; then
+  echo "the files above name a folder of the build"
+  exit 1
+fi
+
+# Every installed header, with nothing but the prefix on the path.
+(cd moved/include && find gradscore -name '*.h' | sort) | sed 's/.*/#include <&>/' >headers.cpp
+[ "$(wc -l <headers.cpp)" -ge 20 ]
+"$cxx" -std=c++20 -Wall -Wextra -Werror -fsyntax-only -Imoved/include headers.cpp
+
+block() {  # LANGUAGE: the first such block of docs/embedding.md
+  sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$source/docs/embedding.md" | sed '1d;/^```$/,$d'
+}
+mkdir app
+block cmake >app/CMakeLists.txt
+block cpp >app/main.cpp
+cmake -S app -B app/build -DCMAKE_PREFIX_PATH="$scratch/moved" -DCMAKE_CXX_COMPILER="$cxx" >configure.log ||
+  { cat configure.log; exit 1; }
+cmake --build app/build >build.log || { cat build.log; exit 1; }
+
+weights=$source/demo/resnet8_shapes.safetensors
+methods=msp,energy,gradnorm,odin:epsilon=0.0014,gaia-z,track:layers=head
+mkdir images
+cp "$source"/tests/data/images/{jpeg_420.jpg,jpeg_cmyk.jpg,jpeg_portrait.jpg,png_c2_d8.png} images/
+moved/bin/gradscore score --weights "$weights" --id set=folder:images --methods "$methods" --out run --quiet >score.log 2>&1
+(cd images && ../app/build/app "$weights" "$methods" *) >app.out
+
+python3 - run/scores/set.csv app.out <<'PY'
+import csv, sys
+ours = {}
+for line in open(sys.argv[2]):
+    image, method, score = line.rsplit(maxsplit=2)
+    ours[image, method] = float(score)
+compared = 0
+for row in csv.DictReader(open(sys.argv[1])):
+    for method in list(row)[5:]:
+        assert float(row[method]) == ours[row["path"], method], (row["path"], method, row[method], ours[row["path"], method])
+        compared += 1
+assert compared == len(ours) and compared == 24, (compared, len(ours))
+print(compared, "scores equal")
+PY
