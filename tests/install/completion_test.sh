@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Drives bash's and zsh's completion as a user's key would, and checks the manual page.
-# usage: tests/install/completion_test.sh bash|zsh|manual GRADSCORE; 77: the shell is not here
+# usage: tests/install/completion_test.sh bash|zsh|manual GRADSCORE; 77: the shell, or python3, is not here
 set -euo pipefail
+command -v python3 >/dev/null || exit 77
 what=$1 gradscore=$2
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

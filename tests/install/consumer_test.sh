@@ -3,6 +3,7 @@
 # must be those of the installed command, every digit.
 # usage: tests/install/consumer_test.sh SOURCE BINARY CXX
 set -euo pipefail
+command -v python3 >/dev/null || exit 77
 source=$1 binary=$2 cxx=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
