@@ -134,6 +134,31 @@ def check_pages():
                 faults.append(f"{page}: not linked from {index}")
 
 
+def members(value):
+    """Names of all members of a JSON value, but for those that are names of things (methods, sets, files)."""
+    if isinstance(value, list):
+        return set().union(*map(members, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    keyed_by_things = all(re.search(r"[:=./]|^(msp|photos|textures|form)$", key) for key in value)
+    return (set() if keyed_by_things else set(value)).union(*map(members, value.values()))
+
+
+def check_formats(scratch):
+    """docs/file-formats.md and docs/metrics.md name every member of what a program may read."""
+    text = "".join((SOURCE / "docs" / name).read_text() for name in ("file-formats.md", "metrics.md"))
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", text))))
+    run = ["score", "--weights", "net.pth", "--id", "photos=folder:photos", "--ood", "textures=folder:textures"]
+    for command in ([*run, "--methods", "msp", "--out", "formats", "--quiet"], ["threshold", "formats", "--method", "msp", "--out", "t.json"],
+                    ["inspect", "net.pth"], ["plan", "--net", "resnet20-cifar", "--methods", "gaia-z"],
+                    ["bench", "--net", "resnet20-cifar", "--images", "1"], ["devices"], ["--list-methods"]):
+        done = subprocess.run([str(GRADSCORE), *command, "--json"], cwd=scratch, capture_output=True, text=True, check=True)
+        found = members(json.loads(done.stdout))
+        count["members"] += len(found)
+        if found - named:
+            faults.append(f"docs/file-formats.md: {command[0]} --json has members it does not name: {sorted(found - named)}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
@@ -154,6 +179,7 @@ def main():
                     run(path, block, scratch)
                 elif path.parent.name != "measurements":  # commands as they were then, with placeholders
                     parse(path, block, root / "nowhere")
+        check_formats(root / "template")
     check_pages()
     print(dict(count))
     if count["run"] < 25 or count["parsed"] < 20 or count["links"] < 100:
