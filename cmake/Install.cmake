@@ -68,7 +68,14 @@ add_custom_command(OUTPUT ${gs_generated}/gradscore.1.gz COMMAND gzip -9nkf grad
 add_custom_target(gradscore_generated ALL
   DEPENDS ${gs_generated}/gradscore ${gs_generated}/_gradscore ${gs_generated}/gradscore.1.gz)
 install(FILES ${gs_generated}/gradscore DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT runtime)
-install(FILES ${gs_generated}/_gradscore DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT runtime)
+# Debian's zsh looks for what packages bring in a folder of their own.
+install(CODE "
+  set(folder site-functions)
+  if(CMAKE_INSTALL_PREFIX MATCHES \"^(/.*/_CPack_Packages/.*)?/usr$\" AND EXISTS /etc/debian_version)
+    set(folder vendor-completions)
+  endif()
+  file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/zsh/\${folder}\" TYPE FILE
+    FILES \"${gs_generated}/_gradscore\")" COMPONENT runtime)
 install(FILES ${gs_generated}/gradscore.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT runtime)
 file(GLOB gs_recipes CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/recipes/*.toml)
 install(FILES ${gs_recipes} DESTINATION ${CMAKE_INSTALL_DATADIR}/gradscore/recipes COMPONENT runtime)

@@ -33,6 +33,7 @@ if compgen -G 'packages/*.deb' >/dev/null; then
   dpkg-deb -x "$runtime" root
   [ "$(root/usr/bin/gradscore --version)" = "$version" ]
   absent "$runtime" 'libgradscore|/include/'
+  dpkg-deb -c "$runtime" | grep 'usr/share/zsh/vendor-completions/_gradscore' >/dev/null
   dpkg-deb -c "$development" | grep 'usr/lib/.*libgradscore\.a' >/dev/null
   absent "$development" 'usr/bin'
   for package in "$runtime" "$development"; do
