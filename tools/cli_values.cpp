@@ -58,6 +58,7 @@ const std::vector<Row>& rows() {
         all.push_back({"train", "recipe", {Kind::Words, recipe_names(), true}});
         all.push_back({"reproduce", "table", {Kind::Words, table_names(), true}});
         for (const char* command : {"metrics", "threshold"}) all.push_back({command, "run", {Kind::Folder}});
+        all.push_back({"report", "runs", {Kind::Folder}});
         return all;
     }();
     return table;

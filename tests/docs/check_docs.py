@@ -175,7 +175,7 @@ def main():
                     if scratch is None:
                         scratch = root / "scratch"
                         shutil.rmtree(scratch, ignore_errors=True)
-                        shutil.copytree(root / "template", scratch)
+                        shutil.copytree(root / "template", scratch, symlinks=True)
                     run(path, block, scratch)
                 elif path.parent.name != "measurements":  # commands as they were then, with placeholders
                     parse(path, block, root / "nowhere")

@@ -53,6 +53,8 @@ def make(folder, source, gradscore, draw_demo):
     def run(*command):
         subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
 
+    (folder / "build").mkdir()
+    (folder / "build/tools").symlink_to(gradscore.parent)
     run(gradscore, "convert", source / "demo/resnet8_shapes.safetensors", folder / "net.pth", "--quiet")
     for name, seed, each in (("photos", 1, 3), ("train", 2, 4), ("val", 3, 2)):
         run(draw_demo, folder / "drawn", "--seed", seed, "--id-per-class", each, "--ood", 12)

@@ -46,6 +46,7 @@ gradscore train wrn|wrn-40-2
 gradscore train w|weights.pth wrn-40-2
 gradscore reproduce energy|energy-wrn
 gradscore metrics ph|photos
+gradscore report photos ph|photos
 gradscore score --config we|weights.pth
 gradscore --config weights.pth dev|devices
 gradscore score --device cp|cpu
