@@ -41,6 +41,12 @@ const Plan& Executor::plan(int64_t height, int64_t width) {
     return planned(height, width).plan;
 }
 
+std::vector<const Plan*> Executor::plans() const {
+    std::vector<const Plan*> all;
+    for (const auto& [size, planned] : plans_) all.push_back(&planned.plan);
+    return all;
+}
+
 void Executor::fit_arena(const Plan& plan) {
     if (plan.arena_bytes <= arena_.bytes()) return;
     for (auto& [size, other] : plans_) other.recorded.clear();  // of the arena that goes

@@ -36,6 +36,7 @@ class Executor {
 
     // The plan for images of this size, made where there is none yet.
     const Plan& plan(int64_t height, int64_t width);
+    std::vector<const Plan*> plans() const;  // all made so far, by size
     const Request& request() const { return request_; }
 
   private:

@@ -33,6 +33,8 @@ struct RunInfo {
     double wall_seconds = 0, images_per_second = 0;
     std::map<std::string, std::string> libraries;   // name -> version
     std::map<std::string, std::string> statistics;  // files of fitted methods (option stats) -> SHA-256
+    // What of the net ran for an image, as gradscore plan tells it; empty where the net was not run.
+    std::vector<std::string> plan;
     std::vector<std::string> notices;
     // Why the figures break the protocol of OOD detection (fitted on test images), one line each; else empty.
     std::vector<std::string> invalid_protocol;
@@ -45,6 +47,15 @@ struct SetFailure {
     std::string path, reason;
 };
 
+// Of a few images of a set, by area: whether sets differ in more than content.
+struct ImageSizes {
+    struct Size {
+        int64_t width = 0, height = 0;
+    };
+    int64_t images = 0;  // that were looked at
+    Size smallest, median, largest;
+};
+
 struct SetInfo {
     std::string name;         // NAME of NAME=KIND:PATH
     std::string description;  // "folder:/data/dtd"
@@ -55,6 +66,8 @@ struct SetInfo {
     int64_t labelled_images = 0, correct = 0;  // scored images with a label of the net's; predicted right
     std::optional<double> accuracy;            // correct / labelled_images
     std::string digest;                        // of the set's contents
+    std::optional<int64_t> shared_with_id;     // of an OOD set: images whose bytes are those of an ID image
+    std::optional<ImageSizes> image_sizes;
     std::vector<SetFailure> failures;
 
     void count_labels(int64_t images, int64_t predicted_right);  // the four fields about labels
@@ -71,8 +84,7 @@ struct MethodMetrics {
     DetectionMetrics metrics;
 };
 
-// Something that makes a figure doubtful, with its likely cause. `kind` is stable: "accuracy-near-chance",
-// "auroc-one", "auroc-half", "constant-scores", "fpr-zero", "nan-scores", "few-images", "no-scores".
+// Something that makes a figure doubtful, with its likely cause. `kind` is stable: docs/report.md lists them.
 struct Warning {
     std::string kind, method, set;  // method and set are empty where they do not apply
     std::string message;            // one line

@@ -46,8 +46,17 @@ Json to_json(const RunInfo& r) {
         {"images_per_second", number(r.images_per_second)},
         {"libraries", r.libraries},
         {"statistics", r.statistics},
+        {"plan", r.plan},
         {"notices", r.notices},
         {"invalid_protocol", r.invalid_protocol}};
+}
+
+Json to_json(const ImageSizes& sizes) {
+    const auto pair = [](const ImageSizes::Size& size) { return Json{size.width, size.height}; };
+    return {{"images", sizes.images},
+            {"smallest", pair(sizes.smallest)},
+            {"median", pair(sizes.median)},
+            {"largest", pair(sizes.largest)}};
 }
 
 Json to_json(const SetInfo& s) {
@@ -64,6 +73,8 @@ Json to_json(const SetInfo& s) {
             {"correct", s.correct},
             {"accuracy", s.accuracy ? number(*s.accuracy) : Json(nullptr)},
             {"digest", s.digest},
+            {"shared_with_id", optional(s.shared_with_id)},
+            {"image_sizes", s.image_sizes ? to_json(*s.image_sizes) : Json(nullptr)},
             {"failures", std::move(failures)}};
 }
 

@@ -46,11 +46,28 @@ RunInfo read_run(const JsonNode& n) {
     r.images_per_second = n["images_per_second"].number();
     r.libraries = n["libraries"].texts();
     if (n.has("statistics")) r.statistics = n["statistics"].texts();
+    if (n.has("plan"))
+        for (const JsonNode& line : n["plan"].items()) r.plan.push_back(line.text());
     for (const JsonNode& notice : n["notices"].items()) r.notices.push_back(notice.text());
     if (n.has("invalid_protocol"))  // results of earlier versions have none
         for (const JsonNode& reason : n["invalid_protocol"].items())
             r.invalid_protocol.push_back(reason.text());
     return r;
+}
+
+ImageSizes::Size read_size(const JsonNode& n) {
+    const std::vector<JsonNode> sides = n.items();
+    if (sides.size() != 2) n.fail("is not width and height");
+    return {sides[0].count(), sides[1].count()};
+}
+
+// Absent in files of earlier versions.
+void read_images(const JsonNode& n, SetInfo& s) {
+    if (n.has("shared_with_id")) s.shared_with_id = optional_count(n["shared_with_id"]);
+    if (!n.has("image_sizes") || n["image_sizes"].is_null()) return;
+    const JsonNode sizes = n["image_sizes"];
+    s.image_sizes = ImageSizes{sizes["images"].count(), read_size(sizes["smallest"]),
+                               read_size(sizes["median"]), read_size(sizes["largest"])};
 }
 
 SetInfo read_set(const JsonNode& n) {
@@ -68,6 +85,7 @@ SetInfo read_set(const JsonNode& n) {
     if (n.has("correct")) s.correct = n["correct"].count();
     if (!n["accuracy"].is_null()) s.accuracy = n["accuracy"].fraction();
     s.digest = n["digest"].text();
+    read_images(n, s);
     for (const JsonNode& f : n["failures"].items())
         s.failures.push_back({f["path"].text(), f["reason"].text()});
     return s;

@@ -10,6 +10,7 @@
 #include "passes/executor.h"
 #include "scores/statistics.h"
 #include "tools/commands.h"
+#include "tools/plan_text.h"
 #include "tools/search_file.h"
 #include "tools/setup.h"
 
@@ -93,15 +94,6 @@ Seconds run_once(Executor& executor, const Methods& methods, std::span<const flo
     return {all, all - net};
 }
 
-std::string human(double value, const char* unit) {
-    static constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
-    size_t i = 0;
-    for (; value >= 1000 && i + 1 < std::size(kPrefixes); ++i) value /= 1000;
-    std::ostringstream text;
-    text << std::setprecision(value < 10 ? 2 : 1) << std::fixed << value << ' ' << kPrefixes[i] << unit;
-    return text.str();
-}
-
 double mib(size_t bytes) {
     return static_cast<double>(bytes) / (1 << 20);
 }
@@ -129,23 +121,7 @@ nlohmann::json plan_json(const Net& net, const Plan& plan, const std::string& me
 
 void print_plan(const Net& net, const Plan& plan, const std::string& methods, bool steps) {
     std::cout << net.name << " at " << plan.image.w << "x" << plan.image.h << ", methods " << methods << '\n';
-    std::cout << "forward     " << net.nodes.size() << " layers, "
-              << human(plan.flops(Step::Phase::Forward), "FLOP") << " an image\n";
-    for (const BackwardSummary& b : plan.backwards) {
-        std::cout << "backward    " << b.cotangents.size()
-                  << (b.cotangents.size() == 1 ? " cotangent" : " cotangents, one pass")
-                  << (b.class_rows > 0 ? " of " + std::to_string(b.class_rows) + " logits" : "") << ", "
-                  << b.nodes << " of " << b.nodes_of_net << " layers, down to " << b.deepest << ", "
-                  << human(b.flops, "FLOP") << '\n';
-        for (const Cotangent& c : b.cotangents) std::cout << "              " << to_string(c) << '\n';
-    }
-    if (plan.backwards.empty()) std::cout << "backward    none\n";
-    if (plan.flops(Step::Phase::Second) > 0)
-        std::cout << "second      " << human(plan.flops(Step::Phase::Second), "FLOP")
-                  << " on changed inputs\n";
-    std::cout << "memory      " << std::fixed << std::setprecision(1) << mib(plan.arena_bytes) << " MiB for "
-              << plan.max_batch << (plan.max_batch == 1 ? " image" : " images") << " at a time, "
-              << plan.steps.size() << " steps\n";
+    for (const std::string& line : plan_lines(net, plan)) std::cout << line << '\n';
     if (!steps) return;
     for (size_t i = 0; i < plan.steps.size(); ++i)
         std::cout << std::setw(5) << i << "  " << plan.steps[i].what << '\n';

@@ -11,6 +11,7 @@
 #include "tools/score_start.h"
 #include "tools/scorer.h"
 #include "tools/search_file.h"
+#include "tools/set_facts.h"
 #include "tools/setup.h"
 #include "tools/several_devices.h"
 
@@ -76,13 +77,17 @@ void fit_on_id_set(std::span<const std::unique_ptr<Fit>> fits, const ImageSet& i
 // Set by set; the journal knows what is done of them.
 std::vector<ScoredSet> score_sets(
     Scorer& scorer, const std::vector<std::unique_ptr<ImageSet>>& sets, const fs::path& out, bool is_shard,
-    const ArrayStore& reuse, const std::function<void(const std::vector<ScoredSet>&, const Error&)>& failed) {
+    const ArrayStore& reuse, const DecodeLimits& limits,
+    const std::function<void(const std::vector<ScoredSet>&, const Error&)>& failed) {
     std::vector<ScoredSet> scored;
+    SetFacts facts(limits);
     try {
         for (size_t i = 0; i < sets.size() && scorer.complete(); ++i) {
             const std::string& name = sets[i]->name();
             scored.push_back(scorer.score(*sets[i], i == 0 ? SetRole::Id : SetRole::Ood,
                                           scores_path(out, name), arrays_path(out, name), reuse));
+            facts.add(scored.back().info, scorer.digests());
+            facts.add_sizes(scored.back().info, *sets[i]);
             if (is_shard) write_digests(digests_path(out, name), scorer.digests());
         }
     } catch (const Error& error) {
@@ -175,7 +180,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
         info.wall_seconds = seconds() + run.journal.seconds();
         info.stopped = stopped;
     };
-    const auto scored = score_sets(*scorer, sets, out, shard.has_value(), reuse,
+    const auto scored = score_sets(*scorer, sets, out, shard.has_value(), reuse, options.limits,
                                    [&](const std::vector<ScoredSet>& done, const Error& error) {
                                        tell_times(error.what());
                                        keep_what_is_done(out, info, *scorer, done, error.what());

@@ -9,6 +9,7 @@
 #include "tools/merge_check.h"
 #include "tools/owned_folder.h"
 #include "tools/run_folder.h"
+#include "tools/set_facts.h"
 
 namespace gs {
 namespace {
@@ -47,7 +48,7 @@ std::vector<std::string> read_part_digests(const RunShard& shard, const SetInfo&
     return digests;
 }
 
-MergedSet merge_set(const std::vector<RunShard>& shards, size_t set) {
+MergedSet merge_set(const std::vector<RunShard>& shards, size_t set, SetFacts& facts) {
     const Results& first = shards.front().results;
     MergedSet merged;
     SetInfo& info = merged.scored.info;
@@ -75,6 +76,8 @@ MergedSet merge_set(const std::vector<RunShard>& shards, size_t set) {
     info.count_labels(labelled, correct);
     require_usable_images(info);
     info.digest = combine_digests(digests);
+    info.image_sizes = first.sets[set].image_sizes;  // every shard looked at the same images
+    facts.add(info, digests);
     merged.scored.scores = ScoreTable{std::vector<std::string>(first.methods.size()), merged.rows}.columns();
     if (!saves_arrays(shards.front()) || info.excluded > 0) merged.arrays.clear();
     return merged;
@@ -113,6 +116,7 @@ RunInfo merge_run_info(const std::vector<RunShard>& shards, const std::string& c
     double images = 0, seconds = 0;  // of running the net
     for (const RunShard& shard : shards) {
         const RunInfo& run = shard.results.run;
+        if (info.plan.empty()) info.plan = run.plan;  // of a shard that had images
         info.wall_seconds += run.wall_seconds;
         info.started = std::min(info.started, run.started);
         if (&shard != &shards.front())
@@ -156,8 +160,9 @@ int merge_runs(const MergeFlags& flags) {
     const RunInfo info = merge_run_info(shards, flags.command_line);
     std::vector<MergedSet> sets;
     std::vector<ScoredSet> scored;
+    SetFacts facts;
     for (size_t s = 0; s < shards.front().results.sets.size(); ++s) {
-        sets.push_back(merge_set(shards, s));
+        sets.push_back(merge_set(shards, s, facts));
         check_array_parts(sets.back().arrays, {info.weights_sha256, info.preprocess, info.precision, ""});
         scored.push_back(sets.back().scored);
     }

@@ -70,6 +70,7 @@ Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
                      const std::vector<ScoredSet>& scored) {
     if (scorer.seconds() > 0)
         info.images_per_second = static_cast<double>(scorer.images_run()) / scorer.seconds();
+    info.plan = scorer.plan();
     info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
     info.invalid_protocol.insert(info.invalid_protocol.end(), scorer.invalid_protocol().begin(),
                                  scorer.invalid_protocol().end());

@@ -7,6 +7,7 @@
 #include "scores/group_head.h"
 #include "scores/softmax.h"
 #include "tools/batches.h"
+#include "tools/plan_text.h"
 #include "tools/run_folder.h"
 #include "tools/set_run.h"
 #include "tools/setup.h"
@@ -81,6 +82,19 @@ std::vector<MethodInfo> Scorer::method_infos() const {
     return infos;
 }
 
+std::vector<std::string> Scorer::plan() const {
+    constexpr size_t kShown = 3;  // images that are not resized have a plan a size
+    std::vector<std::string> lines;
+    const std::vector<const Plan*> plans = executor_.plans();
+    for (size_t k = 0; k < std::min(plans.size(), kShown); ++k) {
+        lines.push_back(std::to_string(plans[k]->image.w) + "x" + std::to_string(plans[k]->image.h) + ":");
+        for (const std::string& line : plan_lines(net_, *plans[k])) lines.push_back(line);
+    }
+    if (plans.size() > kShown)
+        lines.push_back(std::to_string(plans.size() - kShown) + " more sizes of images");
+    return lines;
+}
+
 // Images that statistics in use were fitted on are refused, or counted.
 void Scorer::check_unseen(SetRun& run, std::span<const int64_t> indices,
                           std::span<const std::string> digests) const {
@@ -144,7 +158,9 @@ void Scorer::add(SetRun& run, const BatchRecord& record) {
 StagePosition Scorer::replay(SetRun& run) {
     StagePosition at{.next = run.range.first};
     if (journal_ == nullptr) return at;
+    const auto size = preprocess_.output_size();
     journal_->replay(stage_of(run.set), names_.size(), kept_, [&](const BatchRecord& record) {
+        if (size) executor_.plan(size->height, size->width);  // what the earlier process ran
         at.follow(record, run.range.last);
         add(run, record);
         seconds_ += record.seconds;

@@ -53,6 +53,8 @@ class Scorer {
 
     bool complete() const { return complete_; }
     std::vector<MethodInfo> method_infos() const;
+    // What the net ran, for results.json: the plan of each size of images; empty where it did not run.
+    std::vector<std::string> plan() const;
     // Of the sets scored: saved arrays used or not written.
     const std::vector<std::string>& notices() const { return notices_; }
     // Of the last set: the SHA-256 of every image that could be used, in order.

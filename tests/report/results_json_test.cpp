@@ -22,6 +22,9 @@ Results full_results() {
     Results r = test::sample_results();
     r.run.limit = 40;
     r.sets[0].digest = "cafe";
+    r.sets[0].image_sizes = ImageSizes{16, {1, 2}, {30, 40}, {500, 600}};
+    r.sets[1].shared_with_id = 3;
+    r.run.plan = {"224x224:", "forward     17 layers"};
     r.warnings = {{"auroc-one", "msp", "dtd", "msp on dtd: …"}};
     r.metrics[0].metrics.auroc = std::numeric_limits<double>::quiet_NaN();
     r.metrics[1].metrics.aupr_in = 1.0 / 3;
@@ -67,6 +70,16 @@ TEST(ResultsJson, InvalidProtocolsAreMarked) {
     EXPECT_TRUE(results_from_json(old.dump(), "r").run.invalid_protocol.empty());
 }
 
+TEST(ResultsJson, ResultsOfEarlierVersionsLackFacts) {
+    Json old = Json::parse(results_to_json(full_results()));
+    old["run"].erase("plan");
+    for (Json& set : old["sets"])
+        for (const char* name : {"shared_with_id", "image_sizes"}) set.erase(name);
+    const Results r = results_from_json(old.dump(), "r");
+    EXPECT_TRUE(r.run.plan.empty());
+    EXPECT_FALSE(r.sets[1].shared_with_id || r.sets[0].image_sizes);
+}
+
 TEST(ResultsJson, ReadsBackWhatWasWritten) {
     const Results r = full_results();
     const std::string text = results_to_json(r);
@@ -76,6 +89,10 @@ TEST(ResultsJson, ReadsBackWhatWasWritten) {
     EXPECT_EQ(back.run.limit, r.run.limit);
     EXPECT_EQ(back.run.wall_seconds, 73.25);
     EXPECT_EQ(back.sets[2].failures[1].reason, "no PNG");
+    EXPECT_EQ(back.sets[0].image_sizes->largest.height, 600);
+    EXPECT_EQ(back.sets[1].shared_with_id, 3);
+    EXPECT_FALSE(back.sets[0].shared_with_id || back.sets[1].image_sizes);
+    EXPECT_EQ(back.run.plan, r.run.plan);
     EXPECT_EQ(back.methods[1].options.at("temperature"), "2");
     EXPECT_EQ(back.warnings[0].message, r.warnings[0].message);
     EXPECT_TRUE(std::isnan(back.find("msp", "dtd")->metrics.auroc));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "core/error.h"
@@ -154,6 +155,73 @@ TEST(Warnings, NanScoresAreCounted) {
     EXPECT_THAT(kinds(r), testing::UnorderedElementsAre("nan-scores/msp/id", "nan-scores/msp/ood"));
     EXPECT_EQ(r.metrics[0].metrics.id_excluded, 1);
     EXPECT_EQ(r.metrics[0].metrics.ood_excluded, 2);
+}
+
+TEST(Warnings, WorseThanChance) {
+    // Beyond three standard errors: 30 against 30 have one of 7.5 points.
+    const Results r = one_method(steps(0, 1, 30), steps(12, 1, 30));
+    ASSERT_THAT(kinds(r), testing::ElementsAre("auroc-below-half/msp/ood"));
+    EXPECT_THAT(r.warnings[0].message, HasSubstr("the wrong way round"));
+    EXPECT_THAT(kinds(one_method(steps(0, 1, 30), steps(3, 1, 30))), testing::IsEmpty());
+}
+
+// Sets of 40 and 20 images whose facts are set by `change`; the scores overlap and say nothing themselves.
+Results with_facts(const std::function<void(SetInfo& id, SetInfo& ood)>& change) {
+    std::vector<ScoredSet> sets{scored_set("id", SetRole::Id, {steps(0, 1, 40)}),
+                                scored_set("ood", SetRole::Ood, {steps(-5, 1, 20)})};
+    change(sets[0].info, sets[1].info);
+    return summarise(sample_run(), {{"msp", {}}}, sets);
+}
+
+TEST(Warnings, ManyExcluded) {
+    const auto with = [](int64_t excluded) {
+        return with_facts([&](SetInfo&, SetInfo& ood) {
+            ood.total += excluded;
+            ood.excluded = excluded;
+            ood.failures = {{"a.jpg", "no JPEG"}};
+        });
+    };
+    ASSERT_THAT(kinds(with(3)), testing::ElementsAre("many-excluded//ood"));
+    EXPECT_THAT(with(3).warnings[0].message, HasSubstr("3 of 23 images of ood could not be used"));
+    EXPECT_THAT(with(3).warnings[0].message, HasSubstr("no JPEG"));
+    EXPECT_THAT(kinds(with(2)), testing::IsEmpty());
+}
+
+TEST(Warnings, ImagesOfTheIdSetAmongTheOod) {
+    const auto shared = [](std::optional<int64_t> count) {
+        return with_facts([&](SetInfo& id, SetInfo& ood) {
+            ood.shared_with_id = count;
+            id.description = ood.description = "folder:/data";
+            id.digest = "one";
+            ood.digest = "two";
+        });
+    };
+    ASSERT_THAT(kinds(shared(7)), testing::ElementsAre("same-images//ood"));
+    EXPECT_THAT(shared(7).warnings[0].message,
+                HasSubstr("7 of the 20 images of ood are images of the ID set id"));
+    EXPECT_THAT(kinds(shared(0)), testing::IsEmpty()) << "their bytes are known to differ";
+    ASSERT_THAT(kinds(shared({})), testing::ElementsAre("same-images//ood"));
+    EXPECT_THAT(shared({}).warnings[0].message, HasSubstr("read from the same place, folder:/data"));
+    const Results same = with_facts([](SetInfo& id, SetInfo& ood) { id.digest = ood.digest = "one"; });
+    ASSERT_THAT(kinds(same), testing::ElementsAre("same-images//ood"));
+    EXPECT_THAT(same.warnings[0].message, HasSubstr("the same set given twice"));
+}
+
+TEST(Warnings, ImagesOfOtherSizes) {
+    const auto sizes = [](int64_t width, int64_t height) {
+        return with_facts([&](SetInfo& id, SetInfo& ood) {
+            id.image_sizes = ImageSizes{16, {32, 32}, {32, 32}, {32, 32}};
+            ood.image_sizes = ImageSizes{16, {8, 8}, {width, height}, {900, 900}};
+        });
+    };
+    ASSERT_THAT(kinds(sizes(256, 64)), testing::ElementsAre("image-sizes//ood"));
+    EXPECT_THAT(sizes(256, 64).warnings[0].message, HasSubstr("about 256x64"));
+    EXPECT_THAT(kinds(sizes(8, 8)), testing::ElementsAre("image-sizes//ood"));
+    EXPECT_THAT(kinds(sizes(127, 127)), testing::IsEmpty());
+    EXPECT_THAT(kinds(with_facts([](SetInfo&, SetInfo& ood) {
+                    ood.image_sizes = ImageSizes{1, {1, 1}, {1, 1}, {1, 1}};
+                })),
+                testing::IsEmpty());
 }
 
 TEST(Warnings, NoUsableScoreAndFewImages) {
