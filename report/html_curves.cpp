@@ -38,7 +38,7 @@ std::string run_curves(const Page& page, size_t r) {
     for (size_t m = 0; m < run.methods.size(); ++m) {
         const std::string key = std::to_string(run.method_keys[m]);
         methods += "<div class=\"histograms\" data-method=\"" + key + "\">\n" +
-                   element("h4", "Scores of " + run.results.methods[m].name);
+                   element(page.heading(1), "Scores of " + run.results.methods[m].name);
         for (size_t s = run.results.sets.size() > 1 ? 1 : 0; s < run.results.sets.size(); ++s)
             methods += figure(score_chart(run, m, s),
                               "scores-" + number + "-" + key + "-" + std::to_string(s), "scores", {});

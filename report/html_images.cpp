@@ -27,7 +27,7 @@ std::string picture(size_t run, const RunReport& report, size_t set, const HardI
 std::string item(size_t run, const RunReport& report, size_t set, const HardImage& image) {
     std::string classes;
     if (image.prediction) classes = "predicted " + std::to_string(*image.prediction);
-    if (image.label) classes += (classes.empty() ? "" : ", ") + ("label " + std::to_string(*image.label));
+    if (image.label) classes += (classes.empty() ? "" : "\n") + ("label " + std::to_string(*image.label));
     return "<li>" + picture(run, report, set, image) + "<span class=\"score\"" +
            svg::attributes({{"title", shortest(image.score)}}) + ">" + significant(image.score, 4) +
            "</span>" + "<span class=\"path\"" + svg::attributes({{"title", printable(image.path, 1000)}}) +
@@ -38,7 +38,7 @@ std::string item(size_t run, const RunReport& report, size_t set, const HardImag
 std::string method_images(const Page& page, size_t r, size_t m) {
     const RunReport& run = page.runs[r];
     std::string out = "<div class=\"hardest\" data-method=\"" + std::to_string(run.method_keys[m]) + "\">\n" +
-                      element("h4", run.results.methods[m].name);
+                      element(page.heading(1), run.results.methods[m].name);
     for (size_t s = 0; s < run.results.sets.size(); ++s) {
         const auto& images = run.methods[m].hardest[s];
         if (images.empty()) continue;
@@ -46,8 +46,8 @@ std::string method_images(const Page& page, size_t r, size_t m) {
         std::string items;
         for (const HardImage& image : images) items += item(r, run, s, image);
         out += "<div" + (s > 0 ? " data-set=\"" + std::to_string(run.set_keys[s]) + "\"" : "") + ">\n" +
-               element("h5", s == 0 ? "Lowest scores of the ID set " + set.name
-                                    : "Highest scores of the OOD set " + set.name) +
+               element(page.heading(2), s == 0 ? "Lowest scores of the ID set " + set.name
+                                               : "Highest scores of the OOD set " + set.name) +
                "<ul class=\"images\">\n" + items + "</ul>\n</div>\n";
     }
     return out + "</div>\n";

@@ -13,6 +13,8 @@ struct Page {
     const std::vector<RunReport>& runs;
     const PageLists& lists;
     bool several() const { return runs.size() > 1; }
+    // The tag of a heading within a run's part of a section, one level deeper where runs have headings.
+    std::string heading(int depth) const { return "h" + std::to_string(depth + (several() ? 3 : 2)); }
 };
 
 // <tag class="…">escaped text</tag>

@@ -15,6 +15,19 @@ std::string listed(const std::map<std::string, std::string>& values) {
     return text;
 }
 
+std::string sizes_of_sets(const std::vector<SetInfo>& sets) {
+    const auto text = [](const ImageSizes::Size& s) {
+        return std::to_string(s.width) + "x" + std::to_string(s.height);
+    };
+    std::string lines;
+    for (const SetInfo& s : sets)
+        if (s.image_sizes)
+            lines += (lines.empty() ? "" : "\n") + s.name + ": median " + text(s.image_sizes->median) + ", " +
+                     text(s.image_sizes->smallest) + " to " + text(s.image_sizes->largest) + " in " +
+                     grouped(s.image_sizes->images) + " images looked at";
+    return lines;
+}
+
 struct Fact {
     const char* name;
     std::string (*value)(const RunReport&);
@@ -57,6 +70,7 @@ constexpr Fact kFacts[] = {
          return clock_time(r.results.run.wall_seconds) + " (" + fixed(r.results.run.wall_seconds, 2) + " s)";
      }},
     {"images a second", [](const RunReport& r) { return significant(r.results.run.images_per_second, 4); }},
+    {"images, width x height", [](const RunReport& r) { return sizes_of_sets(r.results.sets); }},
     {"gradscore", [](const RunReport& r) { return r.results.run.gradscore_version; }},
     {"libraries", [](const RunReport& r) { return listed(r.results.run.libraries); }},
 };
@@ -74,7 +88,9 @@ std::string facts_table(const Page& page) {
                                         [&](const std::string& v) { return v != values.front(); });
         rows += std::string("<tr") + (differ ? " class=\"differs\"" : "") + "><th scope=\"row\">" +
                 fact.name + "</th>";
-        for (const std::string& value : values) rows += "<td>" + xml_escaped(value, 20000) + "</td>";
+        for (size_t r = 0; r < values.size(); ++r)
+            rows += "<td" + (page.several() ? svg::attributes({{"data-run", std::to_string(r + 1)}}) : "") +
+                    ">" + xml_escaped(values[r], 20000) + "</td>";
         rows += "</tr>\n";
     }
     return scrolling(
@@ -135,11 +151,19 @@ std::string excluded(const RunReport& run) {
            "</summary>\n<ul>\n" + items + "</ul>\n</details>\n";
 }
 
-std::string lines(std::string_view heading, const std::vector<std::string>& texts) {
+std::string lines(const Page& page, std::string_view heading, const std::vector<std::string>& texts) {
     if (texts.empty()) return "";
     std::string items;
     for (const std::string& text : texts) items += element("li", text);
-    return element("h4", heading) + "<ul>\n" + items + "</ul>\n";
+    return element(page.heading(1), heading) + "<ul>\n" + items + "</ul>\n";
+}
+
+std::string plan(const Page& page, const RunReport& run) {
+    if (run.results.run.plan.empty()) return "";
+    std::string text;
+    for (const std::string& line : run.results.run.plan) text += xml_escaped(line) + "\n";
+    return element(page.heading(1), "The plan that ran, for an image") +
+           "<pre class=\"steps\" tabindex=\"0\">" + text + "</pre>\n";
 }
 
 }  // namespace
@@ -148,8 +172,8 @@ std::string provenance(const Page& page) {
     std::string runs;
     for (size_t r = 0; r < page.runs.size(); ++r) {
         const RunReport& run = page.runs[r];
-        runs += run_heading(page, r, "h3") + sets_table(run) + methods_table(run) +
-                lines("Notices", run.results.run.notices) + excluded(run);
+        runs += run_heading(page, r, "h3") + sets_table(run) + methods_table(run) + plan(page, run) +
+                lines(page, "Notices", run.results.run.notices) + excluded(run);
     }
     return section("provenance", "Provenance", facts_table(page) + runs);
 }

@@ -1,4 +1,7 @@
 // What to know before reading a figure: sets, comparability, protocol, warnings.
+#include <algorithm>
+#include <functional>
+
 #include "core/printable.h"
 #include "report/html_parts.h"
 #include "report/svg.h"
@@ -12,8 +15,22 @@ std::string box(std::string_view heading, const std::vector<std::string>& lines)
     if (lines.empty()) return "";
     std::string items;
     for (const std::string& line : lines) items += element("li", line);
-    return "<div class=\"warning\" role=\"note\">\n" + element("h3", heading) + "<ul>\n" + items +
+    return "<div class=\"warning\" role=\"note\">\n" + element("h2", heading) + "<ul>\n" + items +
            "</ul>\n</div>\n";
+}
+
+// A box a run, or one where all runs say the same.
+std::string boxes_of(const Page& page, const std::string& heading,
+                     const std::function<std::vector<std::string>(const RunReport&)>& lines) {
+    std::vector<std::vector<std::string>> of_runs;
+    for (const RunReport& run : page.runs) of_runs.push_back(lines(run));
+    const bool same =
+        std::all_of(of_runs.begin(), of_runs.end(), [&](const auto& own) { return own == of_runs[0]; });
+    if (same) return box(heading, of_runs[0]);
+    std::string boxes;
+    for (size_t r = 0; r < of_runs.size(); ++r)
+        boxes += box(heading + " (run " + std::to_string(r + 1) + ")", of_runs[r]);
+    return boxes;
 }
 
 std::string fact(std::string_view name, const std::string& value) {
@@ -47,17 +64,18 @@ std::string summary(const Page& page) {
         auto reasons = why_not_comparable(page.runs);
         boxes += box("Not comparable: figures of these runs must not be set against each other", reasons);
     }
-    for (size_t r = 0; r < page.runs.size(); ++r) {
-        const RunReport& run = page.runs[r];
-        const Results& results = run.results;
-        const std::string of = page.several() ? " (run " + std::to_string(r + 1) + ")" : "";
-        boxes += box("Invalid protocol" + of, results.run.invalid_protocol);
-        if (!results.comparable()) boxes += box("Not comparable" + of, {not_comparable(results)});
-        boxes += box("Score files differ from results.json" + of, run.differences);
-        std::vector<std::string> warnings;
-        for (const Warning& w : results.warnings) warnings.push_back(w.message);
-        boxes += box("Warnings" + of, warnings);
-    }
+    boxes +=
+        boxes_of(page, "Invalid protocol", [](const RunReport& r) { return r.results.run.invalid_protocol; });
+    boxes += boxes_of(page, "Not comparable", [](const RunReport& r) {
+        return r.results.comparable() ? std::vector<std::string>{} : std::vector{not_comparable(r.results)};
+    });
+    boxes += boxes_of(page, "Score files differ from results.json",
+                      [](const RunReport& r) { return r.differences; });
+    boxes += boxes_of(page, "Warnings", [](const RunReport& r) {
+        std::vector<std::string> lines;
+        for (const Warning& w : r.results.warnings) lines.push_back(w.message);
+        return lines;
+    });
     return "<section id=\"summary\" aria-label=\"Summary\">\n<div class=\"runs\">\n" + cards + "</div>\n" +
            boxes + "</section>\n";
 }

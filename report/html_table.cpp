@@ -157,12 +157,11 @@ std::string results_table(const Page& page) {
         return element("p", "No out-of-distribution set was given: scores, but no metrics.");
     return "<div class=\"controls\" hidden>\n" + choice("fpr-convention", "FPR95", kFprConventions) +
            choice("aupr-convention", "AUPR", kAuprConventions) + "</div>\n" +
-           scrolling(
-               "Results",
-               "<table id=\"results-table\">\n<caption>Figures in percent. <span id=\"convention\">FPR95: " +
-                   std::string(kFprConventions[0].text) + "; AUPR: " + std::string(kAuprConventions[0].text) +
-                   "</span>. The best of a column is bold.</caption>\n" + head(page) + body(page) +
-                   "</table>\n") +
+           "<p class=\"small\" id=\"results-note\">Figures in percent. <span id=\"convention\">FPR95: " +
+           std::string(kFprConventions[0].text) + "; AUPR: " + std::string(kAuprConventions[0].text) +
+           "</span>. The best of a column is bold.</p>\n" +
+           scrolling("Results", "<table id=\"results-table\" aria-describedby=\"results-note\">\n" +
+                                    head(page) + body(page) + "</table>\n") +
            "<p id=\"sorted\" class=\"unseen\" aria-live=\"polite\"></p>\n";
 }
 

@@ -146,13 +146,13 @@
     const tpr = percent(tp, method.scores[0]);
     slider.setAttribute("aria-valuetext", `score ${threshold.toPrecision(5)}, TPR ${tpr}`);
     const rates = one(".rates", run);
-    rates.replaceChildren(row([`score ≥ ${threshold.toPrecision(5)}`, "accepted", "rate", "precision"], true),
-      row([`ID ${sets[0].name}`, `${count(tp)} of ${count(method.scores[0])}`, `TPR ${tpr}`, ""]));
+    rates.replaceChildren(row([`score ≥ ${threshold.toPrecision(5)}`, "rate", "precision", "accepted"], true),
+      row([`ID ${sets[0].name}`, `TPR ${tpr}`, "", `${count(tp)} of ${count(method.scores[0])}`]));
     sets.forEach((set, s) => {
       if (s === 0) return;
       const fp = method.accepted[s][at];
-      rates.append(row([`OOD ${set.name}`, `${count(fp)} of ${count(method.scores[s])}`,
-        `FPR ${percent(fp, method.scores[s])}`, percent(tp, tp + fp)]));
+      rates.append(row([`OOD ${set.name}`, `FPR ${percent(fp, method.scores[s])}`, percent(tp, tp + fp),
+        `${count(fp)} of ${count(method.scores[s])}`]));
       placeMark(run, set.key, "roc", method, fp / method.scores[s], tp / method.scores[0]);
       placeMark(run, set.key, "pr", method, tp / method.scores[0], tp / (tp + fp));
     });

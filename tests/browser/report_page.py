@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""The report page in a real browser: opened from the disk, used by keyboard, seen by phone and by night.
+
+usage: report_page.py GRADSCORE FOLDER    screenshots are left in FOLDER; exit code 77: there is no browser here
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[2] / "bench")]
+from chromium import Browser, find_browser  # noqa: E402
+from report_run import METHODS, write_run  # noqa: E402
+
+EVIL = "<script>alert('x')<\\script> & \"<img src=x onerror=alert(1)>"
+SCREENS = {"phone": (390, 844, False, True), "phone-dark": (390, 844, True, True),
+           "desktop": (1280, 900, False, False), "desktop-dark": (1280, 900, True, False)}
+failures = []
+
+
+def check(holds, what):
+    print(("ok    " if holds else "FAILS ") + what)
+    if not holds:
+        failures.append(what)
+
+
+def focused(page):
+    return page.run("(e => (e.id || e.className || e.textContent.trim().slice(0, 20)) + ' ' + e.tagName)"
+                    "(document.activeElement)")
+
+
+def tab_to(page, condition, most=80):
+    """Presses Tab until the focused element meets a condition in JavaScript of `e`."""
+    for _ in range(most):
+        page.press("Tab")
+        if page.run(f"(e => {condition})(document.activeElement)"):
+            return True
+    return False
+
+
+def shown_figures(page, kind):
+    """Of the table of results: (run, method, set) to the exact value behind the figure."""
+    return page.run(f"""Object.fromEntries([...document.querySelectorAll('#results-table td[data-kind="{kind}"]')]
+        .filter(c => c.dataset.v !== undefined).map(c => [[c.parentElement.dataset.run,
+        c.parentElement.dataset.method, c.dataset.set].join(), [c.dataset.v, c.textContent]]))""")
+
+
+def check_table(page, results, kind, field):
+    wanted = {}
+    for m, method in enumerate(results["methods"]):
+        for s, ood in enumerate(results["sets"][1:]):
+            wanted[f"0,{m},{s}"] = results["metrics"][method["name"]][ood["name"]][field]
+        wanted[f"0,{m},average"] = results["averages"][method["name"]][field]
+    shown = shown_figures(page, kind)
+    check(shown.keys() == wanted.keys() and all(float(shown[k][0]) == wanted[k] for k in wanted),
+          f"{field} of the table is that of results.json, to the last digit")
+    check(all(abs(float(shown[k][1]) - 100 * wanted[k]) <= 0.005 + 1e-9 for k in wanted), f"{field} as it is read")
+
+
+def check_conventions(page, results):
+    for select, kind in (("fpr-convention", "fpr"), ("aupr-convention", "aupr")):
+        fields = page.run(f"[...document.getElementById('{select}').options].map(o => o.value)")
+        check(len(fields) == (5 if kind == "fpr" else 6), f"{len(fields)} conventions of {kind}")
+        for field in fields:
+            page.run(f"""(s => {{ s.value = '{field}'; s.dispatchEvent(new Event('change')) }})
+                         (document.getElementById('{select}'))""")
+            check_table(page, results, kind, field)
+        page.run(f"""(s => {{ s.selectedIndex = 0; s.dispatchEvent(new Event('change')) }})
+                     (document.getElementById('{select}'))""")
+    check_table(page, results, "auroc", "auroc")
+
+
+def check_keyboard(page, results):
+    page.press("Tab")
+    check("skip" in focused(page), "the first Tab is at the link that skips to the results")
+    check(tab_to(page, "e.id === 'fpr-convention'"), "Tab reaches the choice of convention")
+    page.press("ArrowDown")
+    check(page.run("document.getElementById('convention').textContent.includes('textbook')"), "a key changes it")
+    check(tab_to(page, "e.tagName === 'BUTTON' && e.closest('th')?.dataset.kind === 'auroc'"), "Tab reaches a column")
+    order = "[...document.querySelectorAll('#results-table tbody tr')].map(r => Number(r.dataset.method))"
+    before = page.run(order)
+    page.press("Enter")
+    values = [results["metrics"][m["name"]][results["sets"][1]["name"]]["auroc"] for m in results["methods"]]
+    check(page.run(order) == sorted(before, key=lambda m: -values[m]), "Enter sorts, the best first")
+    check(page.run("document.activeElement.closest('th').ariaSort") == "descending", "and says so")
+    page.press(" ")
+    check(page.run(order) == sorted(before, key=lambda m: values[m]), "Space sorts the other way round")
+    check(tab_to(page, "e.id === 'method'"), "Tab reaches the choice of method")
+    page.press("ArrowDown")
+    check(page.run("document.querySelector('.histograms:not([hidden])').dataset.method") == "1", "another method")
+    check(tab_to(page, "e.id === 'set'"), "Tab reaches the choice of OOD set")
+    page.press("ArrowDown")
+    check(page.run("[...document.querySelectorAll('.pair:not([hidden])')].map(p => p.dataset.set).join()") == "1",
+          "its curves alone are shown")
+    check(tab_to(page, "e.type === 'range'"), "Tab reaches the threshold")
+    check_threshold(page, results)
+
+
+def rates(page):
+    return page.run("[...document.querySelectorAll('.rates tr')].map(r => [...r.cells].map(c => c.textContent))")
+
+
+def check_threshold(page, results):
+    method, sets = results["methods"][1]["name"], results["sets"]
+    for row, ood in zip(rates(page)[2:], sets[1:]):
+        fpr = results["metrics"][method][ood["name"]]["fpr95_first"]
+        check(row[1] == f"FPR {100 * fpr:.2f} %", f"at first the FPR of {ood['name'][:12]} is fpr95_first")
+    place = "(m => [m.getAttribute('cx'), m.getAttribute('cy')])(document.querySelector('.pair:not([hidden]) .mark.chosen'))"
+    mark, old = page.run(place), rates(page)
+    for _ in range(30):
+        page.press("ArrowRight")
+    new = rates(page)
+    check(float(new[1][1].split()[1]) < float(old[1][1].split()[1]), "a stricter threshold accepts fewer ID images")
+    check(page.run(place) != mark, "the mark moves along the curve")
+    page.press("Home")
+    check(rates(page)[1][1] == "TPR 100.00 %", "the loosest accepts all")
+    check("TPR 100.00 %" in page.run("document.activeElement.getAttribute('aria-valuetext')"), "a reader is told")
+    check(tab_to(page, "e.tagName === 'BUTTON'"), "Tab reaches the way back")
+    page.press("Enter")
+    check(rates(page) == old, "to 95 % TPR")
+
+
+def check_names(page):
+    """Every control and picture has a name; nothing that is hidden takes the focus."""
+    nameless = page.run("""[...document.querySelectorAll('select, input, button, svg[role=img], [role=region], table')]
+        .filter(e => !(e.ariaLabel || e.labels?.length || e.textContent.trim() || e.querySelector('caption')
+            || e.closest('[aria-label]')))
+        .map(e => e.outerHTML.slice(0, 80))""")
+    check(nameless == [], f"every control and picture has a name {nameless}")
+    check(page.run("document.documentElement.lang") == "en" and page.run("document.querySelectorAll('h1').length") == 1,
+          "a language and one heading")
+    levels = page.run("[...document.querySelectorAll('h1, h2, h3, h4, h5')].map(h => Number(h.tagName[1]))")
+    check(all(b <= a + 1 for a, b in zip(levels, levels[1:])), "headings go down in order")
+
+
+def contrast(page):
+    """The least contrast of texts to what is behind them."""
+    return page.run("""(() => {
+      const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
+      const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+        .reduce((sum, v, k) => sum + v * [.2126, .7152, .0722][k], 0);
+      const behind = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+        if (c.length === 3) return c; } return [255, 255, 255]; };
+      let least = [99, ''];
+      for (const e of document.querySelectorAll('p, th, td:not(.shade), li, a, h1, h2, h3, h4, h5, label, button, .chart text')) {
+        if (!e.checkVisibility() || !e.textContent.trim()) continue;
+        const style = getComputedStyle(e), ink = rgb(e.closest('svg') ? style.fill : style.color);
+        const [a, b] = [light(ink), light(behind(e.closest('svg') || e))].sort((x, y) => y - x);
+        const ratio = (a + .05) / (b + .05);
+        if (ratio < least[0]) least = [ratio, e.tagName + ' ' + e.textContent.trim().slice(0, 30)];
+      }
+      return least;
+    })()""")
+
+
+def check_looks(page, url, folder):
+    for name, screen in SCREENS.items():
+        page.screen(*screen)
+        page.open(url)
+        page.picture(os.path.join(folder, name + ".png"), whole=True)
+        width = page.run("document.documentElement.scrollWidth")
+        check(width <= screen[0], f"{name}: nothing is wider than the screen ({width})")
+        least, where = contrast(page)
+        check(least >= 4.5, f"{name}: the least contrast of texts is {least:.2f} ({where})")
+        small = page.run("[...document.querySelectorAll('select, input, .slide button')].filter(e => e.checkVisibility() && "
+                         "e.getBoundingClientRect().height < 36).length")
+        check(small == 0, f"{name}: controls are large enough for a finger")
+
+
+def check_without_script(page, url, results, folder):
+    page.scripts(False)
+    page.screen(*SCREENS["desktop"])
+    page.open(url)
+    page.scripts(True)  # for what follows here; the page's own has not run
+    count = len(results["methods"]) * (len(results["sets"]) - 1)
+    check(page.run("[...document.querySelectorAll('.histograms svg')].filter(e => e.checkVisibility()).length") == count,
+          "without scripts every histogram is shown")
+    check(page.run("[...document.querySelectorAll('select, input, button')].filter(e => e.checkVisibility()).length") == 0,
+          "and no control that does nothing")
+    page.picture(os.path.join(folder, "no-script.png"), whole=True)
+
+
+def main(gradscore, folder):
+    browser = find_browser()
+    if browser is None:
+        print("skipped: no Chromium here (package chromium, or GRADSCORE_BROWSER=PATH)")
+        return 77
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    run, html = os.path.join(folder, "run"), os.path.join(folder, "report.html")
+    write_run(run, gradscore, images=600, methods=[*METHODS[:5], "gradnorm" + EVIL], sets=["near", "far" + EVIL],
+              path=EVIL + "/{index}.jpg", excluded=[(EVIL, EVIL)], source="folder:/nowhere/" + EVIL,
+              run={"command": EVIL, "notices": [EVIL], "net": EVIL, "libraries": {EVIL: EVIL}})
+    subprocess.run([gradscore, "report", run, "--out", html], check=True, capture_output=True)
+    with open(os.path.join(run, "results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    url = pathlib.Path(html).resolve().as_uri()
+    with Browser(browser) as page:
+        page.screen(*SCREENS["desktop"])
+        page.open(url)
+        check_conventions(page, results)
+        page.open(url)
+        check_keyboard(page, results)
+        check_names(page)
+        check_looks(page, url, folder)
+        check_without_script(page, url, results, folder)
+        asked = {request for request in page.requests if not request.startswith("data:")}
+        check(asked == {url}, f"nothing else was asked for {asked - {url}}")
+        check(page.errors == [], f"the console has no error {page.errors[:3]}")
+    print(f"{len(failures)} checks failed" if failures else "all checks hold")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
