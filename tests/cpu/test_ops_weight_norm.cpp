@@ -5,6 +5,7 @@
 
 #include "tests/reference/weight_gradient.h"
 #include "tests/support/maps.h"
+#include "tests/support/standardised_case.h"
 
 namespace gs::test {
 namespace {
@@ -78,6 +79,52 @@ class WeightGradientNormTest : public testing::TestWithParam<size_t> {
         return values;
     }
     void expect_gamma(const Maps& maps) const;
+
+    static double norm(const std::vector<double>& values, double p) {
+        return root(ref::power_sum(values, p), p);
+    }
+    static double root(double sum, double p) { return std::isinf(p) ? sum : std::pow(sum, 1 / p); }
+
+    // Each row's norm as the operation gives it, of standardised weights with the output where it reads that.
+    std::vector<double> fused_norms(Backend& backend, const ref::Tensor<float>& x,
+                                    const ref::Tensor<float>& dy, const StandardisedCase& weights,
+                                    double p) const {
+        const DeviceTensor in(backend, x), delta(backend, dy), scale(backend, channels()),
+            w(backend, weights.by_tap), squares(backend, weights.squares), output(backend, weights.output),
+            out(backend, Shape{dy.shape.n, 1, 1, 1});
+        const PowerSum sum{p, out};
+        WeightGradientNorm args{.spec = c_.spec, .x = in, .dy = delta, .norms = {&sum, 1}};
+        if (c_.scaled) args.scale = scale;
+        if (c_.standardised) args.standardised = w;
+        if (c_.standardised && p == 2 && backend.squared_norm_reads_output(c_.spec, c_.x.with_n(1)))
+            args.output = {output, squares};
+        backend.weight_gradient_norm(args);
+        std::vector<double> norms;
+        for (const float v : out.download().values) norms.push_back(root(v, p));
+        return norms;
+    }
+    // The same of gradients in memory, [exponent][row].
+    std::vector<std::vector<double>> norms_of_stored(Backend& backend, const ref::Tensor<float>& x,
+                                                     const ref::Tensor<float>& dy,
+                                                     const StandardisedCase& weights,
+                                                     const std::vector<double>& ps) const {
+        const Shape shape = weight_shape(c_.spec);
+        const auto convolution = backend.make_convolution(c_.spec, weights.run, {});
+        const DeviceTensor in(backend, x), delta(backend, dy), scale(backend, channels()), g(backend, shape),
+            w(backend, weights.run);
+        std::vector<std::vector<double>> norms(ps.size());
+        for (int64_t row = 0; row < dy.shape.n; ++row) {
+            convolution->backward_weights(in.view().samples(row % x.shape.n, 1), delta.view().samples(row, 1),
+                                          g);
+            StoredWeightGradient stored{.g = g, .dw = g};
+            if (c_.scaled) stored.scale = scale;
+            if (c_.standardised) stored.standardised = w.view().reshaped(shape);
+            backend.stored_weight_gradient(stored);
+            for (size_t i = 0; i < ps.size(); ++i)
+                norms[i].push_back(norm(ref::cast<double>(g.download().values), ps[i]));
+        }
+        return norms;
+    }
     std::vector<float> run(const Maps& maps, Backend& backend, const ref::Tensor<float>& x,
                            const ref::Tensor<float>& dy, double p) const {
         return run(maps, backend, x, dy, std::vector{p}).at(0);
@@ -105,6 +152,33 @@ TEST_P(WeightGradientNormTest, EqualsTheNormOfTheGradient) {
         for (const double p : {1.0, 2.0, 3.0, kInf}) expect_norms(maps, Fill::Normal, p, 2e-6);
         expect_norms(maps, Fill::Normal, 0.5, 2e-5);
     });
+}
+
+// Of the norm, not its power: relative to a norm in double, no more than twice what the norm of a float32
+// gradient errs that was stored and projected as in training. Also by the squared norm's own routes.
+TEST_P(WeightGradientNormTest, AsAccurateAsTheStoredGradient) {
+    const auto x = random_tensor(c_.x, Fill::Normal, 1), dy = random_tensor(y_, Fill::Normal, 2);
+    const StandardisedCase weights(c_.spec, x);
+    const std::vector<double> ps = {0.5, 1, 2, 3, kInf};
+    on_every_backend(
+        [&](Backend& backend) {
+            const std::vector<std::vector<double>> stored = norms_of_stored(backend, x, dy, weights, ps);
+            for (size_t i = 0; i < ps.size(); ++i) {
+                const std::vector<double> fused = fused_norms(backend, x, dy, weights, ps[i]);
+                for (int64_t row = 0; row < dy.shape.n; ++row) {
+                    const auto at = static_cast<size_t>(row);
+                    const double want = norm(
+                        ref::stored_gradient(
+                            ref::weight_gradient(c_.spec, ref::cast<double>(x), ref::cast<double>(dy), row),
+                            y_.c, channels(), c_.standardised ? weights.by_tap : std::vector<float>{}),
+                        ps[i]);
+                    const double allowed = std::max(2 * std::abs(stored[i][at] / want - 1), 1e-6);
+                    EXPECT_NEAR(fused[at] / want, 1, allowed)
+                        << backend.description() << ", p = " << ps[i] << ", row " << row;
+                }
+            }
+        },
+        false);
 }
 
 // Other exponents share the product but not its reduction: float32 sums in another order.

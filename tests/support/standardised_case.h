@@ -10,7 +10,8 @@
 namespace gs::test {
 
 struct StandardisedCase {
-    std::vector<float> by_tap;   // [o][tap][c]: mean 0, variance 1
+    std::vector<float> run;      // [o][c][tap]: mean 0, variance 1
+    std::vector<float> by_tap;   // the same, [o][tap][c]
     std::vector<float> squares;  // [o]: sum of squares
     ref::Tensor<float> output;   // of x, without bias
 
@@ -18,7 +19,7 @@ struct StandardisedCase {
         const Shape shape = weight_shape(spec);
         const int64_t in = shape.h, taps = spec.kernel_h * spec.kernel_w, fan_in = in * taps;
         const std::vector<float> stored = random_values(shape.size(), Fill::Normal, seed);
-        std::vector<float> run(stored.size());
+        run.resize(stored.size());
         by_tap.resize(stored.size());
         for (int64_t o = 0; o < spec.out_channels; ++o) {
             const auto row = [&](auto& all) {
