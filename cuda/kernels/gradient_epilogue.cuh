@@ -11,11 +11,11 @@ namespace gs::cuda {
 // Which tiles a block makes: of slice `slice` of positions, those at (tile_o, first_k), (tile_o, first_k +
 // 1)...
 struct TilePlace {
-    int64_t row;
+    int64_t in_order, row;
     int tile_o, part, slice, first_k, count;
 
     // `index` counts along k first, then along o, slices and rows: a row of G is consecutive.
-    GS_HOST_DEVICE TilePlace(unsigned index, int64_t first_row, const NormPlan& plan)
+    GS_HOST_DEVICE TilePlace(unsigned index, int64_t first, const RowOrder& order, const NormPlan& plan)
         : part(static_cast<int>(index % static_cast<unsigned>(plan.parts_k))),
           first_k(part * plan.walk),
           count(plan.tiles_k - first_k < plan.walk ? plan.tiles_k - first_k : plan.walk) {
@@ -23,7 +23,8 @@ struct TilePlace {
                        of_tile = of_part / static_cast<unsigned>(plan.tiles_o);
         tile_o = static_cast<int>(of_part % static_cast<unsigned>(plan.tiles_o));
         slice = static_cast<int>(of_tile % static_cast<unsigned>(plan.slices));
-        row = first_row + of_tile / static_cast<unsigned>(plan.slices);
+        in_order = first + of_tile / static_cast<unsigned>(plan.slices);
+        row = order.row(in_order);
     }
 };
 

@@ -9,7 +9,7 @@ constexpr int kThreads = 256;
 
 // Output channel blockIdx.x of row blockIdx.y.
 __global__ void __launch_bounds__(kThreads) gradient_rows_kernel(RowArguments args) {
-    const int64_t o = blockIdx.x, row = args.first_row + blockIdx.y;
+    const int64_t o = blockIdx.x, row = args.order.row(args.first + blockIdx.y);
     float* g = args.g + blockIdx.y * args.slices * args.per_row + o * args.stride_o;
     double sum = 0, slope = 0, dot = 0;
     for (int64_t i = threadIdx.x; i < args.k; i += blockDim.x) {

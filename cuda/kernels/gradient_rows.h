@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/context.h"
+#include "cuda/kernels/norm_plan.h"
 #include "cuda/kernels/power.cuh"
 
 namespace gs::cuda {
@@ -10,7 +11,8 @@ namespace gs::cuda {
 struct RowArguments {
     float* g;  // value (o, k) at o * stride_o + k * stride_k of its row's per_row values, slice after slice;
                // those of the first slice become the sum of all
-    int64_t stride_o, stride_k, per_row, slices, outputs, k, first_row;
+    int64_t stride_o, stride_k, per_row, slices, outputs, k, first;
+    RowOrder order;
     const float *row_scale, *standardised;       // or null
     const float *gamma_weights, *shift, *dbeta;  // where dgamma is there
     float* dgamma;                               // [rows][outputs], or null
@@ -18,7 +20,7 @@ struct RowArguments {
     double* partial;  // [rows][exponents][outputs]
 };
 
-// Norms of rows [first_row, first_row + rows), a block for each output channel.
+// Norms of the rows at places [first, first + rows) of the order, a block for each output channel.
 void launch_gradient_rows(Context& context, const RowArguments& args, int64_t rows);
 
 struct NormOutputs {

@@ -10,7 +10,8 @@ struct TileArguments {
     GradientOperands<TX, TD> operands;
     NormPlan plan;
     bool keeps_dy;
-    int64_t first_row;
+    RowOrder order;
+    int64_t first;
     unsigned* next_ticket;  // or null
     float* slice_sums;      // or null
     TileEnding ending;
@@ -51,20 +52,19 @@ __device__ void store_tile(typename Config::Tile& tile, int outputs, int k, int 
 
 // Two blocks of smaller tiles share a multiprocessor's registers; below compute capability 9.0 those of
 // float32 take more than half of them.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-constexpr bool kFloat32Twice = false;
-#else
-constexpr bool kFloat32Twice = true;
-#endif
 template <class Config>
-constexpr int kBlocksTogether = Config::Shape::kM* Config::Shape::kN <= 8 &&
-                                        (kFloat32Twice || Config::kArithmetic != Arithmetic::ThreeTf32 ||
-                                         sizeof(typename Config::TD) == 2)
-                                    ? 2
-                                    : 1;
+struct Occupancy {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+    static constexpr bool kFits =
+        Config::kArithmetic != Arithmetic::ThreeTf32 || sizeof(typename Config::TD) == 2;
+#else
+    static constexpr bool kFits = true;
+#endif
+    static constexpr int kBlocks = Config::Shape::kM * Config::Shape::kN <= 8 && kFits ? 2 : 1;
+};
 
 template <class Config>
-__global__ void __launch_bounds__(Config::Shape::kThreads, kBlocksTogether<Config>)
+__global__ void __launch_bounds__(Config::Shape::kThreads, Occupancy<Config>::kBlocks)
     weight_gradient_tile_kernel(TileArguments<typename Config::TX, typename Config::TD> args) {
     using Shape = typename Config::Shape;
     using TX = typename Config::TX;
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(Config::Shape::kThreads, kBlocksTogether<Confi
     TX* const x = reinterpret_cast<TX*>(memory + Memory::kOfSums);
     TD* const dy = reinterpret_cast<TD*>(memory + Memory::kOfSums + Memory::kOfX);
     const unsigned index = args.next_ticket != nullptr ? take_ticket(args.next_ticket) : blockIdx.x;
-    const TilePlace place(index, args.first_row, args.plan);
+    const TilePlace place(index, args.first, args.order, args.plan);
     const int begin = place.slice * args.plan.slice, outputs = args.operands.outputs,
               k = args.operands.input.k(), positions = args.operands.input.positions,
               o0 = place.tile_o * Shape::kO;
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(Config::Shape::kThreads, kBlocksTogether<Confi
         stream.make_tile(tile);
         if (t == place.count - 1) stream.end();
         if (args.slice_sums != nullptr) {
-            const int64_t at = (place.row - args.first_row) * args.plan.slices + place.slice;
+            const int64_t at = (place.in_order - args.first) * args.plan.slices + place.slice;
             store_tile<Config>(tile, outputs, k, o0, (place.first_k + t) * Shape::kK,
                                args.slice_sums + at * outputs * k);
         } else {
@@ -165,7 +165,8 @@ void launch_gradient_tiles(Context& context, const WeightGradientNorm& args, con
                                                   .wide_dy = is_wide<TD>(args.dy)},
                                      .plan = plan,
                                      .keeps_dy = keeps_dy,
-                                     .first_row = run.first,
+                                     .order = run.order,
+                                     .first = run.first,
                                      .next_ticket = run.next_ticket,
                                      .slice_sums = run.slice_sums,
                                      .ending = run.ending});

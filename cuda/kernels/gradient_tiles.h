@@ -23,8 +23,9 @@ struct TileEnding {
     double* partial;  // [rows][exponents][tiles]
 };
 
-// Work on rows [first, first + count).
+// Work on places [first, first + count) of the rows' order.
 struct TileRun {
+    RowOrder order{};
     int64_t first = 0, count = 0;
     unsigned* next_ticket = nullptr;  // null: blocks are in no order
     // [count][slices][outputs][k]: partial tiles are stored there, in float32; null: whole tiles end as

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/bfloat16.h"  // GS_HOST_DEVICE
+
 namespace gs::cuda {
 
 struct NormPlan {
@@ -63,6 +65,16 @@ struct NormPlan {
             row_sums = RowSums::OfTile;
         else
             row_sums = tiles_k <= multiprocessors ? RowSums::Together : RowSums::Twice;
+    }
+};
+
+// In which order rows are worked on: the cotangents of a sample one after the other, so that all but the
+// first find its input in the cache. Row r is cotangent r / samples of sample r % samples.
+struct RowOrder {
+    int64_t samples = 1, cotangents = 1;
+
+    GS_HOST_DEVICE int64_t row(int64_t place) const {
+        return place % cotangents * samples + place / cotangents;
     }
 };
 

@@ -45,7 +45,8 @@ class NormRun {
           input_(args.spec, args.x.shape.with_n(1)),
           plan_(args.dy.shape.c, input_.k(), input_.positions, static_cast<bool>(args.standardised),
                 has_general(norms), context.device().multiprocessors),
-          rows_(args.dy.shape.n) {
+          rows_(args.dy.shape.n),
+          order_{.samples = args.x.shape.n, .cotangents = rows_ / args.x.shape.n} {
         for (const PowerSum& norm : norms) {
             outs_.of[exponents_.count] = norm.out.f32();
             exponents_.of[exponents_.count++] = Exponent(norm.p);
@@ -63,7 +64,7 @@ class NormRun {
     void depthwise(float* g) {
         allocate_partial(args_.dy.shape.c);
         const int64_t c = args_.dy.shape.c;
-        launch_rows(g, {.o = 1, .k = c}, input_.taps * c, 1, 0, rows_);
+        launch_rows(g, {.o = 1, .k = c}, input_.taps * c, 1, 0, rows_, {.samples = rows_});
         if (exponents_.count > 0) combine(c);
     }
 
@@ -75,6 +76,7 @@ class NormRun {
     UnfoldedInput input_;
     NormPlan plan_;
     int64_t rows_;
+    RowOrder order_;
     Exponents exponents_;
     NormOutputs outs_{};
     double* partial_ = nullptr;
@@ -109,11 +111,11 @@ class NormRun {
             TileEnding first = ending;
             first.projects = false;
             first.exponents.count = 0;
-            launch_gradient_tiles(context_, args_, plan_, {.count = rows_, .ending = first});
+            launch_gradient_tiles(context_, args_, plan_, {.order = order_, .count = rows_, .ending = first});
             ending.writes_row_sums = false;
         }
         launch_gradient_tiles(context_, args_, plan_,
-                              {.count = rows_, .next_ticket = ticket, .ending = ending});
+                              {.order = order_, .count = rows_, .next_ticket = ticket, .ending = ending});
         if (exponents_.count > 0) combine(parts);
         if (args_.gamma.out) sum_gamma(context_, ending.row_sums, plan_.tiles_k, args_.gamma);
     }
@@ -125,8 +127,9 @@ class NormRun {
         allocate_partial(args_.dy.shape.c);
         for (int64_t first = 0; first < rows_; first += most) {
             const int64_t count = std::min(most, rows_ - first);
-            launch_gradient_tiles(context_, args_, plan_, {.first = first, .count = count, .slice_sums = g});
-            launch_rows(g, {.o = input_.k(), .k = 1}, per_row, plan_.slices, first, count);
+            launch_gradient_tiles(context_, args_, plan_,
+                                  {.order = order_, .first = first, .count = count, .slice_sums = g});
+            launch_rows(g, {.o = input_.k(), .k = 1}, per_row, plan_.slices, first, count, order_);
         }
         if (exponents_.count > 0) combine(args_.dy.shape.c);
     }
@@ -147,8 +150,8 @@ class NormRun {
     struct Strides {
         int64_t o, k;
     };
-    void launch_rows(float* g, Strides strides, int64_t per_row, int64_t slices, int64_t first,
-                     int64_t count) {
+    void launch_rows(float* g, Strides strides, int64_t per_row, int64_t slices, int64_t first, int64_t count,
+                     const RowOrder& order) {
         const FoldedGamma& gamma = args_.gamma;
         launch_gradient_rows(context_,
                              RowArguments{.g = g,
@@ -158,7 +161,8 @@ class NormRun {
                                           .slices = slices,
                                           .outputs = args_.dy.shape.c,
                                           .k = per_row / args_.dy.shape.c,
-                                          .first_row = first,
+                                          .first = first,
+                                          .order = order,
                                           .row_scale = data_or_null(args_.scale),
                                           .standardised = data_or_null(args_.standardised),
                                           .gamma_weights = data_or_null(gamma.weights),

@@ -121,17 +121,18 @@ void expect_everything_once(const Layer& layer, bool one_by_one) {
     EXPECT_LT(int64_t{plan.slices - 1} * plan.slice, layer.positions);
     EXPECT_GE(int64_t{plan.slices} * plan.slice, layer.positions);
     // Blocks: every (row, slice, tile) once, a row of tiles along k side by side.
-    constexpr int64_t kFirst = 3, kRows = 2;
+    constexpr int64_t kFirst = 1, kRows = 4;
+    const RowOrder order{.samples = 3, .cotangents = 2};
     std::vector<std::vector<int64_t>> tiles;
     for (unsigned b = 0; b < kRows * plan.slices * plan.tiles_o * plan.parts_k; ++b) {
-        const TilePlace place(b, kFirst, plan);
+        const TilePlace place(b, kFirst, order, plan);
         EXPECT_EQ(place.part, static_cast<int>(b) % plan.parts_k);
         EXPECT_TRUE(place.count >= 1 && (!one_by_one || place.count == 1));
         for (int t = 0; t < place.count; ++t)
             tiles.push_back({place.row, place.slice, place.tile_o, place.first_k + t});
     }
     std::vector<std::vector<int64_t>> want;
-    for (int64_t row = kFirst; row < kFirst + kRows; ++row)
+    for (const int64_t row : {3, 1, 4, 2})  // after row 0, the first cotangent of the first sample
         for (int slice = 0; slice < plan.slices; ++slice)
             for (int o = 0; o < plan.tiles_o; ++o)
                 for (int k = 0; k < plan.tiles_k; ++k) want.push_back({row, slice, o, k});

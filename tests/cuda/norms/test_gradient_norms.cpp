@@ -28,7 +28,7 @@ std::vector<Layer> layers() {
         {"channels of no whole vector", {1, 6, 5, 13}, {13, 67, 3, 3, 2, 1, 1}, false, false},
         {"one row of five, stride 3", {2, 3, 17, 8}, {8, 9, 1, 5, 3, 2, 1}, true, true},
         {"long: positions in slices", {1, 70, 62, 3}, {3, 16, 3, 3, 1, 1, 1}, true, true},
-        {"long, 1x1, more slices than one and a half", {1, 64, 67, 8}, {8, 70, 1, 1, 1, 0, 1}, false, false}};
+        {"long, 1x1, two samples", {2, 64, 67, 8}, {8, 70, 1, 1, 1, 0, 1}, false, false}};
     for (int64_t s = 1; s <= 17; ++s)
         all.push_back(
             {std::to_string(s) + " positions", {1, 1, s, 24}, {24, 20, 1, 1, 1, 0, 1}, false, s == 9});
