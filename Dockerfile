@@ -7,8 +7,7 @@
 FROM nvidia/cuda:12.8.1-cudnn-devel-ubuntu24.04 AS cuda
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 COPY . /src
-RUN make -C /src install PREFIX=/usr/local \
-      CMAKE_FLAGS='-DGRADSCORE_CUDA=ON -DGRADSCORE_CUDA_ARCHITECTURES=80-real;86-real;89-real;90;120' \
+RUN make -C /src cuda-release install PREFIX=/usr/local \
     && rm -rf /src /var/lib/apt/lists/*
 WORKDIR /data
 ENTRYPOINT ["gradscore"]

@@ -25,7 +25,7 @@ struct DecodeLimits {
 
 // Decodes a JPEG or PNG (told by its first bytes) as Pillow's Image.open(...).convert("RGB") does: grey
 // replicated, palette expanded, alpha dropped, CMYK and YCCK by Pillow's formula, EXIF orientation ignored
-// (scores.md section 11; libjpeg: islow, fancy upsampling). Used where Pillow reads it: refused when data run
+// (libjpeg: islow, fancy upsampling). Used where Pillow reads it: refused when data run
 // out before the last row; libjpeg's warnings, a missing end, and what follows the rows of a PNG are ignored.
 // Throws Error(Data) "what is wrong" (the caller adds the name).
 Image decode_image(std::span<const std::byte> file, const DecodeLimits& limits = {});

@@ -1,4 +1,4 @@
-// A set of images on disk: `KIND:PATH` of the command line (design: folder, list, cifar10, cifar100, svhn,
+// A set of images on disk: `KIND:PATH` of the command line (folder, list, cifar10, cifar100, svhn,
 // tiny-images, npy, synthetic).
 #pragma once
 

@@ -97,7 +97,7 @@ bool Decoder::read_header() {
     return got == JPEG_HEADER_OK;
 }
 
-// Pillow's conversion of (inverted, as Adobe's are) CMYK: scores.md section 11.
+// Pillow's conversion of (inverted, as Adobe's are) CMYK.
 void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb, int64_t width) {
     for (int64_t x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
         const int not_black = cmyk[3];  // 255 - k, where k = 255 - stored

@@ -26,7 +26,7 @@ class MaxPool : public Layer {
 };
 
 // Mean over the whole map, or over its top-left window: `avg_pool2d(x, 4)` of the CIFAR ResNets reads only
-// the top-left 4x4 of a larger map (scores.md section 9).
+// the top-left 4x4 of a larger map (docs/methods/gaia-a.md).
 class AveragePool : public Layer {
   public:
     explicit AveragePool(int64_t window = 0) : window_(window) {}  // 0: global

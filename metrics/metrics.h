@@ -7,7 +7,7 @@
 
 namespace gs {
 
-// Names and conventions: scores.md section 14. "ID positive" unless the name says otherwise.
+// Names and conventions: docs/metrics.md. "ID positive" unless the name says otherwise.
 struct DetectionMetrics {
     int64_t id_count = 0, ood_count = 0;        // scores used
     int64_t id_excluded = 0, ood_excluded = 0;  // NaN

@@ -54,7 +54,7 @@ struct Net {
     std::string
         name;  // "bit-r101x1", "resnet34-cifar" …; the family and its sizes where no name is published
     std::string weights_sha256;
-    Preprocess preprocess;    // default of these weights (scores.md section 11)
+    Preprocess preprocess;    // default of these weights (docs/nets/README.md)
     std::vector<Node> nodes;  // the last one is the head
     std::map<std::string, Tap> taps;
     std::vector<std::string> norms;   // taps of all norms' outputs, in modules() order
@@ -70,7 +70,7 @@ struct Net {
 };
 
 // Builds the net that the weights describe. `name` is "auto" or a name of docs/nets (checked against the
-// weights); `overrides` a JSON text that replaces fields of the architecture (design: --arch). Throws
+// weights); `overrides` a JSON text that replaces fields of the architecture (--arch). Throws
 // Error(Weights) listing every tensor that is missing, of a wrong shape, left over, or not finite;
 // allow_nonfinite skips the last check.
 struct BuildOptions {

@@ -1,5 +1,5 @@
 // BiT ResNetv2: pre-activation bottlenecks, group norm, weight standardisation.
-// Source: deeplearning-wisc/gradnorm_ood resnetv2.py; scores.md section 15.
+// Source: deeplearning-wisc/gradnorm_ood resnetv2.py; docs/nets/bit.md.
 #include "nets/builder.h"
 
 namespace gs {

@@ -17,7 +17,7 @@ namespace gs {
 
 class WeightReader {
   public:
-    // BiT's .npz names and HWIO kernels are mapped to those of the .pth.tar (scores.md section 15).
+    // BiT's .npz names and HWIO kernels are mapped to those of the .pth.tar (docs/nets/bit.md).
     explicit WeightReader(const WeightFile& file);
     // Draws every tensor that is asked for, by name and seed.
     explicit WeightReader(uint64_t seed);

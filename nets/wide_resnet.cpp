@@ -1,5 +1,5 @@
-// WideResNet: pre-activation basic blocks. Source: wetliu/energy_ood CIFAR/models/wrn.py; scores.md
-// section 15.
+// WideResNet: pre-activation basic blocks. Source: wetliu/energy_ood CIFAR/models/wrn.py;
+// docs/nets/wide-resnet.md.
 #include "nets/builder.h"
 
 namespace gs {

@@ -1,5 +1,5 @@
 // What a score needs from each sample. Requests of several scores are merged, planned once, and answered by
-// one Evidence. Source of the idea: design, section 4.
+// one Evidence.
 #pragma once
 
 #include <compare>
@@ -57,7 +57,7 @@ std::string to_string(const Cotangent& cotangent);
 // The same without the class: "cross entropy, T 1".
 std::string family_of(const Cotangent& cotangent);
 
-// A second forward pass on x - epsilon * sgn(dL/dx) / scale[c] (ODIN; scores.md section 4), of which the
+// A second forward pass on x - epsilon * sgn(dL/dx) / scale[c] (ODIN; docs/methods/odin.md), of which the
 // logits are collected, or the spatial mean of a tap; it ends there.
 struct SecondPass {
     float epsilon = 0;

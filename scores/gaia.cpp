@@ -1,4 +1,4 @@
-// GAIA-A and GAIA-Z (scores.md section 9): abnormalities of the gradients at the outputs of norm layers.
+// GAIA-A and GAIA-Z (docs/methods/gaia-a.md): abnormalities of the gradients at the outputs of norm layers.
 // Source: Chen et al. 2023; GAIA-OOD cal_method.py, hook.py.
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
-// GradNorm (scores.md section 5): the p-norm of the gradient of L = sum_c -log softmax(z / T)_c (targets are
-// ones, as in the published code) with respect to the weights of the last layer, or of other layers and
+// GradNorm (docs/methods/gradnorm.md): the p-norm of the gradient of L = sum_c -log softmax(z / T)_c (targets
+// are ones, as in the published code) with respect to the weights of the last layer, or of other layers and
 // parameters (the paper's ablations).
 #include "scores/factories.h"
 #include "scores/options.h"

@@ -1,4 +1,4 @@
-// The head of MOS (Huang & Li 2021; scores.md section 8): classes in groups, each group's slice of the logits
+// The head of MOS (Huang & Li 2021; docs/methods/mos.md): classes in groups, each group's slice of the logits
 // led by one for "others". Classes are numbered through the groups, "others" left out.
 #pragma once
 

@@ -1,4 +1,4 @@
-// KL matching (Hendrycks et al. 2022; scores.md section 7): how far the image's softmax is from the mean
+// KL matching (Hendrycks et al. 2022; docs/methods/klm.md): how far the image's softmax is from the mean
 // softmax of the nearest class.
 #include <cmath>
 #include <limits>

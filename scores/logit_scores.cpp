@@ -1,4 +1,4 @@
-// Scores of the logits alone: MSP, MaxLogit, Energy (scores.md sections 1 to 3).
+// Scores of the logits alone: MSP, MaxLogit, Energy (docs/methods.md).
 #include <functional>
 
 #include "scores/factories.h"

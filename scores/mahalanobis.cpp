@@ -1,6 +1,6 @@
-// Mahalanobis' score (scores.md section 6): at each layer the largest M_c of the image moved by eta against
-// the sign of the nearest class' distance, combined over layers. Source: Lee et al. 2018; gradnorm_ood
-// utils/mahalanobis_lib.py. Its MDS form: OpenOOD postprocessors/mds_postprocessor.py.
+// Mahalanobis' score (docs/methods/mahalanobis.md): at each layer the largest M_c of the image moved by eta
+// against the sign of the nearest class' distance, combined over layers. Source: Lee et al. 2018;
+// gradnorm_ood utils/mahalanobis_lib.py. Its MDS form: OpenOOD postprocessors/mds_postprocessor.py.
 #include <cmath>
 
 #include "core/join.h"

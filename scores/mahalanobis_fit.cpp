@@ -1,6 +1,6 @@
-// The fit of Mahalanobis' score (scores.md section 6): class means of the spatial means at some layers, and
-// the scatter around them. Source: gradnorm_ood utils/mahalanobis_lib.py sample_estimator; ours is float64
-// throughout.
+// The fit of Mahalanobis' score (docs/methods/mahalanobis.md): class means of the spatial means at some
+// layers, and the scatter around them. Source: gradnorm_ood utils/mahalanobis_lib.py sample_estimator; ours
+// is float64 throughout.
 #include <algorithm>
 #include <cmath>
 

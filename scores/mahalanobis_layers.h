@@ -1,5 +1,5 @@
-// The layer scores m_l of Mahalanobis (scores.md section 6): what they ask of a net, and their values.
-// Private to scores/, and to the search in tools/ that tunes the step.
+// The layer scores m_l of Mahalanobis (docs/methods/mahalanobis.md): what they ask of a net, and their
+// values. Private to scores/, and to the search in tools/ that tunes the step.
 #pragma once
 
 #include <memory>

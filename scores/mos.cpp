@@ -1,4 +1,4 @@
-// MOS (Huang & Li 2021; scores.md section 8): how sure some group is that the image is none of "others".
+// MOS (Huang & Li 2021; docs/methods/mos.md): how sure some group is that the image is none of "others".
 #include <algorithm>
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// NAC-UE, neuron activation coverage (scores.md section 10). Source: Liu et al. 2024; BierOne/ood_coverage.
+// NAC-UE, neuron activation coverage (docs/methods/nac.md). Source: Liu et al. 2024; BierOne/ood_coverage.
 #include <algorithm>
 
 #include "core/join.h"

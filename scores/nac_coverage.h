@@ -1,5 +1,5 @@
 // The coverage of one layer's neurons: how often each was in each bin over the build set, and the score that
-// follows (scores.md section 10).
+// follows (docs/methods/nac.md).
 #pragma once
 
 #include <cstdint>

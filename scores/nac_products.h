@@ -1,5 +1,5 @@
 // What NAC reads of a sample: o * g of every neuron of its layers, o the spatial sum of the activation, g the
-// spatial sum of the gradient of KL = -(1/C) sum_c log softmax(z)_c (scores.md section 10).
+// spatial sum of the gradient of KL = -(1/C) sum_c log softmax(z)_c (docs/methods/nac.md).
 #pragma once
 
 #include <string>

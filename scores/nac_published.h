@@ -1,4 +1,4 @@
-// NAC's published constants and search grids by net, and what other nets take (scores.md section 10).
+// NAC's published constants and search grids by net, and what other nets take (docs/methods/nac.md).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The state of a neuron and the bins of its values in [0, 1], in both published generations of NAC
-// (scores.md section 10; ood_coverage nac/coverage.py Estimator).
+// (docs/methods/nac.md; ood_coverage nac/coverage.py Estimator).
 #pragma once
 
 #include <cmath>

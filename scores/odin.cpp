@@ -1,5 +1,5 @@
-// ODIN (scores.md section 4): largest softmax(z(x') / T), x' = x - epsilon * sgn(dL/dx), L = CE(z / T, argmax
-// z).
+// ODIN (docs/methods/odin.md): largest softmax(z(x') / T), x' = x - epsilon * sgn(dL/dx), L = CE(z / T,
+// argmax z).
 #include "scores/factories.h"
 #include "scores/options.h"
 #include "scores/softmax.h"

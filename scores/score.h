@@ -1,6 +1,5 @@
 // A score: what it needs of each sample (a Request), and a pure function of the Evidence that answers it.
-// Sign: higher means more in-distribution, for every score. Definitions: scores.md; docs/methods.md for
-// users.
+// Sign: higher means more in-distribution, for every score. Definitions: docs/methods.md.
 #pragma once
 
 #include <map>

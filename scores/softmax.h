@@ -1,5 +1,5 @@
 // The softmax family on one row of logits, in float64 from float32 logits. m = max z; lse = m + log sum exp(z
-// - m); log p = z - lse; log softmax is never formed from a rounded softmax (scores.md section 0).
+// - m); log p = z - lse; log softmax is never formed from a rounded softmax (docs/methods.md).
 #pragma once
 
 #include <algorithm>

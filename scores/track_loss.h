@@ -1,4 +1,4 @@
-// The losses of gradient tracking (scores.md sections 12 and 13), one for each candidate label c.
+// The losses of gradient tracking (docs/methods/track.md), one for each candidate label c.
 #pragma once
 
 #include <cstdint>

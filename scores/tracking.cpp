@@ -1,7 +1,7 @@
-// Gradient tracking (scores.md section 13, our definition throughout): n[l,c] = the p-norm of the gradient of
-// the loss of candidate label c with respect to the weight of layer l, one number for each candidate chosen
-// among or averaged over; a trained net explains an image it knows with nearly no gradient, so s = -sum over
-// layers.
+// Gradient tracking (docs/methods/track.md, our definition throughout): n[l,c] = the p-norm of the gradient
+// of the loss of candidate label c with respect to the weight of layer l, one number for each candidate
+// chosen among or averaged over; a trained net explains an image it knows with nearly no gradient, so s =
+// -sum over layers.
 #include <algorithm>
 #include <cmath>
 #include <map>

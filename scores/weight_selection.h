@@ -13,7 +13,8 @@ namespace gs {
 // Throws Error(Usage) naming `method` (as written) where a part names none.
 std::vector<std::string> select_weights(const Net& net, const std::string& layers, const std::string& method);
 
-// scores.md section 5: convolution and linear weights; gamma and beta of the norms with them; all biases too.
+// docs/methods/gradnorm.md: convolution and linear weights; gamma and beta of the norms with them; all biases
+// too.
 enum class Params : uint8_t { Weights, WeightsAndNorms, All };
 
 // The parameters of these kinds that `layers` names, otherwise as select_weights.

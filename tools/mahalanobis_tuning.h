@@ -1,5 +1,5 @@
-// The choice of Mahalanobis' step and of the weights of its layers (scores.md section 6): validation images
-// against the same images after an attack on their labels. Source: gradnorm_ood
+// The choice of Mahalanobis' step and of the weights of its layers (docs/methods/mahalanobis.md): validation
+// images against the same images after an attack on their labels. Source: gradnorm_ood
 // tune_mahalanobis_hyperparameter.py.
 #pragma once
 

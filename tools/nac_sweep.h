@@ -1,5 +1,5 @@
 // NAC's constants by trial: every combination of every layer's grid, on products o * g that are computed
-// once (Liu et al. 2024, "automatic parameter search"; scores.md section 10).
+// once (Liu et al. 2024, "automatic parameter search"; docs/methods/nac.md).
 #pragma once
 
 #include <functional>

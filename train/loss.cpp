@@ -72,7 +72,7 @@ double binary_cross_entropy(Logits z, Targets targets, double weight, Gradient o
     return loss;
 }
 
-// Slices of the groups: "others" and the group's classes (scores.md section 8). The target of a group without
+// Slices of the groups: "others" and the group's classes (docs/methods/mos.md). The target of a group without
 // the image's class is "others".
 double group_softmax(Logits z, Targets targets, std::span<const int64_t> groups, double weight,
                      Gradient out) {

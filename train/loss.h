@@ -23,7 +23,7 @@ struct LossResult {
     int64_t correct = 0;  // of `labels`, by the rule of the loss (MOS: the best class of the best group)
 };
 
-// The loss of the recipe, and its gradient with respect to the logits, overwritten. scores.md section 12; the
+// The loss of the recipe, and its gradient with respect to the logits, overwritten. docs/training.md; the
 // group softmax is large_scale_ood's, utils/test_utils.py.
 LossResult loss_gradient(const Recipe& recipe, const LossBatch& batch, std::span<float> gradient);
 

@@ -1,5 +1,5 @@
 // What a training run does, as data: a recipe file's fields (recipes/*.toml), each also a flag of `gradscore
-// train`. Sources of the built-in recipes: scores.md section 12, docs/training.md.
+// train`. Sources of the built-in recipes: docs/training.md.
 #pragma once
 
 #include <array>
@@ -39,7 +39,7 @@ struct Recipe {
 
     Loss loss = Loss::CrossEntropy;
     // GroupSoftmax: classes of each group; they add up to `classes`, labels count through the groups, and the
-    // head has one more logit a group (scores.md section 8).
+    // head has one more logit a group (docs/methods/mos.md).
     std::vector<int64_t> groups;
     double margin_in = -23, margin_out = -5, energy_weight = 0.1;  // EnergyMargins
     double label_smoothing = 0;                                    // CrossEntropy: this share spread evenly

@@ -112,6 +112,18 @@ def check_words(path, text):
             fault(path, text[: found.start()].count("\n") + 1, f"there is no {found.group(1)}")
 
 
+def check_comments():
+    """Pages that comments in the sources refer to."""
+    for path in SOURCE.glob("[a-z]*/**/*"):
+        if path.suffix not in (".h", ".cpp", ".cu", ".cuh", ".toml", ".cmake") or path.relative_to(SOURCE).parts[0].startswith("build"):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            for page in re.findall(r"\bdocs/[\w./-]+\.md\b", line):
+                count["references"] += 1
+                if not (SOURCE / page).exists():
+                    fault(path, number, f"there is no {page}")
+
+
 def check_pages():
     """A page for every method, with its options; every page in its index."""
     for name, options in METHODS.items():
@@ -180,6 +192,7 @@ def main():
                 elif path.parent.name != "measurements":  # commands as they were then, with placeholders
                     parse(path, block, root / "nowhere")
         check_formats(root / "template")
+    check_comments()
     check_pages()
     print(dict(count))
     if count["run"] < 25 or count["parsed"] < 20 or count["links"] < 100:

@@ -71,7 +71,7 @@ inline std::string npz_of(const Items& items) {
     return testing_weights::zip(entries);
 }
 
-// As BiT publishes them: other names, kernels [height, width, in, out] (scores.md section 15).
+// As BiT publishes them: other names, kernels [height, width, in, out] (docs/nets/bit.md).
 inline Items as_bit_npz(const Items& items) {
     const auto replaced = [](std::string text, const std::string& from, const std::string& to) {
         const size_t at = text.find(from);

@@ -65,7 +65,7 @@ std::vector<float> logits_of(const LossCase& c) {
     return random_values(rows * train::logits(c.recipe), Fill::Normal, 3);
 }
 
-// The formulas of scores.md section 12, written down again.
+// The formulas of docs/training.md, written down again.
 double log_p(const float* z, size_t n, size_t c) {
     double sum = 0;
     for (size_t k = 0; k < n; ++k) sum += std::exp(static_cast<double>(z[k]));
@@ -232,7 +232,7 @@ TEST(TrainingLoss, OfTheOracle) {
 }
 
 TEST(LearningRate, WarmsUpAndDropsBehindItsSteps) {
-    Recipe r;  // BiT on ImageNet: scores.md section 12
+    Recipe r;  // BiT on ImageNet: docs/training.md
     r.learning_rate = 0.003;
     r.schedule = train::Schedule::Staircase;
     r.warmup = 500;

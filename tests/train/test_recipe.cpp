@@ -153,7 +153,7 @@ TEST(Recipe, ScheduleByTheNumberOfImages) {
     EXPECT_EQ(resolved(r, 500'000).steps, 50);
 }
 
-// The recipes of the project, against scores.md section 12.
+// The recipes of the project, against docs/training.md.
 Recipe built_in(const std::string& name) {
     const std::string path = std::string(GS_SOURCE_DIR) + "/recipes/" + name + ".toml";
     const std::vector<std::byte> bytes = read_file(path, ErrorKind::Usage);
