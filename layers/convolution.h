@@ -33,7 +33,7 @@ struct ConvolutionWeights {
 };
 
 // Weights as the device runs them, and the factor to the gradient of the stored ones: with w' = s_o w the
-// gradient with respect to w is s_o times that with respect to w' (design: "scale factors are kept").
+// gradient with respect to w is s_o times that with respect to w'.
 class Conv2d : public Layer {
   public:
     // A convolution without a norm.
