@@ -19,7 +19,9 @@ FileLock::FileLock(const std::filesystem::path& path, const std::string& owner) 
         if (fd_ < 0)
             throw Error(ErrorKind::Internal,
                         path.string() + ": cannot open: " + std::generic_category().message(errno));
-        if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) break;
+        // Without locks on its file system a folder can be used, if by nobody else.
+        if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS)
+            break;
         if (is_at_path()) {
             // The lock holds whether or not its owner can be written down.
             if (::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, owner.data(), owner.size(), 0) >= 0) return;

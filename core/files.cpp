@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
 
 namespace gs {
@@ -194,6 +195,12 @@ void AppendFile::sync() {
     if (::fsync(fd_) != 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
 }
 
+bool is_file_name(std::string_view name) {
+    constexpr std::string_view kForbidden("/\\\n\r\t\0", 6);
+    return !name.empty() && name != "." && name != ".." && name.size() <= 100 &&
+           name.find_first_of(kForbidden) == std::string_view::npos;
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
     AtomicFile file(path);
     file.write(text);
@@ -206,7 +213,8 @@ void Sha256::Free::operator()(void* context) const {
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     auto* context = static_cast<EVP_MD_CTX*>(context_.get());
-    GS_REQUIRE(context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1);
+    // Nothing but memory can be missing here.
+    if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
 }
 
 void Sha256::update(std::span<const std::byte> bytes) {

@@ -79,6 +79,10 @@ class AppendFile {
     int64_t size_ = 0;
 };
 
+// Whether a name that came from a file or a user can be a file's name in a folder of ours: at most 100 bytes,
+// nothing that leads elsewhere, no control characters that would break a table.
+bool is_file_name(std::string_view name);
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 // Whether a file's name is one that an AtomicFile has before it is committed: NAME.tmpXXXXXX.
 bool is_temporary(const std::filesystem::path& path);

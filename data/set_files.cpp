@@ -26,6 +26,7 @@ bool is_image_name(const fs::path& path) {
 }
 
 // Walks a folder, links included; a link to one of the folders we are in would never end and is left out.
+// Folders that link to each other have n! ways through n of them: one that is met too often is refused.
 class Walk {
   public:
     std::vector<std::string> images;  // relative paths
@@ -35,8 +36,11 @@ class Walk {
 
   private:
     using Identity = std::pair<dev_t, ino_t>;
+    static constexpr int64_t kMostVisits = 1000;
+
     fs::path root_;
     std::set<Identity> inside_;
+    std::map<Identity, int64_t> visits_;
 
     void enter(const fs::path& folder, const std::string& prefix) {
         struct stat info {};
@@ -51,6 +55,10 @@ class Walk {
             ++loops;
             return;
         }
+        if (++visits_[identity] > kMostVisits)
+            throw Error(ErrorKind::Data, root_.string() + ": links lead to " + folder.string() +
+                                             " in more than " + std::to_string(kMostVisits) +
+                                             " ways; name the images in a list instead (list:FILE)");
         for (const fs::directory_entry& entry : entries)
             visit(entry, prefix + entry.path().filename().string());
         inside_.erase(identity);

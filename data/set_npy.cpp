@@ -1,4 +1,6 @@
 // Kind npy: float32 [N, 3, H, W], normalised already and used as it is, or uint8 [N, H, W, 3] RGB images.
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/npy.h"
@@ -47,6 +49,9 @@ class NpySet : public ImageSet {
             for (size_t i = 0; i < plane; ++i)
                 std::memcpy(&out.values[3 * i + c], bytes.data() + (c * plane + i) * sizeof(float),
                             sizeof(float));
+        // A ReLU makes zeros of NaN: a score would come out that means nothing.
+        if (!std::all_of(out.values.begin(), out.values.end(), [](float v) { return std::isfinite(v); }))
+            throw Error(ErrorKind::Data, "a value that is NaN or infinite");
         return out;
     }
 

@@ -104,8 +104,12 @@ DetectionMetrics read_metrics(const JsonNode& n) {
 // One ID set, before the OOD sets; names are unique. Tables and look-ups stand on this.
 void check_names(const JsonNode& root, const Results& r) {
     std::set<std::string_view> names;
-    for (const SetInfo& s : r.sets)
+    for (const SetInfo& s : r.sets) {
+        // Files are read and written under it.
+        if (!is_file_name(s.name))
+            root["sets"].fail("names '" + printable(s.name) + "', which is no file's name");
         if (!names.insert(s.name).second) root["sets"].fail("names '" + printable(s.name) + "' twice");
+    }
     names.clear();
     for (const MethodInfo& m : r.methods)
         if (!names.insert(m.name).second) root["methods"].fail("names '" + printable(m.name) + "' twice");

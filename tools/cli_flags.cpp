@@ -117,9 +117,10 @@ void add_fit(CLI::App& app, FitFlags& f) {
     add_shard(app, f);
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… that need a fit")->required();
     app.add_option("--out", f.out, "the statistics file, OUT.safetensors")->required();
-    app.add_flag("--resume", f.resume,
-                 "go on with the unfinished fit of OUT, or begin where there is none; same flags, weights and "
-                 "images")
+    app.add_flag(
+           "--resume", f.resume,
+           "go on with the unfinished fit of OUT, or begin where there is none; same flags, weights and "
+           "images")
         ->configurable(false);
     app.add_flag("--force", f.force, "replace OUT; move an unfinished fit aside")->configurable(false);
 }
@@ -197,6 +198,8 @@ void add_reproduce(CLI::App& app, ReproduceFlags& f) {
     app.add_flag("--dry-run", f.dry_run, "list what the table needs, check what was given, run nothing");
     app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
                  "also rows that learn from the images they score; they are labelled invalid");
+    app.add_flag("--resume", f.resume,
+                 "go on with the unfinished runs in --out; finished ones are used as they are");
     app.add_flag("--force", f.force, "move old runs in --out aside");
     app.add_flag("--json", f.json, "one JSON object on stdout");
     app.add_flag("--quiet", f.quiet, "no progress");

@@ -42,10 +42,25 @@ void check_unfinished(const fs::path& out, Earlier earlier) {
                         "moves it aside");
 }
 
-// The statistics are written last, then the journal goes.
-bool is_finished(const fs::path& out, Earlier earlier) {
+RunIdentity identity_of(const Statistics& s, const std::string& methods) {
+    return {{"weights' SHA-256", s.weights_sha256},
+            {"preprocessing", s.preprocess},
+            {"precision", s.precision},
+            {"--id", s.set},
+            {"--shard", to_string(Shard{s.shard, s.shards})},
+            {"--methods", methods}};
+}
+
+// The statistics are written last, then the journal goes. Throws Error(Usage) where they are of another fit.
+bool is_finished(const fs::path& out, Earlier earlier, const Statistics& now,
+                 const std::vector<MethodSpec>& methods) {
     std::error_code error;
-    return earlier == Earlier::GoOn && fs::exists(out, error) && !fs::exists(journal_of(out), error);
+    if (earlier != Earlier::GoOn || !fs::exists(out, error) || fs::exists(journal_of(out), error))
+        return false;
+    const Statistics then = read_statistics(out);
+    require_same_run(identity_of(now, join(methods, ",", &MethodSpec::name)),
+                     identity_of(then, join(then.states, ",", &FitState::method)), out.string());
+    return true;
 }
 
 RunJournal open_journal(const fs::path& out, Earlier earlier, const RunStart& start, bool quiet) {
@@ -85,7 +100,17 @@ int run_fit(const FitFlags& flags) {
 
     catch_interrupts();
     const FileLock lock(lock_path(flags.out), describe_process("fit"));
-    if (is_finished(flags.out, earlier)) {
+    Statistics statistics{.net = loaded.net.name,
+                          .weights_sha256 = loaded.net.weights_sha256,
+                          .preprocess = preprocess.describe(),
+                          .precision = flags.net.precision,
+                          .set = set->name() + "=" + set->description(),
+                          .total = 0,
+                          .shard = options.shard.index,
+                          .shards = options.shard.count,
+                          .seen = {},
+                          .states = {}};
+    if (is_finished(flags.out, earlier, statistics, methods)) {
         say(flags.out + " is finished: nothing to do");
         return 0;
     }
@@ -102,16 +127,9 @@ int run_fit(const FitFlags& flags) {
         throw Error(ErrorKind::Interrupted, "interrupted: nothing was written but " +
                                                 journal_of(flags.out).string() + "; --resume goes on");
     for (const std::string& notice : outcome.notices) say("notice: " + notice);
-    const Statistics statistics{.net = loaded.net.name,
-                                .weights_sha256 = loaded.net.weights_sha256,
-                                .preprocess = preprocess.describe(),
-                                .precision = flags.net.precision,
-                                .set = set->name() + "=" + set->description(),
-                                .total = outcome.total,
-                                .shard = options.shard.index,
-                                .shards = options.shard.count,
-                                .seen = std::move(outcome.seen),
-                                .states = std::move(outcome.states)};
+    statistics.total = outcome.total;
+    statistics.seen = std::move(outcome.seen);
+    statistics.states = std::move(outcome.states);
     write_statistics(flags.out, statistics);
     journal.finish();
     print(flags, methods, statistics);

@@ -12,6 +12,7 @@
 #include "report/reproduction.h"
 #include "report/scores_csv.h"
 #include "report/table.h"
+#include "tools/owned_folder.h"
 #include "tools/reproduce_plan.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
@@ -46,6 +47,7 @@ ScoreFlags score_flags(const PlannedRun& run, const Given& given, const Reproduc
     score.out = (out / run.name).string();
     score.limit = flags.limit;
     score.force = flags.force;
+    score.resume = flags.resume;
     score.quiet = flags.quiet;
     score.command_line = flags.command_line;
     return score;
@@ -113,14 +115,15 @@ void fill_rows(const PaperTable& table, const PlannedRun& run, const Given& give
         }
 }
 
-void check_out(const fs::path& out, bool force) {
+void check_out(const fs::path& out, Earlier earlier) {
     std::error_code error;
     if (fs::exists(out, error) && !fs::is_directory(out, error))
         throw Error(ErrorKind::Usage, "--out " + out.string() + ": exists and is no folder");
-    if (fs::exists(out, error) && !fs::is_empty(out, error) && !force)
-        throw Error(
-            ErrorKind::Usage,
-            "--out " + out.string() + ": not empty; choose another folder, or --force to move runs aside");
+    if (fs::exists(out, error) && !fs::is_empty(out, error) && earlier == Earlier::Refuse)
+        throw Error(ErrorKind::Usage,
+                    "--out " + out.string() +
+                        ": not empty; choose another folder, --resume to go on with unfinished "
+                        "runs, or --force to move runs aside");
 }
 
 int dry_run(const PaperTable& table, const Given& given, const ReproducePlan& plan, bool json) {
@@ -201,7 +204,7 @@ int run_reproduce(const ReproduceFlags& flags) {
     if (flags.limit && *flags.limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
     const PaperTable table = find_table(flags.table);
     const fs::path out(flags.out.empty() ? "reproduce-" + table.name : flags.out);
-    if (!flags.dry_run) check_out(out, flags.force);
+    if (!flags.dry_run) check_out(out, earlier_run(flags.force, flags.resume));
     const Given given = examine(table, flags);
     const ReproducePlan plan = plan_reproduction(table, given, flags);
     if (flags.dry_run) return dry_run(table, given, plan, flags.json);

@@ -142,7 +142,8 @@ struct ReproduceFlags {
     std::vector<std::string> methods;  // run only the rows of these
     std::string out;                   // empty: reproduce-TABLE
     std::optional<int64_t> limit;
-    bool dry_run = false, allow_fit_on_test = false, force = false, json = false, quiet = false;
+    bool dry_run = false, allow_fit_on_test = false, force = false, resume = false, json = false,
+         quiet = false;
     std::string command_line;
 };
 

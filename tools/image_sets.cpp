@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "core/error.h"
+#include "core/files.h"
 
 namespace gs {
 namespace {
@@ -12,9 +12,7 @@ void check_names(const std::vector<std::unique_ptr<ImageSet>>& sets) {
     std::set<std::string> seen;
     for (const auto& set : sets) {
         const std::string& name = set->name();
-        const bool plain = !name.empty() && name != "." && name != ".." && name.size() <= 100 &&
-                           name.find_first_of("/\\\n\r\t") == std::string::npos;
-        if (!plain)
+        if (!is_file_name(name))
             throw Error(ErrorKind::Usage,
                         "set name '" + name + "': cannot be a file name; use NAME=KIND:PATH");
         if (!seen.insert(name).second)

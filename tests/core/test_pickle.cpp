@@ -163,7 +163,7 @@ TEST(Pickle, PersistentIds) {
     EXPECT_EQ(text(*parse_text("Pabc\n.").value->as<PersistentId>()->id), "abc");
 }
 
-TEST(Pickle, ForeignGlobalsAreNamed) {
+TEST(Pickle, Case02_ForeignGlobalsAreNamed) {
     EXPECT_THAT(error_of("cos\nsystem\n(S'ls'\ntR."),
                 HasSubstr("test.pkl: refused: the pickle names os.system,"));
     EXPECT_THAT(error_of("\x8c\x02os\x8c\x06system\x93."), HasSubstr("names os.system,"));
@@ -210,7 +210,7 @@ TEST(Pickle, MalformedPickles) {
                 HasSubstr("truncated"));
 }
 
-TEST(Pickle, CyclesAndDepthAreRefusedWithoutRecursion) {
+TEST(Pickle, Case02_CyclesAndDepthAreRefusedWithoutRecursion) {
     EXPECT_THAT(error_of("]q\x00h\x00"
                          "a."s),
                 HasSubstr("contains itself"));
@@ -236,7 +236,7 @@ TEST(Pickle, SharedValuesCostNothing) {
     EXPECT_EQ(parsed.values.size(), 151u);
 }
 
-TEST(Pickle, LimitsBindObjectsAndStack) {
+TEST(Pickle, Case02_LimitsBindObjectsAndStack) {
     Limits limits;
     limits.max_objects = 100;
     EXPECT_THAT(error_of(std::string(200, 'N') + ".", limits), HasSubstr("too many objects"));

@@ -36,7 +36,7 @@ void expect_gradient(const std::string& name, const Doubles& got, const Doubles&
             << name << "[" << i << "] is " << got.values[i] << ", complex step " << want.values[i];
 }
 
-TEST(References, ConvolutionBackwardIsTheGradient) {
+TEST(References, Case20_ConvolutionBackwardIsTheGradient) {
     for (const ConvSpec& spec : {ConvSpec{3, 4, 3, 3, 2, 1, 1}, ConvSpec{4, 4, 3, 3, 1, 1, 4},
                                  ConvSpec{2, 3, 1, 1, 2, 0, 1}, ConvSpec{2, 2, 7, 7, 2, 3, 1}}) {
         const Doubles x = doubles({2, 6, 5, spec.in_channels}, Fill::Normal, 1);
@@ -76,7 +76,7 @@ TEST(References,
     EXPECT_EQ(y.values, (std::vector<double>{5428, 6539}));
 }
 
-TEST(References, PointwiseBackwardIsTheGradient) {
+TEST(References, Case20_PointwiseBackwardIsTheGradient) {
     const Shape shape{2, 2, 3, 5};
     const Doubles x = doubles(shape, Fill::OffKinks, 1), b = doubles(shape, Fill::OffKinks, 2);
     const Doubles dy = doubles(shape, Fill::Normal, 3);
@@ -98,7 +98,7 @@ TEST(References, PointwiseBackwardIsTheGradient) {
     }
 }
 
-TEST(References, GroupNormBackwardIsTheGradient) {
+TEST(References, Case20_GroupNormBackwardIsTheGradient) {
     const Doubles x = doubles({2, 3, 2, 12}, Fill::Normal, 1), dy = doubles(x.shape, Fill::Normal, 2);
     ref::GroupNorm<double> params{3, 1e-5, ref::cast<double>(random_values(12, Fill::Normal, 3)),
                                   ref::cast<double>(random_values(12, Fill::Normal, 4))};
@@ -119,7 +119,7 @@ TEST(References, GroupNormBackwardIsTheGradient) {
     }
 }
 
-TEST(References, PoolingBackwardIsTheGradient) {
+TEST(References, Case20_PoolingBackwardIsTheGradient) {
     const Doubles x = doubles({2, 5, 6, 3}, Fill::Normal, 1);
     for (const PoolSpec& spec :
          {PoolSpec{3, 2, 1, false}, PoolSpec{3, 2, 1, true}, PoolSpec{2, 1, 0, false}}) {

@@ -26,7 +26,7 @@ std::string message_of(std::span<const std::byte> bytes, const DecodeLimits& lim
     return "";
 }
 
-TEST(Decode, EqualsPillow) {
+TEST(Decode, Case10_EqualsPillow) {
     const auto rows = cases("decode");
     ASSERT_GT(rows.size(), 45u);
     for (const auto& row : rows)
@@ -74,7 +74,7 @@ TEST(Decode, SaysWhatIsWrong) {
 }
 
 // A JPEG that claims 65500x65500 pixels is refused before any memory is asked for.
-TEST(Decode, AbsurdSizes) {
+TEST(Decode, Case10_AbsurdSizes) {
     auto bytes = file("jpeg_progressive.jpg");
     const std::byte sof[] = {std::byte{0xff}, std::byte{0xc2}};
     const auto at = std::search(bytes.begin(), bytes.end(), std::begin(sof), std::end(sof));

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <matio.h>
+#include <sys/stat.h>
 
 #include <cstring>
 
@@ -134,6 +135,40 @@ TEST_F(Sets, FolderFollowsLinksToOtherPlaces) {
     fs::create_symlink(dir / "nowhere.jpg", dir / "f/dangling.jpg");
     const auto set = open_image_set("folder:" + (dir / "f").string());
     EXPECT_THAT(paths(*set), ElementsAre("one/x.jpg", "two/x.jpg"));
+}
+
+// Ten folders, each with links to all the others: three million ways.
+TEST_F(Sets, FolderThatIsAWebOfLinksIsRefused) {
+    const fs::path web = dir / "web";
+    for (int i = 0; i < 10; ++i) {
+        const fs::path folder = web / std::to_string(i);
+        fs::create_directories(folder);
+        for (int j = 0; j < 10; ++j)
+            if (j != i)
+                fs::create_directory_symlink("../" + std::to_string(j), folder / ("to" + std::to_string(j)));
+    }
+    expect_error("folder:" + web.string(), ErrorKind::Data, "in more than 1000 ways");
+}
+
+// Pipes and devices are no images, and reading one would wait for ever, or never end.
+TEST_F(Sets, PipesAndDevicesAreNotRead) {
+    const fs::path folder = dir / "odd";
+    copy_image("jpeg_1x1.jpg", "odd/good.jpg");
+    ASSERT_EQ(::mkfifo((folder / "pipe.png").c_str(), 0600), 0);
+    fs::create_symlink("/dev/zero", folder / "zeros.png");
+    fs::create_symlink("nowhere", folder / "dangling.png");
+    const auto set = open_image_set("folder:" + folder.string());
+    EXPECT_EQ(set->size(), 1);
+    EXPECT_THAT(set->notices(), ElementsAre("3 files of other kinds ignored"));
+    write("odd.txt", "pipe.png\nzeros.png\ngood.jpg\n");
+    const auto list = open_image_set("list:" + (dir / "odd.txt").string() + ":root=" + folder.string());
+    for (const int64_t i : {0, 1}) try {
+            list->bytes(i);
+            FAIL() << "it was read";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::Data);
+            EXPECT_THAT(error.what(), HasSubstr("not a regular file"));
+        }
 }
 
 TEST_F(Sets, FolderWithoutImages) {

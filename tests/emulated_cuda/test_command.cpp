@@ -95,8 +95,47 @@ TEST_F(OnAGpu, OneOfSeveralThatFailsEndsTheRun) {
     EXPECT_TRUE(fs::exists(root_ / "run.parts/0/scores/figures.csv")) << "what was done is kept";
 }
 
+TEST_F(OnAGpu, PartsOfSeveralGoOn) {
+    GS_SKIP_WITHOUT_FAULTS();
+    with_environment("GRADSCORE_EMULATED_DEVICES", "2");
+    const Words more{"--batch", "4", "--resume"};
+    score_on("cuda:0,1", "whole", more);
+    const RunOptions healthy = options_;
+    options_ = with_fault({{"CALL", "write"}, {"NTH", "4"}, {"PATH", "run.parts/1/journal"}});
+    const Ran stopped = score_on("cuda:0,1", "run", more, 1);
+    EXPECT_THAT(stopped.err, AllOf(HasSubstr("run.parts"), HasSubstr("--resume goes on from there")));
+    EXPECT_TRUE(fs::exists(root_ / "run.parts/0/results.json")) << "the other one came to its end";
+    options_ = healthy;
+    const auto again = [&](const std::string& device, const Words& flags) {
+        Words words{"score",   "--weights", demo_weights(),
+                    "--id",    kId,         "--ood",
+                    kTextures, "--methods", "msp,gradnorm,gaia-z,odin:epsilon=0.01",
+                    "--out",   "run",       "--plan-cache",
+                    "none",    "--device",  device};
+        words.insert(words.end(), flags.begin(), flags.end());
+        return words;
+    };
+    expect_refusal(again("cuda:0,1", {"--batch", "4"}), 2, {"run.parts: not empty", "--resume", "--force"});
+    EXPECT_EQ(run(again("cuda:1,0", more)).code, 2) << "other flags";
+    score_on("cuda:0,1", "run", more);
+    for (const std::string set : {"figures", "textures"}) EXPECT_EQ(csv("run", set), csv("whole", set));
+    EXPECT_EQ(results("run")["metrics"], results("whole")["metrics"]);
+    EXPECT_EQ(results("run")["run"]["resumed"].size(), 1u);
+    EXPECT_FALSE(fs::exists(root_ / "run.parts"));
+    EXPECT_THAT(score_on("cuda:0,1", "run", more).err, HasSubstr("the run in run is finished"));
+}
+
+TEST_F(OnAGpu, Case17_WithoutOneAutoIsTheCpuWithANotice) {
+    with_environment("GRADSCORE_EMULATED_DEVICES", "0");
+    EXPECT_THAT(score_on("auto", "run").err, AllOf(HasSubstr(" on cpu: "), HasSubstr("(no GPU: ")));
+    EXPECT_EQ(results("run")["run"]["device"], "cpu");
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--out", "x", "--device", "cuda"}, 5,
+                   {"--device cuda:0"});
+    EXPECT_FALSE(fs::exists(root_ / "x"));
+}
+
 // The net takes about 1 MiB, an image of the batch about 0.3.
-TEST_F(OnAGpu, BatchesAreHalvedWhereMemoryRunsOut) {
+TEST_F(OnAGpu, Case16_BatchesAreHalvedWhereMemoryRunsOut) {
     score_on("cuda", "roomy", {"--batch", "32"});
     with_environment("GRADSCORE_EMULATED_MIB", "8");
     const Ran ran = score_on("cuda", "tight", {"--batch", "32"});
@@ -104,7 +143,7 @@ TEST_F(OnAGpu, BatchesAreHalvedWhereMemoryRunsOut) {
     for (const std::string set : {"figures", "textures"}) EXPECT_EQ(csv("roomy", set), csv("tight", set));
 }
 
-TEST_F(OnAGpu, OneImageTooManySaysWhatWasNeeded) {
+TEST_F(OnAGpu, Case16_OneImageTooManySaysWhatWasNeeded) {
     with_environment("GRADSCORE_EMULATED_MIB", "1");
     const Ran ran = score_on("cuda", "run", {}, 5);
     EXPECT_THAT(ran.err, AllOf(HasSubstr("asked for"), HasSubstr("on the device free")));

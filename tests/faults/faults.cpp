@@ -6,6 +6,7 @@
 //   GS_FAULT_NTH     the how-manieth of them fails, from 1; 0 or not set: none
 //   GS_FAULT_LASTING set: and all after it (a full disk)
 //   GS_FAULT_ERRNO   with this number; of a read, 0: it ends early, as if the file did
+//   GS_FAULT_MARK    a file that is made when one fails
 //   GS_FAULT_DELAY   microseconds that each of them takes longer
 //   GS_FAULT_FORBID  set: sockets and new processes end the program with exit code 99
 // Of write, fsync and rename only calls for regular files (and folders) are counted.
@@ -37,7 +38,7 @@ enum Call { kNone, kWrite, kFsync, kRename, kOpen, kRead, kMalloc, kThread };
 
 struct Settings {
     Call call = kNone;
-    const char* path = nullptr;
+    const char *path = nullptr, *mark = nullptr;
     bool readers = false, lasting = false, forbid = false;
     long nth = 0, error = EIO, delay = 0;
 };
@@ -56,6 +57,7 @@ Settings read_settings() {
         for (int i = 1; i <= kThread; ++i)
             if (::strcmp(call, kNames[i]) == 0) settings.call = static_cast<Call>(i);
     settings.path = ::getenv("GS_FAULT_PATH");
+    settings.mark = ::getenv("GS_FAULT_MARK");
     settings.readers = ::getenv("GS_FAULT_READERS") != nullptr;
     settings.lasting = ::getenv("GS_FAULT_LASTING") != nullptr;
     settings.forbid = ::getenv("GS_FAULT_FORBID") != nullptr;
@@ -86,6 +88,7 @@ bool fails(Call call) {
     if (s.nth == 0) return false;
     const long count = ++calls;
     if (count != s.nth && !(s.lasting && count > s.nth)) return false;
+    if (s.mark != nullptr) ::syscall(SYS_close, ::syscall(SYS_openat, AT_FDCWD, s.mark, O_CREAT | O_WRONLY, 0600));
     errno = static_cast<int>(s.error);
     return true;
 }

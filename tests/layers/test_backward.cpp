@@ -74,7 +74,7 @@ std::vector<Complex> complex(const std::vector<float>& values) {
     return ref::cast<Complex>(ref::cast<double>(values));
 }
 
-TEST(LayerBackward, Convolution) {
+TEST(LayerBackward, Case20_Convolution) {
     for (const ConvSpec& spec : std::vector<ConvSpec>{
              {.in_channels = 3, .out_channels = 5, .kernel_h = 3, .kernel_w = 3, .stride = 2, .pad = 1},
              {.in_channels = 4,
@@ -123,7 +123,7 @@ TEST(LayerBackward, Convolution) {
     }
 }
 
-TEST(LayerBackward, FrozenNorm) {
+TEST(LayerBackward, Case20_FrozenNorm) {
     const FrozenStatistics norm{.gamma = random_values(10, Fill::OffKinks, 3),
                                 .beta = random_values(10, Fill::Normal, 4),
                                 .mean = random_values(10, Fill::Normal, 5),
@@ -147,7 +147,7 @@ TEST(LayerBackward, FrozenNorm) {
         });
 }
 
-TEST(LayerBackward, GroupNorm) {
+TEST(LayerBackward, Case20_GroupNorm) {
     const int64_t groups = 4, channels = 12;
     const auto gamma = random_values(channels, Fill::OffKinks, 1),
                beta = random_values(channels, Fill::Normal, 2);
@@ -164,7 +164,7 @@ TEST(LayerBackward, GroupNorm) {
         });
 }
 
-TEST(LayerBackward, ReluAndRelu6) {
+TEST(LayerBackward, Case20_ReluAndRelu6) {
     const auto x = random_tensor({2, 4, 5, 7}, Fill::OffKinks, 1);
     for (const Activation activation : {Activation::Relu, Activation::Relu6})
         on_all_backends([&](Backend& backend) {
@@ -174,7 +174,7 @@ TEST(LayerBackward, ReluAndRelu6) {
         });
 }
 
-TEST(LayerBackward, Pools) {
+TEST(LayerBackward, Case20_Pools) {
     const auto x = random_tensor({2, 7, 6, 5}, Fill::Normal, 1);
     on_all_backends([&](Backend& backend) {
         for (const PoolSpec& spec : {PoolSpec{3, 2, 1, false}, PoolSpec{3, 2, 1, true}})
@@ -192,7 +192,7 @@ TEST(LayerBackward, Pools) {
 }
 
 // Option A, He et al.: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, planes // 4, planes // 4)), spelled out.
-TEST(LayerBackward, OptionAShortcut) {
+TEST(LayerBackward, Case20_OptionAShortcut) {
     for (const auto& [h, w] : std::vector<std::pair<int64_t, int64_t>>{{8, 8}, {7, 5}, {1, 2}}) {
         const auto x = random_tensor({2, h, w, 6}, Fill::Normal, 1);
         on_all_backends([&, h = h, w = w](Backend& backend) {

@@ -57,7 +57,7 @@ std::vector<double> scores_of(const Json& list) {
     return scores;
 }
 
-TEST(MetricsGolden, OwnCasesMeetEveryConvention) {
+TEST(MetricsGolden, Case24_OwnCasesMeetEveryConvention) {
     const Json golden = read_json(fs::path(GS_SOURCE_DIR) / "tests/golden/metrics.json");
     ASSERT_EQ(golden.at("cases").size(), 18u);
     for (const auto& [name, want] : golden.at("cases").items()) {
@@ -80,7 +80,7 @@ std::vector<double> f64_tensor(const WeightFile& file, const std::string& name) 
     return values;
 }
 
-TEST(MetricsGolden, SharedCasesMeetEveryConvention) {
+TEST(MetricsGolden, Case24_SharedCasesMeetEveryConvention) {
     GS_SKIP_WITHOUT_SHARED();
     const fs::path folder = *test::shared_dir() / "golden";
     const auto arrays = read_weights(folder / "metrics.safetensors");

@@ -50,7 +50,7 @@ Scores draw(std::mt19937_64& random, int count, int kinds) {
     return scores;
 }
 
-TEST(Metrics, RandomScoresWithAndWithoutTies) {
+TEST(Metrics, Case24_RandomScoresWithAndWithoutTies) {
     std::mt19937_64 random(1);
     for (int kinds : {0, 1, 2, 3, 5, 20, 100})
         for (int n : {1, 2, 3, 7, 10, 19, 20, 21, 30, 50, 70, 100})
@@ -113,7 +113,7 @@ TEST(Metrics, AnEmptySideMakesEveryFigureNan) {
     EXPECT_EQ(detection_metrics(Scores{kNaN}, Scores{1}).id_excluded, 1);
 }
 
-TEST(Metrics, ConstantScoresAreChance) {
+TEST(Metrics, Case11_ConstantScoresAreChance) {
     const DetectionMetrics m = detection_metrics(Scores(30, 1.0), Scores(10, 1.0));
     EXPECT_EQ(m.auroc, 0.5);
     EXPECT_EQ(m.aupr_in, 0.75);

@@ -107,7 +107,7 @@ TEST(WeightNames, TwoNpzNamesForOneTensorAreAFault) {
 }
 
 // As DataParallel saves a net; and written and read again as a file.
-TEST(WeightNames, ModulePrefixesAreTakenOff) {
+TEST(WeightNames, Case06_ModulePrefixesAreTakenOff) {
     const GoldenNet golden(GoldenCase{"cifar_basic"});
     std::vector<NamedTensor> tensors;
     const WeightFile plain = golden.weights();

@@ -37,7 +37,7 @@ std::string refusal(const EditableWeights& weights, const BuildOptions& options 
     return "no error";
 }
 
-TEST(WrongWeights, MissingExtraAndMisshapenTensorsAreAllListed) {
+TEST(WrongWeights, Case06_MissingExtraAndMisshapenTensorsAreAllListed) {
     EditableWeights weights = weights_of("cifar_basic");
     weights.erase("layer2.1.bn1.bias");
     weights.erase("layer3.0.conv2.weight");
@@ -67,7 +67,7 @@ TEST(WrongWeights, CountersOfBatchNormAreNoFault) {
     EXPECT_EQ(refusal(weights), "no error");
 }
 
-TEST(WrongWeights, NonfiniteValuesAreNamedAndCanBeAllowed) {
+TEST(WrongWeights, Case07_NonfiniteValuesAreNamedAndCanBeAllowed) {
     EditableWeights weights = weights_of("wrn");
     weights.at("block2.layer.1.conv2.weight").values[17] = std::numeric_limits<float>::quiet_NaN();
     weights.at("bn1.running_mean").values[3] = -std::numeric_limits<float>::infinity();

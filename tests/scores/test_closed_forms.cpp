@@ -92,7 +92,7 @@ TEST(ClosedForms, LogitScoresAreTheirDefinitions) {
 }
 
 // The closed form against every element of the gradient.
-TEST(ClosedForms, GradNormIsTheNormOfTheOuterProduct) {
+TEST(ClosedForms, Case19_GradNormIsTheNormOfTheOuterProduct) {
     const Evidence e = random_evidence(25, 13, 11);
     for (const double t : {0.5, 1.0, 2.0, 1000.0})
         for (const double p : {0.3, 0.5, 1.0, 2.0, 3.0, 4.0, kInf})

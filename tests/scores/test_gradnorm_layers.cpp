@@ -145,7 +145,7 @@ TEST_P(WeightNormsTest, GradNormOverLayersIsTheSum) {
             }
 }
 
-TEST_P(WeightNormsTest, TheHeadsClosedFormEqualsTheExplicitPass) {
+TEST_P(WeightNormsTest, Case19_TheHeadsClosedFormEqualsTheExplicitPass) {
     Backend& backend = *backends_under_test().back().backend;
     const Net net = golden_->build(backend);
     const std::string head = net.nodes.back().weight;

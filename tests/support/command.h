@@ -25,6 +25,7 @@ struct Ran {
     int signal = 0;  // that signal
     bool timed_out = false;
     std::string out, err;
+    double seconds = 0, peak_mib = 0;  // that it took; its largest resident memory
 
     std::vector<std::string> error_lines() const {
         std::vector<std::string> lines;
@@ -103,8 +104,11 @@ inline Ran run_command(const std::vector<std::string>& words, const RunOptions& 
     ::close(out[0]);
     ::close(err[0]);
     int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    rusage usage{};
+    while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
     }
+    ran.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    ran.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
     if (WIFEXITED(status)) ran.code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) ran.signal = WTERMSIG(status);
     return ran;

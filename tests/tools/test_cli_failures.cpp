@@ -18,7 +18,7 @@ class BadImages : public DemoImages {
     void truncate(const std::string& path) { fs::resize_file(root_ / path, fs::file_size(root_ / path) / 2); }
 };
 
-TEST_F(BadImages, OneAmongManyIsReportedAndExcluded) {
+TEST_F(BadImages, Case09_OneAmongManyIsReportedAndExcluded) {
     score({"--id", kId, "--ood", kShapes, "--out", "good", "--quiet"});
     truncate("images/id/disc/0001.png");
     write(root_ / "images/ood-shapes/0002.png", "");
@@ -70,7 +70,7 @@ TEST_F(BadImages, ASetWithoutAUsableImageEndsTheRun) {
     EXPECT_EQ(results("run")["sets"].size(), 1u);
 }
 
-TEST_F(BadImages, EmptyFoldersAndLists) {
+TEST_F(BadImages, Case11_EmptyFoldersAndLists) {
     fs::create_directories(root_ / "empty/sub");
     write(root_ / "empty.txt", "");
     write(root_ / "empty.bin", "");
@@ -113,7 +113,7 @@ class FullDisk : public DemoImages {
     }
 };
 
-TEST_F(FullDisk, WhereverItStrikes) {
+TEST_F(FullDisk, Case13_WhereverItStrikes) {
     score({"--id", kId, "--ood", kShapes, "--out", "earlier", "--quiet"});
     const std::string earlier = csv("earlier", "figures");
     // config.toml is about 400 bytes, a CSV of 30 rows 3 kB, its arrays 13 kB.
@@ -131,7 +131,7 @@ TEST_F(FullDisk, WhereverItStrikes) {
     EXPECT_EQ(csv("earlier", "figures"), earlier);
 }
 
-TEST_F(FullDisk, AnEarlierRunIsMovedAsideWhole) {
+TEST_F(FullDisk, Case13_AnEarlierRunIsMovedAsideWhole) {
     score({"--id", kId, "--out", "run", "--quiet"});
     const std::string before = csv("run", "figures");
     options_.largest_file = 1000;
@@ -170,7 +170,7 @@ TEST_F(FullDisk, StdoutIsFullToo) {
 }
 
 // A file system that is really full: ENOSPC. Needs the right to mount.
-TEST_F(FullDisk, ASmallFileSystem) {
+TEST_F(FullDisk, Case13_ASmallFileSystem) {
     const fs::path disk = root_ / "disk";
     fs::create_directories(disk);
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
@@ -201,7 +201,7 @@ TEST_F(Unwritable, OutputThatIsAFile) {
     EXPECT_EQ(content(root_ / "file"), "mine");
 }
 
-TEST_F(Unwritable, ReadOnlyFolders) {
+TEST_F(Unwritable, Case13_ReadOnlyFolders) {
     fs::create_directories(root_ / "locked");
     fs::permissions(root_, fs::perms::owner_all | fs::perms::others_read | fs::perms::others_exec |
                                fs::perms::group_read | fs::perms::group_exec);

@@ -105,7 +105,7 @@ TEST_F(FitCommand, ShardsMergedAreTheWhole) {
     for (size_t i = 0; i < w.size(); ++i) EXPECT_NEAR(a[i], w[i], 1e-14) << "sums of a few float64";
 }
 
-TEST_F(FitCommand, ImagesOfTheFitAreNotScored) {
+TEST_F(FitCommand, Case21_ImagesOfTheFitAreNotScored) {
     fit("s.safetensors");
     const Words words =
         score_words({"--id", kId, "--ood", "seen=folder:train/id", "--stats", "s.safetensors"});
@@ -140,7 +140,7 @@ TEST_F(FitCommand, SavedArraysAreCheckedToo) {
     EXPECT_THAT(ran.err, AllOf(HasSubstr("the net was not run"), HasSubstr("--allow-fit-on-test")));
 }
 
-TEST_F(FitCommand, AllowedItIsMarkedEverywhere) {
+TEST_F(FitCommand, Case21_AllowedItIsMarkedEverywhere) {
     fit("s.safetensors");
     fs::copy_file(root_ / "train/id" / files_below(root_ / "train/id").at(0),
                   root_ / "images/ood-shapes/zz.png");

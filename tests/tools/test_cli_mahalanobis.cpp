@@ -50,7 +50,8 @@ TEST_F(MahalanobisCommand, FitThenScoreTellsTexturesApart) {
     EXPECT_EQ(json["methods"][0]["options"]["eta"], "0");
     EXPECT_EQ(json["methods"][0]["options"]["layers"], "layer1+layer2+layer3");
     EXPECT_EQ(json["methods"][1]["options"]["eta"], "0.002");
-    EXPECT_GT(json["averages"]["mahalanobis"]["auroc"], 0.65);  // 0.5 is chance; twelve images a class are few
+    EXPECT_GT(json["averages"]["mahalanobis"]["auroc"],
+              0.65);  // 0.5 is chance; twelve images a class are few
     for (const double s : column("run", "figures")) EXPECT_LT(s, 0);
 }
 

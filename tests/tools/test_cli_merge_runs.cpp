@@ -70,7 +70,7 @@ class MergeRuns : public DemoImages {
     }
 };
 
-TEST_F(MergeRuns, AnyNumberOfShardsIsTheWholeRun) {
+TEST_F(MergeRuns, Case18_AnyNumberOfShardsIsTheWholeRun) {
     flags_.insert(flags_.end(), {"--save", "logits,features,taps"});
     whole();
     for (const int count : {1, 2, 5, 13}) {
@@ -227,6 +227,11 @@ TEST_F(MergeRuns, DamagedFoldersAreRefused) {
     json = content(root_ / "s0/results.json");
     with("s0/results.json", json.replace(json.find("\"scored\": 15"), 12, "\"scored\": 12"),
          {"shard 0/2 is not complete: 12 of 15 images of figures"}, 2);
+    // Names become files.
+    json = content(root_ / "s0/results.json");
+    for (size_t at = json.find("\"textures\""); at != json.npos; at = json.find("\"textures\"", at + 1))
+        json.replace(at, 10, "\"../../textures\"");
+    with("s0/results.json", json, {"results.json", "'../../textures', which is no file's name"});
     merge("merged", {"s0", "s1"});
 }
 

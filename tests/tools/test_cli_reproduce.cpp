@@ -345,5 +345,21 @@ TEST_F(Reproduce, ImagesThatCannotBeUsedAreExit6) {
     EXPECT_THAT(ran.err, HasSubstr("1 image could not be used"));
 }
 
+TEST_F(Reproduce, GoesOnWithUnfinishedRunsAndUsesFinishedOnes) {
+    GS_SKIP_WITHOUT_FAULTS();
+    print_first_run();
+    const Words words{"--out", "again", "--batch", "4"};
+    reproduce({"--out", "whole", "--batch", "4"});
+    Words stop{"reproduce", "own.json"};
+    for (const Words& more : {all(), words}) stop.insert(stop.end(), more.begin(), more.end());
+    const Ran stopped = run(stop, with_fault({{"CALL", "write"}, {"NTH", "5"}, {"PATH", "/journal"}}));
+    EXPECT_EQ(stopped.code, 1) << stopped.err;
+    expect_refusal(stop, 2, {"--out again: not empty", "--resume", "--force"});
+    reproduce({"--out", "again", "--batch", "4", "--resume"});
+    EXPECT_EQ(result("again")["rows"], result("whole")["rows"]);
+    EXPECT_THAT(reproduce({"--out", "again", "--batch", "4", "--resume"}).err, HasSubstr("is finished"));
+    EXPECT_EQ(result("again")["rows"], result("whole")["rows"]);
+}
+
 }  // namespace
 }  // namespace gs::test

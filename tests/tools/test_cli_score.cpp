@@ -66,7 +66,7 @@ TEST_F(Score, WithoutAnOodSetThereAreScoresAndNoMetrics) {
     EXPECT_THAT(ran.out, HasSubstr("No out-of-distribution set"));
 }
 
-TEST_F(Score, BytesDoNotDependOnBatchNorThreads) {
+TEST_F(Score, Case18_BytesDoNotDependOnBatchNorThreads) {
     const auto bytes = [&](const std::string& name, const Words& flags) {
         Words words{"--id", kId, "--methods", kMethods, "--out", name, "--quiet"};
         words.insert(words.end(), flags.begin(), flags.end());

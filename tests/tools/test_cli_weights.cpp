@@ -129,7 +129,7 @@ TEST_F(BadWeights, EmptyTruncatedAndOfNoFormat) {
     refuse("pipe.pth", {"not a regular file"});
 }
 
-TEST_F(BadWeights, TensorsThatAreMissingLeftOverOrMisshapen) {
+TEST_F(BadWeights, Case06_TensorsThatAreMissingLeftOverOrMisshapen) {
     EditableWeights weights = golden_weights("option_a");
     weights.erase("layer2.0.bn2.running_var");
     weights.erase("layer3.0.conv1.weight");
@@ -144,7 +144,7 @@ TEST_F(BadWeights, TensorsThatAreMissingLeftOverOrMisshapen) {
     refuse(weights, {"layer1.0.conv2.weight is [", ", 9, 1], needed ["});
 }
 
-TEST_F(BadWeights, NanValues) {
+TEST_F(BadWeights, Case07_NanValues) {
     EditableWeights weights = golden_weights("option_a");
     weights.at("layer1.0.conv2.weight").values[3] = std::numeric_limits<float>::quiet_NaN();
     refuse(weights, {"NaN", "layer1.0.conv2.weight", "--allow-nonfinite"});
@@ -156,7 +156,7 @@ TEST_F(BadWeights, NanValues) {
     EXPECT_EQ(results("out")["metrics"]["msp"]["t"]["id_excluded"], 3);
 }
 
-TEST_F(BadWeights, ForeignGlobalsAreNamed) {
+TEST_F(BadWeights, Case01_ForeignGlobalsAreNamed) {
     using namespace testing_weights;
     using namespace std::string_literals;
     const std::string attack =
@@ -171,7 +171,7 @@ TEST_F(BadWeights, ForeignGlobalsAreNamed) {
 }
 
 // A gigabyte of zeros, deflated to a megabyte, and an archive that lies about it.
-TEST_F(BadWeights, ZipBombs) {
+TEST_F(BadWeights, Case04_ZipBombs) {
     using namespace testing_weights;
     const Ran made = run_command({"python3", "-c",
                                   "import zipfile\n"

@@ -32,7 +32,7 @@ TEST(Safetensors, ScalarsEmptyTensorsAndPadding) {
     EXPECT_EQ(file.metadata.at("k"), "v");
 }
 
-TEST(Safetensors, LayoutRulesAreNamed) {
+TEST(Safetensors, Case05_LayoutRulesAreNamed) {
     const auto entry = [](const std::string& name, int begin, int end) {
         return "\"" + name + R"(":{"dtype":"U8","shape":[)" + std::to_string(end - begin) +
                R"(],"data_offsets":[)" + std::to_string(begin) + "," + std::to_string(end) + "]}";
@@ -63,7 +63,7 @@ TEST(Safetensors, LayoutRulesAreNamed) {
         HasSubstr("beyond 63 bits"));
 }
 
-TEST(Safetensors, HeaderRulesAreNamed) {
+TEST(Safetensors, Case05_HeaderRulesAreNamed) {
     ASSERT_EQ(error_of_header(kOne), "no error");
     EXPECT_THAT(error_of_header("{}", 0), HasSubstr("holds no tensors"));
     EXPECT_THAT(error_of_header(R"({"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}})"),
@@ -104,7 +104,7 @@ TEST(Safetensors, HeaderRulesAreNamed) {
     EXPECT_THAT(error_of_header(many + R"(],"data_offsets":[0,4]}})"), HasSubstr("64 dimensions"));
 }
 
-TEST(Safetensors, LengthsBeyondTheFile) {
+TEST(Safetensors, Case05_LengthsBeyondTheFile) {
     const std::string good = safetensors(kOne, "12345678");
     for (size_t length = 0; length < good.size(); ++length)
         EXPECT_NE(error_of(good.substr(0, length)), "no error") << length;

@@ -60,7 +60,7 @@ TEST(TorchZip, MissingAndWrongParts) {
                 HasSubstr("holds 8 bytes, 16 are needed"));
 }
 
-TEST(Zip, ForgeriesAreRefused) {
+TEST(Zip, Case04_ForgeriesAreRefused) {
     const auto with = [](ZipItem pickle) { return zip({std::move(pickle), {"data/0", kTwo}}); };
     EXPECT_EQ(error_of(with({"data.pkl", kPickle})), "no error");
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkx"})), HasSubstr("damaged zip archive"));
@@ -83,14 +83,14 @@ TEST(Zip, ForgeriesAreRefused) {
                 HasSubstr("a zip bomb?"));
 }
 
-TEST(Zip, TruncatedEverywhere) {
+TEST(Zip, Case03_TruncatedEverywhere) {
     const std::string good = zip({{"data.pkl", kPickle}, {"data/0", kTwo}});
     for (size_t length = 0; length < good.size(); ++length)
         EXPECT_NE(error_of(good.substr(0, length)), "no error") << length;
 }
 
 // 64 MiB of zeros deflate to 64 KiB.
-TEST(Zip, BombsAreRefusedBeforeTheyUnpack) {
+TEST(Zip, Case04_BombsAreRefusedBeforeTheyUnpack) {
     const auto path =
         std::filesystem::temp_directory_path() / ("gradscore_bomb_" + std::to_string(::getpid()) + ".npz");
     {
