@@ -1,4 +1,5 @@
-// Histograms of a method's scores, the ID set's behind an OOD set's.
+// Histograms of a method's scores, the ID set's behind an OOD set's. Heights are square roots of shares:
+// scores that saturate put most of a set into one bin, and the tails are what matters.
 #include <algorithm>
 #include <cmath>
 
@@ -29,7 +30,7 @@ std::string outline(const std::vector<double>& bins, double highest, const char*
     const double bottom = kPlot.top + kPlot.height, width = kPlot.width / static_cast<double>(bins.size());
     std::vector<Point> points{{kPlot.left, bottom}};
     for (size_t k = 0; k < bins.size(); ++k) {
-        const double y = bottom - kPlot.height * (highest > 0 ? bins[k] / highest : 0);
+        const double y = bottom - kPlot.height * (highest > 0 ? std::sqrt(bins[k] / highest) : 0);
         points.push_back({kPlot.left + width * static_cast<double>(k), y});
         points.push_back({kPlot.left + width * static_cast<double>(k + 1), y});
     }
@@ -67,7 +68,8 @@ Chart score_chart(const RunReport& run, size_t method, size_t set) {
     Chart chart;
     chart.title = "Scores of " + name + ": " + other;
     chart.description = "Histogram of the scores that " + name + " gives " + id + " (filled) and " + other +
-                        " (outlined); higher means more in-distribution.";
+                        " (outlined); the height of a bin is the square root of its share. Higher scores "
+                        "mean more in-distribution.";
     chart.width = kWidth;
     chart.height = kHeight;
     const std::vector<double> of_id = shares(m.histograms[0]), of_set = shares(m.histograms[set]);
@@ -76,8 +78,9 @@ Chart score_chart(const RunReport& run, size_t method, size_t set) {
     chart.body = text(kPlot.left, 16, elided(other, 30, "…")) + outline(of_id, highest, "of-id");
     if (set != 0) chart.body += outline(of_set, highest, "of-ood");
     chart.body += score_axis(m.bins);
-    chart.body += text(kPlot.left + kPlot.width, 16,
-                       "to " + fixed(100 * highest, highest < 0.1 ? 1 : 0) + " % a bin", "end", "small");
+    chart.body +=
+        text(kPlot.left + kPlot.width, 16,
+             "√ of shares, to " + fixed(100 * highest, highest < 0.1 ? 1 : 0) + " %", "end", "small");
     if (!m.thresholds.thresholds.empty()) {
         const double x = place(m.thresholds.thresholds[m.thresholds.at_95], m.bins);
         chart.body += line(x, kPlot.top, x, kPlot.top + kPlot.height, "cut");

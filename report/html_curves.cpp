@@ -21,8 +21,7 @@ std::string threshold_controls(size_t run) {
            "<div class=\"slide\"><input type=\"range\" id=\"" +
            id +
            "\" min=\"0\" max=\"0\" value=\"0\" step=\"1\"><button type=\"button\">95 % TPR</button></div>\n" +
-           scrolling("Rates at the threshold", "<table class=\"rates\" aria-live=\"polite\"></table>\n") +
-           "</div>\n";
+           scrolling("Rates at the threshold", "<table class=\"rates\"></table>\n") + "</div>\n";
 }
 
 std::string run_curves(const Page& page, size_t r) {
@@ -65,8 +64,8 @@ std::string about_curves(const Page& page) {
            fixed(100 * roc, 3) +
            " percentage points of FPR and TPR (precision and recall: " + fixed(100 * precision, 3) +
            "). Rates at a threshold are counts over all images. Histograms span the middle 99 % of the sets; "
-           "what "
-           "lies beyond is in the outermost bins. The dashed line is the threshold.";
+           "what lies beyond is in the outermost bins. The height of a bin is the square root of its share. "
+           "The dashed line is the threshold.";
 }
 
 }  // namespace

@@ -75,6 +75,15 @@ constexpr Fact kFacts[] = {
     {"libraries", [](const RunReport& r) { return listed(r.results.run.libraries); }},
 };
 
+std::string escaped_lines(std::string_view text) {
+    std::string out;
+    for (size_t end = 0; end != text.npos; text.remove_prefix(end == text.npos ? 0 : end + 1)) {
+        end = text.find('\n');
+        out += (out.empty() ? "" : "<br>") + xml_escaped(text.substr(0, end), 20000);
+    }
+    return out;
+}
+
 std::string facts_table(const Page& page) {
     std::string head, rows;
     for (size_t r = 0; r < page.runs.size(); ++r)
@@ -90,7 +99,7 @@ std::string facts_table(const Page& page) {
                 fact.name + "</th>";
         for (size_t r = 0; r < values.size(); ++r)
             rows += "<td" + (page.several() ? svg::attributes({{"data-run", std::to_string(r + 1)}}) : "") +
-                    ">" + xml_escaped(values[r], 20000) + "</td>";
+                    ">" + escaped_lines(values[r]) + "</td>";
         rows += "</tr>\n";
     }
     return scrolling(

@@ -144,18 +144,21 @@
     const slider = one("input", run), at = Number(slider.value);
     const threshold = method.thresholds[at], tp = method.accepted[0][at];
     const tpr = percent(tp, method.scores[0]);
-    slider.setAttribute("aria-valuetext", `score ${threshold.toPrecision(5)}, TPR ${tpr}`);
+    let told = `score ${threshold.toPrecision(5)}, TPR ${tpr}`;
     const rates = one(".rates", run);
     rates.replaceChildren(row([`score ≥ ${threshold.toPrecision(5)}`, "rate", "precision", "accepted"], true),
       row([`ID ${sets[0].name}`, `TPR ${tpr}`, "", `${count(tp)} of ${count(method.scores[0])}`]));
     sets.forEach((set, s) => {
       if (s === 0) return;
       const fp = method.accepted[s][at];
+      if (String(set.key) === setSelect.value)
+        told += `; ${set.name}: FPR ${percent(fp, method.scores[s])}, precision ${percent(tp, tp + fp)}`;
       rates.append(row([`OOD ${set.name}`, `FPR ${percent(fp, method.scores[s])}`, percent(tp, tp + fp),
         `${count(fp)} of ${count(method.scores[s])}`]));
       placeMark(run, set.key, "roc", method, fp / method.scores[s], tp / method.scores[0]);
       placeMark(run, set.key, "pr", method, tp / method.scores[0], tp / (tp + fp));
     });
+    slider.setAttribute("aria-valuetext", told);
     for (const chart of all(`.histograms[data-method="${methodSelect.value}"] svg`, run)) {
       const low = Number(chart.dataset.low), high = Number(chart.dataset.high), cut = one(".cut", chart);
       const share = Math.min(Math.max((threshold / 2 - low / 2) / (high / 2 - low / 2), 0), 1);
