@@ -11,7 +11,7 @@ namespace gs::cuda {
 // Which tiles a block makes: of slice `slice` of positions, those at (tile_o, first_k), (tile_o, first_k +
 // 1)...
 struct TilePlace {
-    int64_t in_order, row;
+    int in_order, row;  // the row, and where it stands in the rows' order
     int tile_o, part, slice, first_k, count;
 
     // `index` counts along k first, then along o, slices and rows: a row of G is consecutive.
@@ -23,8 +23,8 @@ struct TilePlace {
                        of_tile = of_part / static_cast<unsigned>(plan.tiles_o);
         tile_o = static_cast<int>(of_part % static_cast<unsigned>(plan.tiles_o));
         slice = static_cast<int>(of_tile % static_cast<unsigned>(plan.slices));
-        in_order = first + of_tile / static_cast<unsigned>(plan.slices);
-        row = order.row(in_order);
+        in_order = static_cast<int>(first + of_tile / static_cast<unsigned>(plan.slices));
+        row = static_cast<int>(order.row(in_order));
     }
 };
 
@@ -125,7 +125,7 @@ class TileEnd {
             sum_rows_of_warps(tile, k0);
             if (ending_.row_sums != nullptr) write_row_sums(tile_k);
             if (ending_.arrived != nullptr)
-                wait_for_group(ending_.arrived + place_.row * plan_.tiles_o + place_.tile_o,
+                wait_for_group(ending_.arrived + int64_t{place_.row} * plan_.tiles_o + place_.tile_o,
                                static_cast<unsigned>(plan_.tiles_k));
         }
         if (ending_.projects) project(tile, k0);
@@ -149,8 +149,8 @@ class TileEnd {
         for (const double of_warp : memory_.of_warps[n])
             total = combined(total, of_warp, ending_.exponents.of[n]);
         const int64_t parts = static_cast<int64_t>(plan_.tiles_o) * plan_.parts_k;
-        ending_.partial[(place_.row * ending_.exponents.count + n) * parts + place_.tile_o * plan_.parts_k +
-                        place_.part] = total;
+        ending_.partial[(int64_t{place_.row} * ending_.exponents.count + n) * parts +
+                        place_.tile_o * plan_.parts_k + place_.part] = total;
     }
 
   private:
@@ -211,8 +211,8 @@ class TileEnd {
         return sum;
     }
     __device__ float* row_sum(int which, int tile_k, int row) const {
-        return ending_.row_sums + ((place_.row * plan_.tiles_k + tile_k) * kRowSums + which) * outputs_ +
-               o0() + row;
+        return ending_.row_sums +
+               ((int64_t{place_.row} * plan_.tiles_k + tile_k) * kRowSums + which) * outputs_ + o0() + row;
     }
 
     __device__ void write_row_sums(int tile_k) const {

@@ -50,17 +50,20 @@ __device__ void store_tile(typename Config::Tile& tile, int outputs, int k, int 
     }
 }
 
-// Two blocks of smaller tiles share a multiprocessor's registers; below compute capability 9.0 those of
-// float32 take more than half of them.
+// Two blocks of smaller tiles share a multiprocessor, but where its shared memory has room for one (8.6, 8.9,
+// 12.0), and on 8.0 where float32 takes more than half of the registers.
 template <class Config>
 struct Occupancy {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-    static constexpr bool kFits =
-        Config::kArithmetic != Arithmetic::ThreeTf32 || sizeof(typename Config::TD) == 2;
+    static constexpr bool kFloat32 =
+        Config::kArithmetic == Arithmetic::ThreeTf32 && sizeof(typename Config::TD) == 4;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 800
+    static constexpr bool kTwoFit = !kFloat32;
+#elif defined(__CUDA_ARCH__) && (__CUDA_ARCH__ < 900 || __CUDA_ARCH__ >= 1200)
+    static constexpr bool kTwoFit = false;
 #else
-    static constexpr bool kFits = true;
+    static constexpr bool kTwoFit = true;
 #endif
-    static constexpr int kBlocks = Config::Shape::kM * Config::Shape::kN <= 8 && kFits ? 2 : 1;
+    static constexpr int kBlocks = Config::Shape::kM * Config::Shape::kN <= 8 && kTwoFit ? 2 : 1;
 };
 
 template <class Config>
@@ -136,7 +139,7 @@ bool is_wide(const View& view) {
 void launch_gradient_tiles(Context& context, const WeightGradientNorm& args, const NormPlan& plan,
                            const TileRun& run) {
     const int64_t blocks = run.count * plan.slices * plan.tiles_o * plan.parts_k;
-    GS_REQUIRE(blocks < (int64_t{1} << 31));
+    GS_REQUIRE(blocks < (int64_t{1} << 31) && args.dy.shape.n < (int64_t{1} << 31));
     const auto& exponents = run.ending.exponents;
     const bool general = std::any_of(exponents.of, exponents.of + exponents.count,
                                      [](const Exponent& e) { return e.power == Power::Any; });

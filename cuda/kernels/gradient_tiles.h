@@ -20,7 +20,7 @@ struct TileEnding {
     unsigned* arrived;           // [rows * tiles_o], or null: no tile waits for others
     bool writes_row_sums, projects;
     Exponents exponents;
-    double* partial;  // [rows][exponents][tiles]
+    double* partial;  // [rows][exponents][tiles_o * parts_k]
 };
 
 // Work on places [first, first + count) of the rows' order.
