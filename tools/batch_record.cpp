@@ -125,7 +125,10 @@ BatchRecord decode_batch(std::span<const std::byte> bytes, size_t methods, const
     in.require(record.seconds >= 0 && record.group > 0);
     record.indices = in.numbers<int64_t>();
     const size_t images = record.indices.size();
-    for (size_t i = 0; i < images; ++i) record.digests.push_back(in.text());
+    for (size_t i = 0; i < images; ++i) {
+        record.digests.push_back(in.text());
+        in.require(record.digests.back().size() == 64);
+    }
     constexpr size_t kLeastFailure = sizeof(int64_t) + sizeof(uint64_t);
     for (size_t left = in.count(kLeastFailure); left > 0; --left) {
         LoadFailure failure{.index = in.number<int64_t>(), .reason = ""};

@@ -1,8 +1,9 @@
 // Records of a run's journal: what comes back, and what is refused.
-#include "core/byte_codec.h"
+#include <cmath>
+#include <limits>
+
 #include "core/files.h"
 #include "tests/support/corpus.h"
-#include "tests/support/random.h"
 #include "tests/support/scratch_file.h"
 #include "tools/run_journal.h"
 
