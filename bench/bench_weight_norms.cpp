@@ -6,6 +6,8 @@
 //                first-level cache; for p = 2 alone it counts the multiply-adds of the gradient, not those
 //                done
 // MiB: the input and the gradient at the output, read once.
+// class_gram: the Gram matrix of ten cotangents and twenty combinations, "of norms" beside the squared norms
+// of the ten.
 //   OMP_NUM_THREADS=1 bench_weight_norms --benchmark_repetitions=5
 //   --benchmark_enable_random_interleaving=true
 #include <benchmark/benchmark.h>
@@ -122,37 +124,84 @@ double ordinary_seconds(const NormCase& c, View x, View dy) {
     return best_seconds(run);
 }
 
-void weight_norm(benchmark::State& state, const NormCase& c, double p) {
-    const Shape x{1, c.size, c.size, c.spec.in_channels}, y = c.spec.output_shape(x);
-    const Shape w{1, y.c, c.spec.kernel_h * c.spec.kernel_w, x.c};
-    const Buffer inputs = random_values(x.size()), gradients = random_values(y.size());
-    const Buffer scale = random_values(y.c), weights = random_values(w.size()),
-                 output = random_values(y.size()), out = backend().allocate(sizeof(float));
-    const Buffer squares =
-        backend().upload(std::vector<float>(static_cast<size_t>(y.c), static_cast<float>(w.size() / y.c)));
-    const bool reads_output = c.standardised && p == 2 && backend().squared_norm_reads_output(c.spec, x);
-    const PowerSum norm{p, out.view({1, 1, 1, 1})};
-    const auto run = [&] {
-        backend().weight_gradient_norm(
-            {.spec = c.spec,
-             .x = inputs.view(x),
-             .dy = gradients.view(y),
-             .scale = scale.view({1, 1, 1, y.c}),
-             .standardised = c.standardised ? weights.view(w) : View{},
-             .norms = {&norm, 1},
-             .output = reads_output ? StandardisedOutput{output.view(y), squares.view({1, 1, 1, y.c})}
-                                    : StandardisedOutput{}});
-    };
-    run();
-    const double ordinary = ordinary_seconds(c, inputs.view(x), gradients.view(y)), most = peak();
+// What a layer's norms read and write, of one image and some cotangents.
+class Layer {
+  public:
+    explicit Layer(const NormCase& c, int64_t cotangents = 1)
+        : case_(c),
+          rows_(cotangents),
+          x_(random_values(input().size())),
+          dy_(random_values(output().size() * rows_)),
+          scale_(random_values(output().c)),
+          weights_(random_values(weights().size())),
+          y_(random_values(output().size())),
+          squares_(backend().upload(std::vector<float>(static_cast<size_t>(output().c),
+                                                       static_cast<float>(weights().size() / output().c)))),
+          out_(backend().allocate(static_cast<size_t>(rows_) * sizeof(float))) {}
+
+    Shape input() const { return {1, case_.size, case_.size, case_.spec.in_channels}; }
+    Shape output() const { return case_.spec.output_shape(input()); }
+    View x() const { return x_.view(input()); }
+    View dy() const { return dy_.view(output().with_n(rows_)); }
+
+    WeightGradientNorm gradients(bool squares) const {
+        const Shape channels{1, 1, 1, output().c};
+        WeightGradientNorm args{.spec = case_.spec, .x = x(), .dy = dy(), .scale = scale_.view(channels)};
+        if (!case_.standardised) return args;
+        args.standardised = weights_.view(weights());
+        if (squares && backend().squared_norm_reads_output(case_.spec, input()))
+            args.output = {y_.view(output()), squares_.view(channels)};
+        return args;
+    }
+    void norm(double p) const {
+        const PowerSum norm{p, out_.view({rows_, 1, 1, 1})};
+        WeightGradientNorm args = gradients(p == 2);
+        args.norms = {&norm, 1};
+        backend().weight_gradient_norm(args);
+    }
+
+  private:
+    NormCase case_;
+    int64_t rows_;
+    Buffer x_, dy_, scale_, weights_, y_, squares_, out_;
+    Shape weights() const {
+        return {1, output().c, case_.spec.kernel_h * case_.spec.kernel_w, case_.spec.in_channels};
+    }
+};
+
+// Seconds an iteration.
+template <class F>
+double timed(benchmark::State& state, const F& f) {
+    f();
     const double start = processor_seconds();
-    for (auto _ : state) run();
-    const double seconds =
-        (processor_seconds() - start) / static_cast<double>(std::max<int64_t>(state.iterations(), 1));
-    state.counters["GFLOP/s"] = c.spec.flops(x) * 1e-9 / seconds;
-    state.counters["of peak"] = c.spec.flops(x) / seconds / most;
+    for (auto _ : state) f();
+    return (processor_seconds() - start) / static_cast<double>(std::max<int64_t>(state.iterations(), 1));
+}
+
+void weight_norm(benchmark::State& state, const NormCase& c, double p) {
+    const Layer layer(c);
+    const double ordinary = ordinary_seconds(c, layer.x(), layer.dy()), most = peak();
+    const double seconds = timed(state, [&] { layer.norm(p); });
+    const double flops = c.spec.flops(layer.input());
+    state.counters["GFLOP/s"] = flops * 1e-9 / seconds;
+    state.counters["of peak"] = flops / seconds / most;
     state.counters["of ordinary"] = seconds / ordinary;
-    state.counters["MiB"] = static_cast<double>((x.size() + y.size()) * 4) / (1 << 20);
+    state.counters["MiB"] =
+        static_cast<double>((layer.input().size() + layer.output().size()) * 4) / (1 << 20);
+}
+
+void class_gram(benchmark::State& state, const NormCase& c) {
+    constexpr int64_t kClasses = 10, kCombinations = 20;
+    const Layer layer(c, kClasses);
+    const Buffer coefficients = random_values(kCombinations * kClasses),
+                 out = backend().allocate(kCombinations * sizeof(float));
+    const double norms = best_seconds([&] { layer.norm(2); });
+    const double seconds = timed(state, [&] {
+        backend().combined_gradient_norm({layer.gradients(true),
+                                          coefficients.view({kCombinations, 1, 1, kClasses}),
+                                          out.view({kCombinations, 1, 1, 1})});
+    });
+    state.counters["of norms"] = seconds / norms;
 }
 
 }  // namespace
@@ -164,6 +213,11 @@ int main(int argc, char** argv) {
                 (std::string("weight_norm/") + c.name + "/p" + (p == 1 ? "1" : "2")).c_str(),
                 [&c, p](benchmark::State& s) { weight_norm(s, c, p); })
                 ->Unit(benchmark::kMillisecond);
+    for (const NormCase& c : kCases)
+        benchmark::RegisterBenchmark((std::string("class_gram/") + c.name).c_str(), [&c](
+                                                                                        benchmark::State& s) {
+            class_gram(s, c);
+        })->Unit(benchmark::kMillisecond);
     benchmark::AddCustomContext("backend", backend().description());
     benchmark::Initialize(&argc, argv);
     benchmark::RunSpecifiedBenchmarks();

@@ -127,8 +127,8 @@ bool is_combination(const Backend& backend, const Net& net, const Backward& pass
     });
 }
 
-// A Gram matrix costs as much as the norms of its rows at most, and they less than half of a backward pass.
-constexpr double kGramCost = 1.25;
+// Backward passes with Gram matrices over backward passes with norms, as measured (docs/gradient-norms.md).
+constexpr double kGramCost = 1.5;
 
 // The gradient of any loss of the logits is a combination of theirs. Where there are more losses than classes
 // the classes go down instead, and norms follow from the Gram matrices of their gradients. Takes the losses
