@@ -54,10 +54,9 @@ __device__ void store_tile(typename Config::Tile& tile, int outputs, int k, int 
 // 12.0), and on 8.0 where float32 takes more than half of the registers.
 template <class Config>
 struct Occupancy {
-    static constexpr bool kFloat32 =
-        Config::kArithmetic == Arithmetic::ThreeTf32 && sizeof(typename Config::TD) == 4;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 800
-    static constexpr bool kTwoFit = !kFloat32;
+    static constexpr bool kTwoFit =
+        Config::kArithmetic != Arithmetic::ThreeTf32 || sizeof(typename Config::TD) != 4;
 #elif defined(__CUDA_ARCH__) && (__CUDA_ARCH__ < 900 || __CUDA_ARCH__ >= 1200)
     static constexpr bool kTwoFit = false;
 #else
