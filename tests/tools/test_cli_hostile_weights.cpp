@@ -30,8 +30,9 @@ class HostileWeights : public GradscoreTest {
         EXPECT_EQ(ran.code, 3) << ran.err;
         EXPECT_THAT(ran.error_lines(), SizeIs(1));
         for (const std::string& part : parts) EXPECT_THAT(ran.err, HasSubstr(part));
-        // The program alone takes about 30 MiB; nothing that the file asks for is added to that.
-        EXPECT_LT(ran.peak_mib, 120);
+        // The program alone takes about 30 MiB, with CUDA's libraries 200; nothing that the file asks for is
+        // added.
+        EXPECT_LT(ran.peak_mib, 400);
         EXPECT_LT(ran.seconds, 10) << "a second on a quiet machine";
         seconds_.push_back(ran.seconds);
         fs::remove(root_ / name);

@@ -55,7 +55,7 @@ class MergeRuns : public DemoImages {
     nlohmann::json facts(const std::string& run) const {
         nlohmann::json json = results(run);
         for (const char* key :
-             {"command", "started", "wall_seconds", "images_per_second", "threads", "batch"})
+             {"command", "started", "wall_seconds", "images_per_second", "threads", "batch", "plan"})
             EXPECT_EQ(json["run"].erase(key), 1u) << key;
         json["run"]["libraries"].erase("backend");
         return json;
