@@ -191,7 +191,7 @@ def main(gradscore, folder):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     run, html = os.path.join(folder, "run"), os.path.join(folder, "report.html")
-    write_run(run, gradscore, images=600, methods=[*METHODS[:5], "gradnorm" + EVIL], sets=["near", "far" + EVIL.replace("/", "")],
+    write_run(run, gradscore, images=600, methods=[*METHODS[:5], "gradnorm" + EVIL], sets=["near", "far" + EVIL.replace("\\", "")],
               path=EVIL + "/{index}.jpg", excluded=[(EVIL, EVIL)], source="folder:/nowhere/" + EVIL,
               run={"command": EVIL, "notices": [EVIL], "net": EVIL, "libraries": {EVIL: EVIL}})
     subprocess.run([gradscore, "report", run, "--out", html], check=True, capture_output=True)
