@@ -20,6 +20,8 @@ fs::path config_path(const fs::path& run) {
 RunIdentity identity_of_finished(const fs::path& out, const RunInfo& run) {
     const auto config = read_file(config_path(out), ErrorKind::Data);
     RunIdentity identity = identity_of_flags({reinterpret_cast<const char*>(config.data()), config.size()});
+    if (run.shard)
+        identity["--shard"] = to_string(*run.shard);  // of a device's part no flag, so not in the file
     identity["version of gradscore"] = run.gradscore_version;
     identity["weights' SHA-256"] = run.weights_sha256;
     identity["preprocessing"] = run.preprocess;

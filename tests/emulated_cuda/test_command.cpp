@@ -95,7 +95,7 @@ TEST_F(OnAGpu, OneOfSeveralThatFailsEndsTheRun) {
     EXPECT_TRUE(fs::exists(root_ / "run.parts/0/scores/figures.csv")) << "what was done is kept";
 }
 
-TEST_F(OnAGpu, DISABLED_PartsOfSeveralGoOn) {
+TEST_F(OnAGpu, PartsOfSeveralGoOn) {
     GS_SKIP_WITHOUT_FAULTS();
     with_environment("GRADSCORE_EMULATED_DEVICES", "2");
     const Words more{"--batch", "4", "--resume"};
