@@ -1,6 +1,7 @@
 #include "core/files.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -213,8 +214,11 @@ void Sha256::Free::operator()(void* context) const {
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     auto* context = static_cast<EVP_MD_CTX*>(context_.get());
-    // Nothing but memory can be missing here.
-    if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+    // Nothing but memory can be missing here. Where the library's own context could not be made, OpenSSL 3.0
+    // would go on with one whose locks are null.
+    if (context == nullptr || OSSL_LIB_CTX_get0_global_default() == nullptr ||
+        EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1)
+        throw std::bad_alloc();
 }
 
 void Sha256::update(std::span<const std::byte> bytes) {
