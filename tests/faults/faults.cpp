@@ -1,6 +1,8 @@
 // A library to be preloaded (LD_PRELOAD) under the program in tests: it makes system calls fail as a machine
 // may, so that the program carries no code for it. Told by environment variables:
-//   GS_FAULT_CALL    write, fsync, rename, open, read, malloc, thread: which calls are meant
+//   GS_FAULT_CALL    write, fsync, rename, open, read, malloc, new, thread: which calls are meant; of new,
+//   those
+//                    of the program's own code, as libraries need not survive theirs (oneDNN does not)
 //   GS_FAULT_PATH    of files: only those whose path holds this text
 //   GS_FAULT_READERS set: only calls of other threads than the first one
 //   GS_FAULT_NTH     the how-manieth of them fails, from 1; 0 or not set: none
@@ -12,6 +14,7 @@
 // Of write, fsync and rename only calls for regular files (and folders) are counted.
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +27,7 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 extern "C" {
 void* __libc_malloc(size_t);
@@ -34,7 +38,7 @@ void* __libc_memalign(size_t, size_t);
 
 namespace {
 
-enum Call { kNone, kWrite, kFsync, kRename, kOpen, kRead, kMalloc, kThread };
+enum Call { kNone, kWrite, kFsync, kRename, kOpen, kRead, kMalloc, kNew, kThread };
 
 struct Settings {
     Call call = kNone;
@@ -50,8 +54,8 @@ long number(const char* name, long otherwise) {
 
 // getenv allocates nothing, so this may run inside the first malloc.
 Settings read_settings() {
-    static constexpr const char* kNames[] = {"",     "write", "fsync",  "rename",
-                                             "open", "read",  "malloc", "thread"};
+    static constexpr const char* kNames[] = {"",     "write",  "fsync", "rename", "open",
+                                             "read", "malloc", "new",   "thread"};
     Settings settings;
     if (const char* call = ::getenv("GS_FAULT_CALL"))
         for (int i = 1; i <= kThread; ++i)
@@ -74,6 +78,23 @@ const Settings& settings() {
 
 std::atomic<long> calls{0};
 
+// Before main() it is the constructors' turn, of CUDA's libraries too, which end with signal 11 where an
+// allocation fails: nothing counts there.
+bool in_main = false;
+int (*real_main)(int, char**, char**) = nullptr;
+const void* program = nullptr;  // where it lies
+
+const void* object_of(const void* code) {
+    Dl_info info{};
+    return ::dladdr(code, &info) != 0 ? info.dli_fbase : nullptr;
+}
+
+int counted_main(int argc, char** argv, char** environment) {
+    program = object_of(reinterpret_cast<const void*>(real_main));
+    in_main = true;
+    return real_main(argc, argv, environment);
+}
+
 template <class Function>
 Function* next(const char* name) {
     return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
@@ -82,13 +103,14 @@ Function* next(const char* name) {
 // Whether this call of `call` is to fail; errno is set then.
 bool fails(Call call) {
     const Settings& s = settings();
-    if (s.call != call) return false;
+    if (s.call != call || !in_main) return false;
     if (s.readers && ::syscall(SYS_gettid) == ::getpid()) return false;
     if (s.delay > 0) ::usleep(static_cast<useconds_t>(s.delay));
     if (s.nth == 0) return false;
     const long count = ++calls;
     if (count != s.nth && !(s.lasting && count > s.nth)) return false;
-    if (s.mark != nullptr) ::syscall(SYS_close, ::syscall(SYS_openat, AT_FDCWD, s.mark, O_CREAT | O_WRONLY, 0600));
+    if (s.mark != nullptr)
+        ::syscall(SYS_close, ::syscall(SYS_openat, AT_FDCWD, s.mark, O_CREAT | O_WRONLY, 0600));
     errno = static_cast<int>(s.error);
     return true;
 }
@@ -107,6 +129,13 @@ bool is_meant(int fd) {
     while ((fd /= 10) > 0);
     for (size_t end = ::strlen(link); n > 0;) link[end++] = digits[--n];
     return ::readlink(link, path, sizeof path - 1) >= 0 && is_meant(path);
+}
+
+void* allocate(size_t alignment, size_t size, const void* caller) {
+    if (settings().call == kNew && object_of(caller) == program && fails(kNew)) throw std::bad_alloc();
+    void* place = alignment == 0 ? ::malloc(size) : ::memalign(alignment, size);
+    if (place == nullptr) throw std::bad_alloc();
+    return place;
 }
 
 void forbid() {
@@ -172,6 +201,13 @@ ssize_t read(int fd, void* data, size_t size) {
     return real(fd, data, size);
 }
 
+int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
+                      void (*rtld_fini)(), void* stack_end) {
+    real_main = main;
+    return next<decltype(__libc_start_main)>("__libc_start_main")(counted_main, argc, argv, init, fini,
+                                                                  rtld_fini, stack_end);
+}
+
 void* malloc(size_t size) {
     return fails(kMalloc) ? nullptr : __libc_malloc(size);
 }
@@ -225,3 +261,19 @@ pid_t fork(void) {
 }
 
 }  // extern "C"
+
+void* operator new(size_t size) {
+    return allocate(0, size, __builtin_return_address(0));
+}
+
+void* operator new[](size_t size) {
+    return allocate(0, size, __builtin_return_address(0));
+}
+
+void* operator new(size_t size, std::align_val_t alignment) {
+    return allocate(static_cast<size_t>(alignment), size, __builtin_return_address(0));
+}
+
+void* operator new[](size_t size, std::align_val_t alignment) {
+    return allocate(static_cast<size_t>(alignment), size, __builtin_return_address(0));
+}
