@@ -18,6 +18,34 @@ check() {  # LINE EXPECTED-REPLIES GOT
   fi
 }
 
+type_keys() {  # SETUP SHELL…; stdin: lines TYPED|WHAT-TAB-COMPLETES-IT-TO, each typed on an empty command line
+  local setup=$1
+  shift
+  python3 <(cat <<'PY'
+import os, pty, select, sys, time
+setup, *shell = [word.encode() for word in sys.argv[1:]]
+keys = [line.rstrip("\n").encode().split(b"|") for line in sys.stdin]
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ.update(TERM="dumb", PS1="> ", PROMPT="> ", INPUTRC="/dev/null", HISTFILE="", ZDOTDIR=os.getcwd())
+    os.execvp(shell[0], shell)
+def type_and_wait(typed, text, seconds=20):
+    os.write(fd, typed)
+    seen, end = b"", time.time() + seconds
+    while text not in seen:
+        if time.time() > end:
+            sys.exit(f"no {text!r} in {seen!r}")
+        if select.select([fd], [], [], 0.2)[0]:
+            seen += os.read(fd, 4096)
+type_and_wait(setup + b" && echo re''ady\n", b"ready")
+for typed, completed in keys:
+    type_and_wait(typed + b"\t", completed)
+    os.write(fd, b"\x15")
+os.write(fd, b"exit\n")
+PY
+  ) "$setup" "$@"
+}
+
 in_bash() {
   "$gradscore" completion bash >script
   # shellcheck disable=SC1091
@@ -56,66 +84,29 @@ gradscore compl|
 CASES
   set -e
   # bash itself calls the function, breaks words and puts the reply in.
-  python3 - <<'PY'
-import os, pty, select, sys, time
-pid, fd = pty.fork()
-if pid == 0:
-    os.environ.update(TERM="dumb", PS1="> ", INPUTRC="/dev/null", HISTFILE="")
-    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
-seen = b""
-def wait_for(text, seconds=20):
-    global seen
-    end = time.time() + seconds
-    while text not in seen:
-        if time.time() > end:
-            sys.exit(f"no {text!r} in {seen!r}")
-        if select.select([fd], [], [], 0.2)[0]:
-            seen += os.read(fd, 4096)
-os.write(fd, b"source ./script && echo re''ady\n")
-wait_for(b"ready")
-seen = b""
-os.write(fd, b"echo; gradscore score --id photos=folder:phot\t")
-wait_for(b"folder:photos/")
-os.write(fd, b"\x15gradscore score --methods msp,odin:temp\t")
-wait_for(b"odin:temperature=")
-os.write(fd, b"\x15exit\n")
-PY
+  type_keys "source ./script" bash --norc --noprofile -i <<'KEYS'
+echo; gradscore score --id photos=folder:phot|folder:photos/
+gradscore score --methods msp,odin:temp|odin:temperature=
+KEYS
 }
 
 in_zsh() {
   command -v zsh >/dev/null || exit 77
   "$gradscore" completion zsh >_gradscore
-  python3 - <<'PY'
-import os, pty, select, sys, time
-pid, fd = pty.fork()
-if pid == 0:
-    os.environ.update(TERM="dumb", PS1="> ", PROMPT="> ", HISTFILE="", ZDOTDIR=os.getcwd())
-    os.execvp("zsh", ["zsh", "-f", "-i"])
-seen = b""
-def wait_for(text, seconds=20):
-    global seen
-    end = time.time() + seconds
-    while text not in seen:
-        if time.time() > end:
-            sys.exit(f"no {text!r} in {seen!r}")
-        if select.select([fd], [], [], 0.2)[0]:
-            seen += os.read(fd, 4096)
-os.write(fd, b"fpath=($PWD $fpath); autoload -Uz compinit && compinit -u -D && echo re''ady\n")
-wait_for(b"ready")
-for typed, completed in [
-        (b"gradscore thresh", b"gradscore threshold "), (b"gradscore score --weig", b"--weights="),
-        (b"gradscore score --weights wei", b"weights.pth"), (b"gradscore score --methods msp,maha", b"msp,mahalanobis"),
-        (b"gradscore score --methods msp,odin:temp", b"odin:temperature="),
-        (b"gradscore score --id photos=fol", b"photos=folder:"),
-        (b"gradscore score --id photos=folder:pho", b"photos=folder:photos/"),
-        (b"gradscore plan --net mobile", b"mobilenet-v2"), (b"gradscore train energ", b"energy"),
-        (b"gradscore track --score unif", b"uniform"), (b"gradscore merge out wei", b"weights.pth")]:
-    seen = b""
-    os.write(fd, typed + b"\t")
-    wait_for(completed)
-    os.write(fd, b"\x15")
-os.write(fd, b"exit\n")
-PY
+  # shellcheck disable=SC2016
+  type_keys 'fpath=($PWD $fpath); autoload -Uz compinit && compinit -u -D' zsh -f -i <<'KEYS'
+gradscore thresh|gradscore threshold 
+gradscore score --weig|--weights=
+gradscore score --weights wei|weights.pth
+gradscore score --methods msp,maha|msp,mahalanobis
+gradscore score --methods msp,odin:temp|odin:temperature=
+gradscore score --id photos=fol|photos=folder:
+gradscore score --id photos=folder:pho|photos=folder:photos/
+gradscore plan --net mobile|mobilenet-v2
+gradscore train energ|energy
+gradscore track --score unif|uniform
+gradscore merge out wei|weights.pth
+KEYS
 }
 
 in_manual() {
