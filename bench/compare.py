@@ -23,6 +23,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from server import Server
+
 PEER = Path(__file__).resolve().parent / 'torch_peer.py'
 ODIN = 'odin:temperature=1000:epsilon=0.0014'
 GRADNORM_ALL = 'gradnorm:layers=all'
@@ -123,7 +125,7 @@ GPU_CASES = {
 }
 
 
-class Torch:
+class Torch(Server):
     """A torch_peer.py that waits for `run`."""
 
     def __init__(self, a, case, arguments):
@@ -137,24 +139,10 @@ class Torch:
         else:
             environment['CUDA_VISIBLE_DEVICES'] = ''
         self.command = shlex.join(command)
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)
-        self.facts = self.read()
+        super().__init__(command, environment)
 
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f'{self.command}: ended with code {self.process.wait()}')
-        return json.loads(line)
-
-    def run(self):
-        self.process.stdin.write('run\n')
-        self.process.stdin.flush()
-        return self.read()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+    def ended(self, code):
+        raise SystemExit(f'{self.command}: ended with code {code}')
 
 
 class Ours:

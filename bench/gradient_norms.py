@@ -21,6 +21,8 @@ import time
 import types
 from pathlib import Path
 
+from server import Server
+
 # Net: side of its images; batches by form; images of one timing.
 NETS = {'resnet34-cifar': (32, {'loop': 1, 'vmap': 8, 'opacus': 8, 'opacus-ghost': 8, 'backpack': 8}, 8),
         'bit-r101x1': (480, {'loop': 1, 'vmap': 1, 'opacus': 1, 'opacus-ghost': 1, 'backpack': 1}, 1)}
@@ -51,34 +53,24 @@ def serve(a):
               flush=True)
 
 
-class Peer:
+class Peer(Server):
     def __init__(self, a, net, method):
         command = [a.python, __file__, '--net', net, '--threads', str(a.threads), '--serve', method]
         if a.check_size:
             command += ['--check-size', str(a.check_size)]
         self.errors = open(a.errors / f'{net}-{method}.txt', 'w+')
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-                                        text=True, env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''})
-        self.facts = self.read()
+        super().__init__(command, {**os.environ, 'CUDA_VISIBLE_DEVICES': ''}, self.errors)
 
-    def read(self):
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else None
+    def ended(self, code):
+        return None
 
     def last_words(self):
-        self.process.wait()
         self.errors.seek(0)
         lines = [line.strip() for line in self.errors if line.strip()]
         return lines[-1] if lines else f'ended with code {self.process.returncode}'
 
-    def run(self):
-        self.process.stdin.write('run\n')
-        self.process.stdin.flush()
-        return self.read()
-
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        super().close()
         self.errors.close()
 
 
