@@ -208,6 +208,12 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
     file.commit();
 }
 
+void make_folder(const std::filesystem::path& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) throw Error(ErrorKind::Internal, folder.string() + ": cannot create: " + error.message());
+}
+
 void Sha256::Free::operator()(void* context) const {
     EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
 }

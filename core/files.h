@@ -83,6 +83,9 @@ class AppendFile {
 // nothing that leads elsewhere, no control characters that would break a table.
 bool is_file_name(std::string_view name);
 
+// With those above it; nothing where it is there. Throws Error(Internal).
+void make_folder(const std::filesystem::path& folder);
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 // Whether a file's name is one that an AtomicFile has before it is committed: NAME.tmpXXXXXX.
 bool is_temporary(const std::filesystem::path& path);

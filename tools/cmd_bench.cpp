@@ -83,14 +83,11 @@ struct Seconds {
 Seconds run_once(Executor& executor, const Methods& methods, std::span<const float> pixels, int64_t n,
                  int64_t size) {
     const auto start = std::chrono::steady_clock::now();
-    const auto seconds = [&] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    };
     const Evidence evidence = executor.run(pixels, n, size, size);
-    const double net = seconds();
+    const double net = seconds_since(start);
     std::vector<double> out(static_cast<size_t>(n));
     for (const auto& score : methods.scores) score->compute(evidence, out);
-    const double all = seconds();
+    const double all = seconds_since(start);
     return {all, all - net};
 }
 
@@ -142,7 +139,7 @@ int run_bench(const BenchFlags& flags) {
     Executor executor(*backend, net, methods.request,
                       {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
     const std::vector<float> pixels = random_images(flags.images, size, flags.seed);
-    const double ready = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double ready = seconds_since(begin);
     const double before = peak_memory_mib();
 
     const int64_t micro = executor.plan(size, size).max_batch;

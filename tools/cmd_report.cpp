@@ -57,9 +57,7 @@ void check_out(const ReportFlags& flags) {
 }
 
 void write_figures(const fs::path& folder, const std::vector<FigureFile>& figures) {
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) throw Error(ErrorKind::Internal, folder.string() + ": cannot create: " + error.message());
+    make_folder(folder);
     for (const FigureFile& figure : figures) write_file_atomically(folder / figure.name, figure.svg);
 }
 

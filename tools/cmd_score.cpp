@@ -113,9 +113,6 @@ int64_t ScoreRun::excluded() const {
 
 ScoreRun score_to_folder(const ScoreFlags& flags) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto seconds = [&] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    };
     check_limit(flags.limit);
     const std::optional<Shard> shard = shard_of(flags);
     const fs::path out(flags.out);
@@ -177,7 +174,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
         info.command = run.journal.start().command;
         info.started = run.journal.start().started;
         info.resumed = run.journal.resumptions();
-        info.wall_seconds = seconds() + run.journal.seconds();
+        info.wall_seconds = seconds_since(begin) + run.journal.seconds();
         info.stopped = stopped;
     };
     const auto scored = score_sets(*scorer, sets, out, shard.has_value(), reuse, options.limits,

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/files.h"
 #include "tools/demo_canvas.h"
 #include "tools/demo_shapes.h"
 #include "tools/encode_image.h"
@@ -183,9 +184,7 @@ void write_image(const std::filesystem::path& folder, int64_t index, const Image
 
 void draw_folder(const std::filesystem::path& folder, int64_t count,
                  const std::function<Image(uint64_t index)>& draw) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) throw Error(ErrorKind::Internal, folder.string() + ": cannot create: " + error.message());
+    make_folder(folder);
     for (int64_t i = 0; i < count; ++i) write_image(folder, i, draw(static_cast<uint64_t>(i)));
 }
 

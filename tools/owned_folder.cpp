@@ -31,12 +31,6 @@ void require_usable(bool empty, Earlier earlier, const std::string& name) {
                                           "unfinished run, or --force to move it aside");
 }
 
-void make_folder(const fs::path& folder) {
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) throw Error(ErrorKind::Internal, folder.string() + ": cannot create: " + error.message());
-}
-
 }  // namespace
 
 Earlier earlier_run(bool force, bool resume) {

@@ -15,10 +15,6 @@
 namespace gs {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point then) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-}
-
 // Of the journal.
 std::string stage_of(const ImageSet& set) {
     return "score " + set.name();

@@ -184,6 +184,10 @@ double peak_memory_mib() {
     return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+double seconds_since(std::chrono::steady_clock::time_point then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
 void say(const std::string& line) {
     std::cerr << line << '\n' << std::flush;
 }

@@ -1,6 +1,7 @@
 // From flags to the things a run needs: net, preprocessing; and the interruption flag.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,6 +58,8 @@ bool interrupted();
 
 // Peak resident memory of the process, MiB.
 double peak_memory_mib();
+
+double seconds_since(std::chrono::steady_clock::time_point then);
 
 void say(const std::string& line);  // to stderr
 

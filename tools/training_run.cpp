@@ -17,10 +17,6 @@ fs::path log_path(const fs::path& out) {
 
 constexpr int64_t kFeatureBatch = 64;
 
-double seconds_since(std::chrono::steady_clock::time_point then) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
-}
-
 std::string figures(double loss, double accuracy) {
     return "loss " + fixed(loss, 4) + ", accuracy " + percent(accuracy) + " %";
 }
