@@ -113,7 +113,7 @@ struct StandardisedOutput {
     View weight_squares{};  // (1,1,1,o): sum_k w[o,k]^2; sum_k w[o,k] is 0
 };
 
-// Norms of each row's weight gradient of a convolution, without ever storing a gradient (design section 5).
+// Norms of each row's weight gradient of a convolution, without ever storing a gradient.
 //   G[r,o,k] = sum_s dy[r,s,o] X[r % samples,s,k]      k = (kh, kw, c), X the unfolded input, zero-padded
 //   D[r,o,k] = scale[o] * (G - mean_k G - w[o,k] * mean_k(G * w[o,.]))   with standardised weights w,
 //              scale[o] * G                                              without
@@ -142,8 +142,8 @@ struct CombinedGradientNorm {
 };
 
 // From the gradient of the weights that run to that of the stored ones, each of out's n rows by itself:
-//   dw[o,k] = scale[o] * (g - mean_k g - w[o,k] * mean_k(g * w))   with standardised weights w (scores.md
-//   section 5)
+//   dw[o,k] = scale[o] * (g - mean_k g - w[o,k] * mean_k(g * w))   with standardised weights w (those of
+//   BiT's convolutions)
 //             scale[o] * g                                         without
 struct StoredWeightGradient {
     View g{};                     // weight_shape(spec)
@@ -320,7 +320,7 @@ class Backend {
     // dz (n,1,1,C), overwritten. Softmax sums in float64; C p - 1 as expm1(log p + log C), exact near
     // uniform; p - 1 and sigmoid - 1 without cancellation. target: class of the Class… seeds, for every row.
     virtual void seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) = 0;
-    // out = x - step[c] * sgn(g), sgn(0) = +1 (scores.md section 4); step (1,1,1,c). out may alias x or g.
+    // out = x - step[c] * sgn(g), sgn(0) = +1 (docs/methods/odin.md); step (1,1,1,c). out may alias x or g.
     virtual void sign_step(View x, View g, View step, View out) = 0;
 
     // Training (core/training.h).
