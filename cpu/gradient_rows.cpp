@@ -1,5 +1,8 @@
 #include "cpu/gradient_rows.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -8,9 +11,8 @@
 namespace gs::cpu {
 namespace {
 
-constexpr int64_t kPositions = 256;          // of one block: its panel of inputs is 32 KB
-constexpr int64_t kTileFloats = 128 * 1024;  // of the product in cache: 512 KB, half of a core's second level
-constexpr int64_t kFoldedPanels = 128;       // a lane adds two values a panel in float32
+constexpr int64_t kPositions = 256;     // of one block: its panel of inputs is 32 KB
+constexpr int64_t kFoldedPanels = 128;  // a lane adds two values a panel in float32
 
 int64_t div_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -56,6 +58,14 @@ struct Projection {
 
 }  // namespace
 
+int64_t gradient_tile_floats() {
+    static const int64_t floats = [] {
+        const int64_t cache = sysconf(_SC_LEVEL2_CACHE_SIZE);  // 0 or -1 where nobody knows
+        return std::clamp<int64_t>(cache / 2, 512 << 10, 1 << 20) / static_cast<int64_t>(sizeof(float));
+    }();
+    return floats;
+}
+
 GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
     : kernels_(context.kernels),
       args_(args),
@@ -63,6 +73,7 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
       y_(args.dy.shape.with_n(1)),
       fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
       panels_(div_up(fan_in_, kernels_.gemm_columns)),
+      pitch_(gradient_pitch(kernels_, fan_in_)),
       blocks_(div_up(y_.pixels(), kPositions)),
       block_(div_up(y_.pixels(), blocks_)) {
     const auto norm = args.norms.size() == 1 ? row_norm_of(args.norms[0].p) : std::nullopt;
@@ -73,9 +84,8 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
     // The kernels write a little beyond.
     sizes_[0] = static_cast<size_t>(div_up(group_, kernels_.gemm_rows) * kernels_.gemm_rows * block_);
     sizes_[1] = static_cast<size_t>((block_ + 2) * kernels_.gemm_columns);
-    sizes_[2] = keeps_tile_ ? static_cast<size_t>(panels_ * group_ * kernels_.gemm_columns) : 0;
+    sizes_[2] = keeps_tile_ ? static_cast<size_t>(group_ * pitch_) : 0;
     sizes_[3] = static_cast<size_t>(group_ * kernels_.gemm_columns / 2);
-    sizes_[4] = static_cast<size_t>(panels_ * kernels_.gemm_columns);
     for (size_t& size : sizes_) size = (size + 15) / 16 * 16;
     memory_ = context.gradient.get<float>(workspace_size() * static_cast<size_t>(context.threads));
 }
@@ -84,7 +94,7 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
 void GradientRows::choose_group(int threads) {
     const int64_t rows = args_.dy.shape.n, step = kernels_.gemm_rows, tiles = div_up(y_.c, step);
     const int64_t floats = keeps_tile_ ? std::max(fan_in_, block_) : block_;
-    groups_ = div_up(tiles, std::max<int64_t>(kTileFloats / floats / step, 1));
+    groups_ = div_up(tiles, std::max<int64_t>(gradient_tile_floats() / floats / step, 1));
     const auto idle = [&](int64_t groups) {  // share of the threads' time
         const int64_t units = rows * groups, rounds = div_up(units, threads);
         return 1 - static_cast<double>(units) / static_cast<double>(rounds * threads);
@@ -97,7 +107,7 @@ void GradientRows::choose_group(int threads) {
 GradientRows::Workspace GradientRows::workspace(int thread) const {
     float* gradient = memory_ + static_cast<size_t>(thread) * workspace_size();
     float *panel = gradient + sizes_[0], *tile = panel + sizes_[1], *lanes = tile + sizes_[2];
-    return {gradient, panel, tile, lanes, lanes + sizes_[3]};
+    return {gradient, panel, tile, lanes};
 }
 
 void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double> values) const {
@@ -137,9 +147,8 @@ void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first,
         unfold.column = i * kernels_.gemm_columns;
         unfold.columns = std::min(kernels_.gemm_columns, fan_in_ - unfold.column);
         kernels_.maps<T>().unfold(unfold, work.panel);
-        kernels_.gradient_panel({work.gradient, work.panel, count, outputs.count,
-                                 work.tile + i * outputs.count * kernels_.gemm_columns, first > 0,
-                                 reduce ? work.lanes : nullptr, norm_});
+        kernels_.gradient_panel({work.gradient, work.panel, count, outputs.count, work.tile + unfold.column,
+                                 pitch_, first > 0, reduce ? work.lanes : nullptr, norm_});
         if (reduce && ((i + 1) % kFoldedPanels == 0 || i + 1 == panels_))
             kernels_.fold_lanes(work.lanes, outputs.count, norm_, totals);
     }
@@ -147,12 +156,9 @@ void GradientRows::run_block(int64_t row, const Outputs& outputs, int64_t first,
 
 void GradientRows::reduce_tile(int64_t row, const Outputs& outputs, const Workspace& work,
                                std::span<double> values) const {
-    const int64_t width = kernels_.gemm_columns;
     for (int64_t i = 0; i < outputs.count; ++i) {
         const int64_t o = outputs.first + i;
-        for (int64_t panel = 0; panel < panels_; ++panel)
-            std::copy_n(work.tile + (panel * outputs.count + i) * width, width, work.row + panel * width);
-        const float* g = work.row;
+        const float* g = work.tile + i * pitch_;
         if (args_.gamma.out) {
             double sum = 0, dot = 0;
             kernels_.row_sums(g, args_.gamma.weights.f32() + o * fan_in_, fan_in_, &sum, &dot);

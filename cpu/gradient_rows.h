@@ -36,6 +36,12 @@ UnfoldBlock<T> unfold_block(const WeightGradientNorm& args, int64_t sample, int6
             0,
             0};
 }
+// Between rows of a tile, in floats: whole panels and a cache line, lest a group's rows fall into one set.
+inline int64_t gradient_pitch(const Kernels& kernels, int64_t fan_in) {
+    return (fan_in + kernels.gemm_columns - 1) / kernels.gemm_columns * kernels.gemm_columns + 16;
+}
+// How many floats a thread's tiles may take: half of a core's second-level cache. Speed alone depends on it.
+int64_t gradient_tile_floats();
 // Outputs [o, o + outputs) at these positions of a row of dy, packed for the kernel.
 void pack_gradients(const Kernels& kernels, const View& dy, int64_t row, int64_t first, int64_t count,
                     int64_t o, int64_t outputs, float* to);
@@ -54,9 +60,8 @@ class GradientRows {
     struct Workspace {
         float* gradient;  // [group / gemm_rows][positions of a block][gemm_rows]
         float* panel;     // [positions of a block][gemm_columns] of the unfolded input
-        float* tile;      // [panel][group][gemm_columns]
+        float* tile;      // [group][gradient_pitch]
         float* lanes;     // [group][gemm_columns / 2]
-        float* row;       // [fan-in] of one output
     };
     struct Outputs {
         int64_t first, count;
@@ -73,12 +78,12 @@ class GradientRows {
     const Kernels& kernels_;
     const WeightGradientNorm args_;
     Shape x_, y_;  // of one sample
-    int64_t fan_in_, panels_, blocks_, block_;
+    int64_t fan_in_, panels_, pitch_, blocks_, block_;
     bool keeps_tile_;       // else one norm is taken while the product is in registers
     bool reduces_ = false;  // the last block's product is reduced, not stored
     RowNorm norm_ = RowNorm::Absolute;
     int64_t group_ = 0, groups_ = 0;
-    size_t sizes_[5] = {};  // of a workspace's parts, in floats
+    size_t sizes_[4] = {};  // of a workspace's parts, in floats
     float* memory_ = nullptr;
 };
 

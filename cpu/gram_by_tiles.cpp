@@ -27,18 +27,17 @@ class GramTiles {
           cotangents_(args.dy.shape.n / samples_),
           fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
           panels_(div_up(fan_in_, kernels_.gemm_columns)),
+          pitch_(gradient_pitch(kernels_, fan_in_)),
           block_(div_up(y_.pixels(), div_up(y_.pixels(), kPositions))) {
         const int64_t step = kernels_.gemm_rows, columns = kernels_.gemm_columns;
-        const int64_t tiles = div_up(y_.c, step),
-                      fit = kTileFloats / (cotangents_ * panels_ * columns * step);
+        const int64_t tiles = div_up(y_.c, step), fit = kTileFloats / (cotangents_ * pitch_ * step);
         groups_ = div_up(tiles, std::max<int64_t>(fit, 1));
         // A few units a thread, so that none waits long for the last.
         groups_ = std::clamp(div_up(4 * context.threads, count), groups_, std::max(groups_, tiles));
         group_ = div_up(tiles, groups_) * step;
         groups_ = div_up(y_.c, group_);
         const int64_t c = cotangents_;
-        for (const int64_t size : {c * group_ * block_, (block_ + 2) * columns,
-                                   c * panels_ * group_ * columns, c * panels_ * columns})
+        for (const int64_t size : {c * group_ * block_, (block_ + 2) * columns, c * group_ * pitch_})
             sizes_[static_cast<size_t>(parts_++)] = static_cast<size_t>(div_up(size, 16) * 16);
         memory_ = context.gradient.get<float>(each() * static_cast<size_t>(context.threads));
     }
@@ -55,8 +54,9 @@ class GramTiles {
                 add_block<decltype(type)>(sample, first, count, s, std::min(block_, y_.pixels() - s), work);
         });
         for (int64_t i = 0; i < count; ++i) {
-            for (int64_t c = 0; c < cotangents_; ++c) gather_row(c, i, first + i, count, work);
-            kernels_.wide_gram(work.rows, cotangents_, panels_ * kernels_.gemm_columns, fan_in_, gram);
+            float* row = work.tiles + i * pitch_;
+            for (int64_t c = 0; c < cotangents_; ++c) project(row + c * count * pitch_, first + i);
+            kernels_.wide_gram(row, cotangents_, count * pitch_, fan_in_, gram);
         }
     }
 
@@ -64,22 +64,21 @@ class GramTiles {
     struct Workspace {
         float* gradients;  // [cotangent][group / gemm_rows][positions of a block][gemm_rows]
         float* panel;      // [positions of a block][gemm_columns] of the unfolded input
-        float* tiles;      // [cotangent][panel][outputs][gemm_columns]
-        float* rows;       // [cotangent][fan-in, whole panels] of one output
+        float* tiles;      // [cotangent][outputs][gradient_pitch]
     };
 
     const Kernels& kernels_;
     const WeightGradientNorm& args_;
     Shape x_, y_;  // of one sample
-    int64_t samples_, cotangents_, fan_in_, panels_, block_, groups_ = 0, group_ = 0, parts_ = 0;
-    std::array<size_t, 4> sizes_{};
+    int64_t samples_, cotangents_, fan_in_, panels_, pitch_, block_, groups_ = 0, group_ = 0, parts_ = 0;
+    std::array<size_t, 3> sizes_{};
     float* memory_ = nullptr;
 
     size_t each() const { return std::accumulate(sizes_.begin(), sizes_.end(), size_t{0}); }
     Workspace workspace() const {
         float* gradients = memory_ + each() * static_cast<size_t>(omp_get_thread_num());
-        float *panel = gradients + sizes_[0], *tiles = panel + sizes_[1];
-        return {gradients, panel, tiles, tiles + sizes_[2]};
+        float* panel = gradients + sizes_[0];
+        return {gradients, panel, panel + sizes_[1]};
     }
 
     template <class T>
@@ -97,18 +96,13 @@ class GramTiles {
             kernels_.maps<T>().unfold(unfold, work.panel);
             for (int64_t c = 0; c < cotangents_; ++c)
                 kernels_.gradient_panel({work.gradients + c * packed, work.panel, count, outputs,
-                                         work.tiles + (c * panels_ + i) * outputs * columns, position > 0,
-                                         nullptr, RowNorm::Square});
+                                         work.tiles + c * outputs * pitch_ + unfold.column, pitch_,
+                                         position > 0, nullptr, RowNorm::Square});
         }
     }
 
-    // D of one output and cotangent.
-    void gather_row(int64_t c, int64_t i, int64_t o, int64_t outputs, const Workspace& work) const {
-        const int64_t columns = kernels_.gemm_columns;
-        float* row = work.rows + c * panels_ * columns;
-        for (int64_t panel = 0; panel < panels_; ++panel)
-            std::copy_n(work.tiles + ((c * panels_ + panel) * outputs + i) * columns, columns,
-                        row + panel * columns);
+    // Makes D of an output's G.
+    void project(float* row, int64_t o) const {
         const float* w = args_.standardised ? args_.standardised.f32() + o * fan_in_ : nullptr;
         double sum = 0, dot = 0;
         if (w != nullptr) kernels_.row_sums(row, w, fan_in_, &sum, &dot);

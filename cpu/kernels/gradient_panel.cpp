@@ -12,8 +12,8 @@ template <RowNorm kKind>
 struct Reduce {};
 
 GS_INLINE void finish(const GradientPanel& panel, Keep, int64_t output, Vec left, Vec right) {
-    Full::store(panel.c + output * kColumns, left);
-    Full::store(panel.c + output * kColumns + kLanes, right);
+    Full::store(panel.c + output * panel.pitch, left);
+    Full::store(panel.c + output * panel.pitch + kLanes, right);
 }
 // Columns that do not exist are 0 and change no norm.
 template <RowNorm kKind>
@@ -28,7 +28,7 @@ GS_INLINE void run_tile(const GradientPanel& panel, int64_t first, Finish how) {
     multiply<kTileRows>(panel.a + first * panel.positions, 1, kRows, panel.b, kColumns, panel.positions, acc);
     for (int r = 0; r < kTileRows; ++r) {
         if (panel.accumulate) {
-            const float* c = panel.c + (first + r) * kColumns;
+            const float* c = panel.c + (first + r) * panel.pitch;
             acc[r][0] += Full::load(c);
             acc[r][1] += Full::load(c + kLanes);
         }

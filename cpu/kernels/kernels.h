@@ -100,7 +100,8 @@ struct GradientPanel {
     const float* a;
     const float* b;
     int64_t positions, outputs;
-    float* c;         // [outputs][gemm_columns]
+    float* c;  // outputs `pitch` apart, gemm_columns of each
+    int64_t pitch;
     bool accumulate;  // c has the sum over earlier positions
     // Null: the sum is stored to c. Else it is not stored but reduced by `norm` into [outputs][gemm_columns /
     // 2].

@@ -6,15 +6,25 @@
 namespace gs::cpu::GS_ISA {
 namespace {
 
-constexpr int64_t kStretch = 64 * kLanes;  // a lane adds at most 64 values in float32
+constexpr int kChains = 4;                           // sums that do not wait for each other
+constexpr int64_t kStretch = 64 * kLanes * kChains;  // a lane adds at most 64 values in float32
+
+// body(i, chain, lanes) for i = 0, kLanes, … below count.
+template <class Body>
+GS_INLINE void in_chains(int64_t count, const Body& body) {
+    int64_t i = 0;
+    for (; i + kChains * kLanes <= count; i += kChains * kLanes)
+        for (int chain = 0; chain < kChains; ++chain) body(i + chain * kLanes, chain, Full{});
+    for_lanes(count - i, [&](int64_t rest, auto lanes) { body(i + rest, 0, lanes); });
+}
 
 template <RowNorm kKind>
 double norm(const float* g, const float* w, float mean, float slope, int64_t count) {
     double result = 0;
     for (int64_t first = 0; first < count; first += kStretch) {
         const int64_t size = count - first < kStretch ? count - first : kStretch;
-        Vec acc{};
-        for_lanes(size, [&](int64_t i, auto lanes) {
+        Vec acc[kChains] = {};
+        in_chains(size, [&](int64_t i, int chain, auto lanes) {
             Vec v = lanes.load(g + first + i);
             // At the row's end the lanes that do not exist must stay 0.
             if (w != nullptr) {
@@ -23,9 +33,9 @@ double norm(const float* g, const float* w, float mean, float slope, int64_t cou
                 lanes.store(kept, v);
                 v = Full::load(kept);
             }
-            acc = combine<kKind>(acc, v);
+            acc[chain] = combine<kKind>(acc[chain], v);
         });
-        result = fold<kKind>(result, acc);
+        for (const Vec chain : acc) result = fold<kKind>(result, chain);
     }
     return result;
 }
@@ -36,14 +46,14 @@ void row_sums(const float* g, const float* w, int64_t count, double* sum, double
     *sum = *dot = 0;
     for (int64_t first = 0; first < count; first += kStretch) {
         const int64_t size = count - first < kStretch ? count - first : kStretch;
-        Vec plain{}, weighted{};
-        for_lanes(size, [&](int64_t i, auto lanes) {
+        Vec plain[kChains] = {}, weighted[kChains] = {};
+        in_chains(size, [&](int64_t i, int chain, auto lanes) {
             const Vec v = lanes.load(g + first + i);
-            plain += v;
-            weighted += v * lanes.load(w + first + i);
+            plain[chain] += v;
+            weighted[chain] += v * lanes.load(w + first + i);
         });
-        *sum += total(plain);
-        *dot += total(weighted);
+        *sum += total((plain[0] + plain[1]) + (plain[2] + plain[3]));
+        *dot += total((weighted[0] + weighted[1]) + (weighted[2] + weighted[3]));
     }
 }
 

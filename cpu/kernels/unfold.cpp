@@ -19,7 +19,8 @@ GS_INLINE void clear_panel_row(float* to) {
 
 // Columns of the unfolded input in one row of the kernel.
 struct KernelRow {
-    int64_t kh, offset;  // of the first column, in floats from the window's left edge
+    int64_t kh = 0, offset = 0;  // of the first column, in values from the window's left edge
+    KernelRow() = default;
     template <class T>
     KernelRow(const UnfoldBlock<T>& b, int64_t column)
         : kh(column / (b.kernel_w * b.c)), offset(column % (b.kernel_w * b.c)) {}
@@ -66,15 +67,33 @@ void unfold_stretch(const UnfoldBlock<T>& b, const KernelRow& k, int64_t oh, int
     for (; ow < end; ++ow, window.start += step, to += kColumns) Window<T>::copy(window, kColumns, to);
 }
 
-// Any columns: runs of one kernel row each, left to right, so that what is written too much is overwritten.
+// A panel's columns cut into runs of one kernel row each.
+struct Runs {
+    struct Run {
+        KernelRow k;
+        int64_t first, count;
+    };
+    Run run[kColumns];
+    int64_t count = 0;
+
+    template <class T>
+    GS_INLINE Runs of(const UnfoldBlock<T>& b) {
+        Runs runs;
+        for (int64_t j = 0; j < b.columns; j += runs.run[runs.count++].count) {
+            const KernelRow k(b, b.column + j);
+            const int64_t row = b.kernel_w * b.c - k.offset, left = b.columns - j;
+            runs.run[runs.count] = {k, j, row < left ? row : left};
+        }
+        return runs;
+    }
+};
+
+// Any columns: left to right, so that what is written too much is overwritten.
 template <class T>
-void unfold_position(const UnfoldBlock<T>& b, int64_t oh, int64_t ow, float* to) {
-    for (int64_t j = 0; j < b.columns;) {
-        const KernelRow k(b, b.column + j);
-        const int64_t run = b.kernel_w * b.c - k.offset, left = b.columns - j;
-        const int64_t count = run < left ? run : left;
-        Window<T>::copy(Window<T>::at(b, k, oh, ow), count, to + j);
-        j += count;
+void unfold_position(const UnfoldBlock<T>& b, const Runs& runs, int64_t oh, int64_t ow, float* to) {
+    for (int64_t i = 0; i < runs.count; ++i) {
+        const Runs::Run& run = runs.run[i];
+        Window<T>::copy(Window<T>::at(b, run.k, oh, ow), run.count, to + run.first);
     }
     if (b.columns < kColumns) clear_panel_row(to + b.columns);
 }
@@ -83,6 +102,7 @@ template <class T>
 void unfold(const UnfoldBlock<T>& block, float* panel) {
     const KernelRow k(block, block.column);
     const bool one_row = block.columns == kColumns && k.offset + kColumns <= block.kernel_w * block.c;
+    const Runs runs = Runs::of(block);
     const int64_t end = block.first + block.count;
     for (int64_t s = block.first; s < end;) {
         const int64_t oh = s / block.out_w, ow = s % block.out_w;
@@ -90,23 +110,39 @@ void unfold(const UnfoldBlock<T>& block, float* panel) {
         if (one_row) {
             unfold_stretch(block, k, oh, ow, ow + stretch, panel);
         } else {
-            for (int64_t i = 0; i < stretch; ++i) unfold_position(block, oh, ow + i, panel + i * kColumns);
+            for (int64_t i = 0; i < stretch; ++i)
+                unfold_position(block, runs, oh, ow + i, panel + i * kColumns);
         }
         s += stretch;
         panel += stretch * kColumns;
     }
 }
 
+// A few positions at a time: their pixels stay in cache while every group of outputs takes its part, and what
+// is written to a group is whole cache lines.
+constexpr int64_t kPackedPositions = 8;
+
+GS_INLINE void copy_rows(const float* from, float* to) {
+    __builtin_memcpy(to, from, kRows * sizeof(float));
+}
+GS_INLINE void copy_rows(const Bf16* from, float* to) {
+    for (int64_t r = 0; r < kRows; ++r) to[r] = value_of(from[r]);
+}
+
 template <class T>
 void pack_gradient(const T* dy, int64_t pitch, int64_t count, int64_t outputs, float* to) {
-    for (int64_t o = 0; o < outputs; o += kRows) {
-        const int64_t rows = outputs - o < kRows ? outputs - o : kRows;
-        const T* from = dy + o;
-        for (int64_t s = 0; s < count; ++s, from += pitch, to += kRows) {
-            if (rows == kRows) {
-                for (int64_t r = 0; r < kRows; ++r) to[r] = value_of(from[r]);
-            } else {
-                for (int64_t r = 0; r < rows; ++r) to[r] = value_of(from[r]);
+    for (int64_t first = 0; first < count; first += kPackedPositions) {
+        const int64_t end = count - first < kPackedPositions ? count : first + kPackedPositions;
+        for (int64_t o = 0; o < outputs; o += kRows) {
+            const int64_t rows = outputs - o < kRows ? outputs - o : kRows;
+            const T* from = dy + first * pitch + o;
+            float* row = to + o * count + first * kRows;
+            for (int64_t s = first; s < end; ++s, from += pitch, row += kRows) {
+                if (rows == kRows) {
+                    copy_rows(from, row);
+                } else {
+                    for (int64_t r = 0; r < rows; ++r) row[r] = value_of(from[r]);
+                }
             }
         }
     }
