@@ -4,11 +4,11 @@
 namespace gs::cpu {
 namespace {
 
-// P[t][o] = sum_s U_st dy[s,o] over a strip's positions t, times scale[o]^2, in float64.
-void weigh_gradients(const Kernels& kernels, const float* strip, int64_t rows, int64_t width, const float* dy,
+// P[t][o] = sum_s U_st dy[s,o] over a strip's positions t, times scale[o]^2.
+void weigh_gradients(const Kernels& kernels, const double* strip, int64_t rows, const float* dy,
                      int64_t outputs, const float* scale, double* to) {
-    kernels.wide_product(strip, rows, width, dy, outputs, to);
-    for (int64_t t = 0; t < width && scale != nullptr; ++t)
+    kernels.wide_product(strip, rows, dy, outputs, to);
+    for (int64_t t = 0; t < kernels.gemm_columns && scale != nullptr; ++t)
         for (int64_t o = 0; o < outputs; ++o) {
             const auto factor = static_cast<double>(scale[o]);
             to[t * outputs + o] *= factor * factor;
@@ -24,8 +24,9 @@ void gram_by_positions(Context& context, const WeightGradientNorm& args, NormRou
     const Kernels& kernels = context.kernels;
     const Shape y = args.dy.shape.with_n(1);
     const int64_t samples = args.x.shape.n, cotangents = args.dy.shape.n / samples;
-    const size_t weighted = static_cast<size_t>(kernels.gemm_columns * y.c);
-    const PositionSweep sweep(context, args, route, sizeof(double) / sizeof(float) * weighted);
+    const int64_t weighted = kernels.gemm_columns * y.c, wide = kernels.gemm_columns * y.pixels();
+    const PositionSweep sweep(context, args, route,
+                              sizeof(double) / sizeof(float) * static_cast<size_t>(weighted + wide));
     const int64_t strips = sweep.gram().strips(), each = cotangents * cotangents;
     double* halves = context.coefficients.get<double>(static_cast<size_t>(samples * strips * each));
     const auto gradient = [&](int64_t cotangent, int64_t sample) {
@@ -33,10 +34,11 @@ void gram_by_positions(Context& context, const WeightGradientNorm& args, NormRou
     };
     sweep.run([&](int64_t sample, int64_t i, const PositionSweep::Workspace& work) {
         const Strip strip = sweep.gram().strip(i);
-        double* products = reinterpret_cast<double*>(work.own);
+        double *products = reinterpret_cast<double*>(work.own), *inputs = products + weighted;
+        std::copy_n(work.inputs, strip.rows() * kernels.gemm_columns, inputs);
         double* half = halves + (sample * strips + i) * each;
         for (int64_t a = 0; a < cotangents; ++a) {
-            weigh_gradients(kernels, work.inputs, strip.rows(), strip.width, gradient(a, sample), y.c,
+            weigh_gradients(kernels, inputs, strip.rows(), gradient(a, sample), y.c,
                             args.scale ? args.scale.f32() : nullptr, products);
             for (int64_t b = 0; b < cotangents; ++b)
                 half[a * cotangents + b] =

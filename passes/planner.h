@@ -116,6 +116,13 @@ void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds
 // copy `copy` of `gradient`.
 Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient, int copy);
 
+// The stacked gradients at the pooled features of cotangents that start at the logits, and of combined losses
+// those at the logits.
+struct Seeds {
+    BufferId gradient = -1, coefficients = -1;
+};
+Seeds emit_seeds(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward);
+
 // Emits the backward pass of a group; returns the buffer of the gradient at the image, or -1.
 BufferId emit_backward(PlanWriter& plan, const BackwardGroup& group, const ForwardBuffers& forward);
 

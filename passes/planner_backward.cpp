@@ -37,7 +37,11 @@ class BackwardEmitter {
 
   private:
     BufferId emit() {
-        if (group_.starts.front() == net_.logits()) emit_seeds();
+        if (group_.starts.front() == net_.logits()) {
+            const Seeds seeds = emit_seeds(plan_, group_, forward_);
+            terms(net_.features()).push_back(seeds.gradient);
+            coefficients_ = seeds.coefficients;
+        }
         for (int i = net_.features() - 1; i >= 0; --i) emit_node(i);
         if (active(0) == 0) return -1;
         const BufferId gradient = join(0, Activation::None, -1, {});
@@ -148,120 +152,6 @@ class BackwardEmitter {
         };
         plan_.add_step(std::move(step));
         return dx;
-    }
-
-    void emit_seeds() {
-        const int count = static_cast<int>(group_.passes.size());
-        const ValueId features = net_.features();
-        const BufferId gradient = plan_.new_value(features, count);
-        if (group_.combined.empty()) {
-            for (int k = 0; k < count; ++k) emit_seed(k, gradient);
-        } else {
-            emit_coefficients();
-            emit_class_seeds(gradient);
-        }
-        terms(features).push_back(gradient);
-    }
-
-    void emit_seed(int k, BufferId gradient) {
-        const Cotangent& cotangent = group_.passes[static_cast<size_t>(k)].cotangent;
-        if (cotangent.kind == Cotangent::Kind::FeatureSum) {
-            Step step = backward_step("seed: " + to_string(cotangent), {}, {});
-            step.writes = {gradient};
-            step.run = [=](const StepContext& at) { at.backend.fill(at.rows(gradient, k), 1); };
-            plan_.add_step(std::move(step));
-            return;
-        }
-        const BufferId dz = plan_.new_value(net_.logits());
-        plan_.add_step(seed_step(cotangent, dz, 0));
-        emit_head_backward(gradient, k, {dz}, [=](const StepContext& at) { return at.view(dz); });
-        emit_head_norms(dz, k, 1);
-    }
-
-    // Row k of the gradient at the pooled features, from that at the logits.
-    template <class Seeds>
-    void emit_head_backward(BufferId gradient, int k, std::vector<BufferId> reads, Seeds seeds) {
-        Step step = backward_step("backward of the head", std::move(reads), {});
-        step.writes = {gradient};
-        step.flops = plan_.flops(net_.logits() - 1);
-        step.run = [=, head = net_.nodes.back().layer.get()](const StepContext& at) {
-            const View terms[] = {seeds(at)};
-            head->backward(at.backend, {.terms = terms, .dx = at.rows(gradient, k)});
-        };
-        plan_.add_step(std::move(step));
-    }
-
-    void emit_head_norms(BufferId dz, int first, int count) {
-        const bool reads_input = wanted_norms(group_, net_.nodes.back()).reads_input();
-        emit_gradient_norms(plan_, group_.losses(), net_.logits() - 1,
-                            {.delta = reads_input ? dz : -1,
-                             .sums = dz,
-                             .x = reads_input ? forward_.values[static_cast<size_t>(net_.features())] : -1,
-                             .first = first,
-                             .count = count});
-    }
-
-    // The losses' gradients at the logits, which are all that is particular to them.
-    void emit_coefficients() {
-        const int count = static_cast<int>(group_.combined.size());
-        coefficients_ = plan_.new_value(net_.logits(), count);
-        for (int k = 0; k < count; ++k)
-            plan_.add_step(seed_step(group_.combined[static_cast<size_t>(k)].cotangent, coefficients_, k));
-        emit_head_norms(coefficients_, 0, count);
-    }
-
-    // Each class's logit by itself.
-    void emit_class_seeds(BufferId gradient) {
-        const int64_t classes = net_.head.classes, batch = plan_.max_batch();
-        std::vector<float> rows(static_cast<size_t>(classes * batch * classes), 0.0f);
-        for (int64_t row = 0; row < classes * batch; ++row)
-            rows[static_cast<size_t>(row * classes + row / batch)] = 1;
-        const size_t constant = plan_.add_constant(rows);
-        for (int k = 0; k < static_cast<int>(classes); ++k)
-            emit_head_backward(gradient, k, {}, [=](const StepContext& at) {
-                return at.plan.constants[constant]
-                    .view({classes * batch, 1, 1, classes})
-                    .samples(k * batch, at.samples);
-            });
-    }
-
-    // The cotangent's gradient at the logits, to row k of dz.
-    Step seed_step(const Cotangent& cotangent, BufferId dz, int k) {
-        const BufferId logits = forward_.values.back();
-        if (cotangent.kind == Cotangent::Kind::Host) return host_seed_step(cotangent, logits, dz, k);
-        const bool of_class = cotangent.kind == Cotangent::Kind::ClassCrossEntropy ||
-                              cotangent.kind == Cotangent::Kind::ClassBinaryCrossEntropy;
-        const int64_t classes = plan_.shape(net_.logits()).c;
-        if (of_class && (cotangent.target < 0 || cotangent.target >= classes))
-            throw Error(ErrorKind::Usage, to_string(cotangent) + ": " + net_.name + " has " +
-                                              std::to_string(classes) + " classes");
-        Step step = backward_step("seed: " + to_string(cotangent), {logits}, {});
-        step.writes = {dz};
-        step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature,
-                    target = of_class ? cotangent.target : 0](const StepContext& at) {
-            at.backend.seed_logits(seed, t, target, at.view(logits), at.rows(dz, k));
-        };
-        return step;
-    }
-
-    static Seed seed_of(Cotangent::Kind kind) {
-        switch (kind) {
-            case Cotangent::Kind::UniformCrossEntropy:
-                return Seed::UniformCrossEntropy;
-            case Cotangent::Kind::MaxLogit:
-                return Seed::MaxLogit;
-            case Cotangent::Kind::PredictedCrossEntropy:
-                return Seed::PredictedCrossEntropy;
-            case Cotangent::Kind::ClassCrossEntropy:
-                return Seed::ClassCrossEntropy;
-            case Cotangent::Kind::ClassBinaryCrossEntropy:
-                return Seed::ClassBinaryCrossEntropy;
-            case Cotangent::Kind::FeatureSum:
-            case Cotangent::Kind::Host:
-                break;
-        }
-        GS_REQUIRE(false && "no seed at the logits");
-        return {};
     }
 
     // Cotangents that start at this value join the stack behind those that come from above.

@@ -28,7 +28,7 @@ void row_sums(const float* g, const float* w, int64_t count, double* sum, double
 double dot(const float* a, const float* b, int64_t count);
 void transpose(const float* from, int64_t pitch, int64_t rows, int64_t depth, const float* scale, float* to);
 void sum_taps(const TapRow* taps, int64_t count, int64_t from, float* to);
-void wide_product(const float* u, int64_t rows, int64_t width, const float* d, int64_t outputs, double* p);
+void wide_product(const double* u, int64_t rows, const float* d, int64_t outputs, double* p);
 double wide_dot(const double* a, const float* b, int64_t count);
 void wide_gram(const float* rows, int64_t count, int64_t pitch, int64_t length, double* gram);
 void projection_sums(const float* dy, const float* y, const float* box, int64_t positions, int64_t outputs,

@@ -206,11 +206,10 @@ struct Kernels : MapKernels<float> {
                       float* to);
     // to[t] = sum over taps of row[t] that count, t = from .. gemm_columns - 1; zeros left of that.
     void (*sum_taps)(const TapRow* taps, int64_t count, int64_t from, float* to);
-    // In float64, of float32 values. p[t][o], [width][outputs]: sum over `rows` of u[s][t] * d[s][o], u
-    // [rows][gemm_columns]; sum of a[i] * b[i]; gram[i][j] += <row i, row j> for j >= i, [count][count], rows
-    // `pitch` apart.
-    void (*wide_product)(const float* u, int64_t rows, int64_t width, const float* d, int64_t outputs,
-                         double* p);
+    // In float64, of float32 values. p[t][o], [gemm_columns][outputs]: sum over `rows` of u[s][t] * d[s][o],
+    // u [rows][gemm_columns]; sum of a[i] * b[i]; gram[i][j] += <row i, row j> for j >= i, [count][count],
+    // rows `pitch` apart.
+    void (*wide_product)(const double* u, int64_t rows, const float* d, int64_t outputs, double* p);
     double (*wide_dot)(const double* a, const float* b, int64_t count);
     void (*wide_gram)(const float* rows, int64_t count, int64_t pitch, int64_t length, double* gram);
     // Sums over a few dozen positions, overwritten: sum[o] of dy[s,o] * box[s], dot[o] of dy[s,o] * y[s,o].

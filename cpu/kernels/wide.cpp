@@ -5,61 +5,84 @@
 namespace gs::cpu::GS_ISA {
 namespace {
 
-typedef double Wide __attribute__((vector_size(kLanes * 8)));
+constexpr int64_t kWide = kLanes / 2;  // float64 values of a register
+typedef double Wide __attribute__((vector_size(kWide * 8)));
+typedef float Narrow __attribute__((vector_size(kWide * 4)));
 
-#define GS_WIDE(v) __builtin_convertvector(v, Wide)  // no function: its return would be passed in memory
-GS_INLINE double total(const Wide& v) {
-    double partial[4] = {};
-    for (int64_t i = 0; i < kLanes; ++i) partial[i % 4] += v[i];
-    return (partial[0] + partial[1]) + (partial[2] + partial[3]);
+GS_INLINE Wide widened(const float* p) {
+    Narrow v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return __builtin_convertvector(v, Wide);
+}
+GS_INLINE Wide load(const double* p) {
+    Wide v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+GS_INLINE double total(Wide v) {
+    double sum = 0;
+    for (int64_t i = 0; i < kWide; ++i) sum += v[i];
+    return sum;
 }
 
-// Columns of u that share the loads of d; gemm_columns is a multiple of it.
-constexpr int kTogether = 4;
+constexpr int64_t kTogether = 8;  // columns of u that share the loads of d; gemm_columns is a multiple
+constexpr int64_t kRegisters = 2;
 
-template <class Lanes>
-GS_INLINE void product(const float* u, int64_t rows, int64_t width, const float* d, int64_t outputs,
-                       double* p, const Lanes& lanes, int64_t exist) {
-    for (int64_t t = 0; t < width; t += kTogether) {
-        Wide acc[kTogether] = {};
-        for (int64_t s = 0; s < rows; ++s) {
-            const Wide right = GS_WIDE(lanes.load(d + s * outputs));
-            for (int r = 0; r < kTogether; ++r)
-                acc[r] += right * static_cast<double>(u[s * 2 * kLanes + t + r]);
+// kRegisters registers of outputs.
+GS_INLINE void product(const double* u, int64_t rows, const float* d, int64_t outputs, double* p) {
+    Wide acc[kTogether][kRegisters] = {};
+    for (int64_t s = 0; s < rows; ++s, u += 2 * kLanes, d += outputs) {
+        const Wide left = widened(d), right = widened(d + kWide);
+        for (int64_t t = 0; t < kTogether; ++t) {
+            acc[t][0] += u[t] * left;
+            acc[t][1] += u[t] * right;
         }
-        for (int64_t r = 0; r < kTogether && t + r < width; ++r)
-            for (int64_t i = 0; i < exist; ++i) p[(t + r) * outputs + i] = acc[r][i];
     }
+    for (int64_t t = 0; t < kTogether; ++t)
+        for (int64_t r = 0; r < kRegisters; ++r)
+            __builtin_memcpy(p + t * outputs + r * kWide, &acc[t][r], sizeof(Wide));
 }
 
 // Sums of products of row a with the kCount rows at b.
 template <int kCount>
 GS_INLINE void dots(const float* a, const float* b, int64_t pitch, int64_t length, double* to) {
     Wide acc[kCount] = {};
-    for_lanes(length, [&](int64_t i, auto lanes) {
-        const Wide left = GS_WIDE(lanes.load(a + i));
-        for (int j = 0; j < kCount; ++j) acc[j] += left * GS_WIDE(lanes.load(b + j * pitch + i));
-    });
-    for (int j = 0; j < kCount; ++j) to[j] += total(acc[j]);
+    int64_t i = 0;
+    for (; i + kWide <= length; i += kWide) {
+        const Wide left = widened(a + i);
+        for (int j = 0; j < kCount; ++j) acc[j] += left * widened(b + j * pitch + i);
+    }
+    for (int j = 0; j < kCount; ++j) {
+        to[j] += total(acc[j]);
+        for (int64_t rest = i; rest < length; ++rest)
+            to[j] += static_cast<double>(a[rest]) * static_cast<double>(b[j * pitch + rest]);
+    }
 }
 
 }  // namespace
 
-void wide_product(const float* u, int64_t rows, int64_t width, const float* d, int64_t outputs, double* p) {
-    int64_t o = 0;
-    for (; o + kLanes <= outputs; o += kLanes) product(u, rows, width, d + o, outputs, p + o, Full{}, kLanes);
-    if (o < outputs) product(u, rows, width, d + o, outputs, p + o, Part{outputs - o}, outputs - o);
+void wide_product(const double* u, int64_t rows, const float* d, int64_t outputs, double* p) {
+    for (int64_t t = 0; t < 2 * kLanes; t += kTogether) {
+        int64_t o = 0;
+        for (; o + kLanes <= outputs; o += kLanes) product(u + t, rows, d + o, outputs, p + t * outputs + o);
+        for (int64_t i = t; i < t + kTogether; ++i)
+            for (int64_t rest = o; rest < outputs; ++rest) {
+                double sum = 0;
+                for (int64_t s = 0; s < rows; ++s)
+                    sum += u[s * 2 * kLanes + i] * static_cast<double>(d[s * outputs + rest]);
+                p[i * outputs + rest] = sum;
+            }
+    }
 }
 
 double wide_dot(const double* a, const float* b, int64_t count) {
-    Wide acc{};
+    Wide acc[2] = {};
     int64_t i = 0;
     for (; i + kLanes <= count; i += kLanes) {
-        Wide left;
-        __builtin_memcpy(&left, a + i, sizeof left);
-        acc += left * GS_WIDE(Full::load(b + i));
+        acc[0] += load(a + i) * widened(b + i);
+        acc[1] += load(a + i + kWide) * widened(b + i + kWide);
     }
-    double sum = total(acc);
+    double sum = total(acc[0] + acc[1]);
     for (; i < count; ++i) sum += a[i] * static_cast<double>(b[i]);
     return sum;
 }
