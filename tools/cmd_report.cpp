@@ -47,13 +47,8 @@ fs::path figures_folder(const ReportFlags& flags) {
 }
 
 void check_out(const ReportFlags& flags) {
-    std::error_code error;
-    if (fs::is_directory(flags.out, error))
-        throw Error(ErrorKind::Usage, "--out " + flags.out + ": is a folder");
-    if (flags.force) return;
-    if (fs::exists(flags.out, error))
-        throw Error(ErrorKind::Usage, "--out " + flags.out + ": exists; choose another name, or --force");
-    if (!flags.no_figures) check_folder(figures_folder(flags), Earlier::Refuse, "--figures");
+    check_new_file(flags.out, flags.force);
+    if (!flags.force && !flags.no_figures) check_folder(figures_folder(flags), Earlier::Refuse, "--figures");
 }
 
 void write_figures(const fs::path& folder, const std::vector<FigureFile>& figures) {

@@ -1,7 +1,6 @@
 // gradscore search: options of fitted methods by trial on validation sets, kept as JSON for
 // METHOD:search=FILE, or in statistics for --stats.
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
 
 #include "core/files.h"
@@ -39,10 +38,7 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
                     "--out " + flags.out + ": the search of '" + method.name + "' leaves " +
                         (tunes ? "tuned statistics, NAME.safetensors" : "options, as JSON"));
     }
-    std::error_code error;
-    if (flags.out.empty() || flags.force || !std::filesystem::exists(flags.out, error)) return;
-    throw Error(ErrorKind::Usage,
-                "--out " + flags.out + ": exists; choose another name, or --force replaces it");
+    if (!flags.out.empty()) check_new_file(flags.out, flags.force);
 }
 
 nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,

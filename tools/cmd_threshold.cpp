@@ -25,12 +25,6 @@ size_t find_method(const std::vector<MethodInfo>& methods, const std::string& wa
                                : "--method " + wanted + ": not a method of " + run + "; it has " + known);
 }
 
-void check_out(const ThresholdFlags& flags) {
-    std::error_code error;
-    if (!flags.force && std::filesystem::exists(flags.out, error))
-        throw Error(ErrorKind::Usage, "--out " + flags.out + ": exists; choose another name, or --force");
-}
-
 std::string counts(const Acceptance& set) {
     std::string text = grouped(set.accepted) + " of " + grouped(set.scores);
     if (set.nan > 0) text += "; " + grouped(set.nan) + " NaN left out";
@@ -56,7 +50,7 @@ void print(const Threshold& t, const std::string& out) {
 int run_threshold(const ThresholdFlags& flags) {
     if (!(flags.tpr > 0 && flags.tpr <= 1))
         throw Error(ErrorKind::Usage, "--tpr: must be above 0 and at most 1");
-    check_out(flags);
+    check_new_file(flags.out, flags.force);
     const StoredRun run = read_run(flags.run);
     const Threshold found = find_threshold(
         run.results, run.sets, find_method(run.results.methods, flags.method, flags.run), flags.tpr);

@@ -120,13 +120,23 @@ void check_limit(const std::optional<int64_t>& limit) {
     if (limit && *limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
 }
 
+void check_new_file(const std::string& path, bool force) {
+    const auto refuse = [&](const std::string& why) { throw Error(ErrorKind::Usage, path + ": " + why); };
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) refuse("is a folder");
+    if (std::filesystem::exists(path, error) && !force)
+        refuse("exists; choose another name, or --force replaces it");
+    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    const std::string folder = parent.empty() ? "." : parent.string();
+    if (!std::filesystem::is_directory(folder, error)) refuse("there is no folder " + folder);
+    if (::access(folder.c_str(), W_OK | X_OK) != 0) refuse("the folder " + folder + " cannot be written to");
+}
+
 void check_output_file(const std::string& path, bool force, const std::vector<std::string>& endings) {
     const std::string ending = std::filesystem::path(path).extension().string();
     if (std::find(endings.begin(), endings.end(), ending) == endings.end())
         throw Error(ErrorKind::Usage, path + ": the output's name must end in " + join(endings, " or "));
-    std::error_code error;
-    if (std::filesystem::exists(path, error) && !force)
-        throw Error(ErrorKind::Usage, path + ": exists; --force replaces it");
+    check_new_file(path, force);
 }
 
 int say_excluded(int64_t images, const std::string& listed) {

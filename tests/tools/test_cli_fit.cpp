@@ -170,10 +170,14 @@ TEST_F(FitCommand, RefusalsComeBeforeTheWork) {
     expect_refusal(fit_words("s.safetensors", {"--methods", "msp"}), 2, {"'msp' needs no fit"});
     expect_refusal(fit_words("s.safetensors", {"--methods", "klm:templates=id-test"}), 2, {"id-test"});
     expect_refusal(fit_words("s.bin"), 2, {"must end in .safetensors"});
+    expect_refusal(fit_words("away/s.safetensors"), 2, {"away/s.safetensors: there is no folder away"});
+    fs::create_directory(root_ / "folder.safetensors");
+    expect_refusal(fit_words("folder.safetensors"), 2, {"folder.safetensors: is a folder"});
     for (const char* shard : {"3/3", "-1/3", "1", "1/", "/2", "a/b", "0/0", "1/2/3"})
         expect_refusal(fit_words("s.safetensors", {"--shard", shard}), 2, {"--shard", "I/N"});
     write(root_ / "old.safetensors", "mine");
-    expect_refusal(fit_words("old.safetensors"), 2, {"old.safetensors: exists; --force replaces it"});
+    expect_refusal(fit_words("old.safetensors"), 2,
+                   {"old.safetensors: exists; choose another name, or --force replaces it"});
     expect_refusal({"merge", "old.safetensors", "a"}, 2, {"old.safetensors: exists"});
     EXPECT_EQ(content(root_ / "old.safetensors"), "mine");
     expect_refusal({"merge", "new.safetensors", "old.safetensors"}, 4, {"old.safetensors"});

@@ -198,7 +198,8 @@ TEST_F(BadWeights, ConvertAndInspectRefuseThemToo) {
     expect_refusal({"convert", demo_weights(), "out.safetensors"}, 2, {"out.safetensors", "--force"});
     EXPECT_EQ(run({"convert", "out.safetensors", "out.safetensors", "--force"}).code, 0) << "onto itself";
     EXPECT_NE(content(root_ / "out.safetensors"), "");
-    expect_refusal({"convert", demo_weights(), "none/out.safetensors"}, 1, {"none/out.safetensors"});
+    expect_refusal({"convert", demo_weights(), "none/out.safetensors"}, 2,
+                   {"none/out.safetensors: there is no folder none"});
 }
 
 }  // namespace
