@@ -55,11 +55,11 @@ bench:
 	@$(BUILD)/bench/bench_cpu_ops
 	@$(BUILD)/bench/bench_weight_norms
 
-# libFuzzer targets (clang); run one with: build-fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
+# libFuzzer targets (clang), which tools/fuzz_all.sh runs.
 fuzz:
 	@bash tools/setup.sh build test fuzz
 	@cmake $(GENERATOR) -S . -B $(BUILD)-fuzz -DGRADSCORE_FUZZ=ON -DGRADSCORE_CUDA=OFF -DCMAKE_CXX_COMPILER=clang++ $(CMAKE_FLAGS)
-	@cmake --build $(BUILD)-fuzz -j $(JOBS)
+	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
 
 SOURCES = $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 format:

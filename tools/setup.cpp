@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <system_error>
 #include <thread>
 
 #include "core/files.h"
@@ -129,7 +131,8 @@ void check_new_file(const std::string& path, bool force) {
     const std::filesystem::path parent = std::filesystem::path(path).parent_path();
     const std::string folder = parent.empty() ? "." : parent.string();
     if (!std::filesystem::is_directory(folder, error)) refuse("there is no folder " + folder);
-    if (::access(folder.c_str(), W_OK | X_OK) != 0) refuse("the folder " + folder + " cannot be written to");
+    if (::access(folder.c_str(), W_OK | X_OK) != 0)
+        throw Error(ErrorKind::Internal, path + ": " + std::generic_category().message(errno));
 }
 
 void check_output_file(const std::string& path, bool force, const std::vector<std::string>& endings) {

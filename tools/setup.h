@@ -34,7 +34,7 @@ void introduce(const LoadedNet& loaded, const Preprocess& preprocess, const Back
 // Throws Error(Usage) below 1.
 void check_limit(const std::optional<int64_t>& limit);
 // A file that a command will write, looked at before its work: in a folder that can be written to, no folder
-// itself, and replaced under --force only. Throws Error(Usage).
+// itself, and replaced under --force only. Throws Error(Usage), or Error(Internal) without permission.
 void check_new_file(const std::string& path, bool force);
 // The same, with one of these endings.
 void check_output_file(const std::string& path, bool force,
