@@ -5,6 +5,7 @@
 // rounds is taken.
 //   gradient_norm_shares cuda bf16                       BiT-S-R101x1 at 480x480 and CIFAR's ResNet-34 at
 //   32x32 gradient_norm_shares cuda tf32 bit-r101x1 64 1       a net, images a batch, an exponent
+//   gradient_norm_shares cuda bf16-wgmma                 norms by wgmma where layers allow it
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -168,7 +169,7 @@ void run(Backend& backend, const Case& c, double p) {
 
 int usage() {
     std::fprintf(stderr,
-                 "usage: gradient_norm_shares cpu|cuda f32|tf32|bf16 [NET [BATCH [EXPONENT]]]\n"
+                 "usage: gradient_norm_shares cpu|cuda f32|tf32|bf16|bf16-wgmma [NET [BATCH [EXPONENT]]]\n"
                  "NET: bit-r101x1 or resnet34-cifar; default both\n");
     return 2;
 }
@@ -177,13 +178,16 @@ int usage() {
 
 int main(int argc, char** argv) try {
     const std::vector<std::string> words(argv + 1, argv + argc);
-    const std::string precisions[] = {"f32", "tf32", "bf16"};
+    const std::string precisions[] = {"f32", "tf32", "bf16", "bf16-wgmma"};
     if (words.size() < 2 || words.size() > 5) return usage();
     const auto* found = std::find(std::begin(precisions), std::end(precisions), words[1]);
     if (found == std::end(precisions) || (words[0] != "cpu" && words[0] != "cuda")) return usage();
-    const auto precision = static_cast<Precision>(found - std::begin(precisions));
-    const auto backend = words[0] == "cpu" ? make_cpu_backend({.threads = 1, .precision = precision})
-                                           : make_cuda_backend({.precision = precision});
+    const bool wgmma = *found == "bf16-wgmma";
+    if (wgmma && words[0] == "cpu") return usage();
+    const auto precision = wgmma ? Precision::BF16 : static_cast<Precision>(found - std::begin(precisions));
+    const auto backend = words[0] == "cpu"
+                             ? make_cpu_backend({.threads = 1, .precision = precision})
+                             : make_cuda_backend({.precision = precision, .wgmma_norms = wgmma});
     std::printf("%s\n", backend->description().c_str());
     for (Case c : kCases) {
         if (words.size() > 2 && words[2] != c.net) continue;

@@ -8,7 +8,7 @@ include(CMakePackageConfigHelpers)
 # One archive of every folder's objects but the command's own. Static: users choose nothing but a prefix, and no symbol
 # versions are promised yet.
 set(gs_public_folders core cpu cuda layers data weights nets passes scores metrics)
-foreach(folder ${gs_public_folders} ${gs_cpu_kernel_sets})
+foreach(folder ${gs_public_folders} ${gs_cpu_kernel_sets} ${gs_cuda_kernel_sets})
   list(APPEND gs_public_objects $<TARGET_OBJECTS:gs_${folder}>)
 endforeach()
 add_library(gradscore_library STATIC ${gs_public_objects})

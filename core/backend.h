@@ -347,8 +347,12 @@ struct CudaOptions {
     Precision precision = Precision::F32;
     bool deterministic = false;  // only algorithms that repeat to the bit
     std::string plan_cache{};  // file of the choices measured on this device, read and extended; empty: none
+    // Norms of weight gradients by wgmma where precision and layer allow it (docs/gradient-norms-cuda.md):
+    // for compute capability 9.0 alone, and not yet measured.
+    bool wgmma_norms = false;
 };
-// Throws Error(Device) where there is no such device, or this build has no CUDA. Defined in cuda/.
+// Throws Error(Device) where there is no such device, it lacks what the options ask for, or this build has no
+// CUDA. Defined in cuda/.
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options);
 
 }  // namespace gs

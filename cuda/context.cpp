@@ -25,7 +25,12 @@ Context::Context(const CudaOptions& options)
     : options_(options),
       device_(properties_of(options.device)),
       current_(options.device),
-      stream_(make_stream()) {}
+      stream_(make_stream()) {
+    if (options.wgmma_norms && device_.compute_capability != 90)
+        throw Error(ErrorKind::Device, "norms by wgmma need compute capability 9.0; " + device_.name +
+                                           " has " + std::to_string(device_.compute_capability / 10) + "." +
+                                           std::to_string(device_.compute_capability % 10));
+}
 
 void* Context::scratch(Scratch purpose, size_t bytes) {
     DeviceMemory& memory = scratch_[static_cast<size_t>(purpose)];

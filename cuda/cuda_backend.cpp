@@ -35,7 +35,8 @@ std::string CudaBackend::description() const {
     return "cuda:" + std::to_string(device.ordinal) + ": " + device.name + ", compute capability " +
            std::to_string(device.compute_capability / 10) + "." +
            std::to_string(device.compute_capability % 10) + ", " + engine_->description() + ", " +
-           name_of(context_->options().precision);
+           name_of(context_->options().precision) +
+           (context_->options().wgmma_norms ? ", norms by wgmma" : "");
 }
 
 DType CudaBackend::map_type() const {

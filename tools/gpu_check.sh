@@ -119,8 +119,10 @@ if stage configure 60 cmake "${flags[@]}" -S . -B "$build" && stage build 300 cm
       --kernel-name kernel_substring=2gs4cuda "${operations[@]}"
   done
 
-  # Norms of weight gradients against cuDNN's weight gradient, layer by layer.
-  for precision in bf16 tf32 f32; do
+  # Norms of weight gradients against cuDNN's weight gradient, layer by layer; on Hopper by wgmma, too.
+  precisions=(bf16 tf32 f32)
+  [[ $capability != 90 ]] || precisions=(bf16 bf16-wgmma tf32 f32)
+  for precision in "${precisions[@]}"; do
     stage "norms-$precision" 40 "$build/bench/gradient_norm_shares" cuda "$precision"
   done
 
@@ -142,7 +144,7 @@ quote registers 'kernels,' 1
 quote devices . 4
 quote tests 'tests passed|tests failed|\(Failed\)|\(Timeout\)|Skipped|\*\*\*' 40
 for tool in memcheck racecheck initcheck; do quote "$tool" 'ERROR SUMMARY|RACECHECK SUMMARY|\[  (PASSED|FAILED)|rror:' 8; done
-for bench in norms-bf16 norms-tf32 norms-f32 bench-bf16 bench-f32 bench-tf32 bench-compiled; do
+for bench in norms-bf16 norms-bf16-wgmma norms-tf32 norms-f32 bench-bf16 bench-f32 bench-tf32 bench-compiled; do
   [[ -f $out/$bench.log ]] && say "$(printf '\n## %s\n\n%s' "$bench" "$(grep -E '^(#|\||.*: ended with code|.*rror)' "$out/$bench.log")")"
 done
 say ""

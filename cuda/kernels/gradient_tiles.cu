@@ -137,6 +137,7 @@ bool is_wide(const View& view) {
 
 void launch_gradient_tiles(Context& context, const WeightGradientNorm& args, const NormPlan& plan,
                            const TileRun& run) {
+    if (plan.wgmma) return launch_gradient_tiles_by_wgmma(context, args, plan, run);
     const int64_t blocks = run.count * plan.slices * plan.tiles_o * plan.parts_k;
     GS_REQUIRE(blocks < (int64_t{1} << 31) && args.dy.shape.n < (int64_t{1} << 31));
     const auto& exponents = run.ending.exponents;

@@ -35,5 +35,8 @@ struct TileRun {
 };
 void launch_gradient_tiles(Context& context, const WeightGradientNorm& args, const NormPlan& plan,
                            const TileRun& run);
+// The same by wgmma, for plans of that kind (wgmma_layers.h).
+void launch_gradient_tiles_by_wgmma(Context& context, const WeightGradientNorm& args, const NormPlan& plan,
+                                    const TileRun& run);
 
 }  // namespace gs::cuda

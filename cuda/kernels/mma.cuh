@@ -53,11 +53,13 @@ __device__ void multiply(float (&d)[M][N][4], const uint32_t (&a)[M][4], const u
 #endif
 }
 
-#if defined(__CUDACC__)
 __device__ inline uint32_t shared_address(const void* shared) {
+#if defined(__CUDACC__)
     return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-}
+#else
+    return emulated::shared_address(shared);
 #endif
+}
 
 // Four 8 x 8 matrices of 16 bits, transposed: lane i names row i % 8 of matrix i / 8 (16 bytes, aligned) and
 // receives of matrix r the rows 2 t and 2 t + 1 at column g in its register r.

@@ -20,12 +20,13 @@ struct NormPlan {
         Gathered,  // the split over positions puts whole rows together anyway
     };
 
-    int tile_o = 128, tile_k = 128;  // 128 x 128, 64 x 128 or 128 x 64
+    int tile_o = 128, tile_k = 128;  // 128 x 128, 64 x 128 or 128 x 64; by wgmma 128 x 256
     int tiles_o = 1, tiles_k = 1;
     int walk = 1, parts_k = 1;  // tiles along k that a block makes in turn; blocks for a row of tiles
     // Of `slice` positions each, a multiple of kSliceStep; the last may be shorter.
     int slices = 1, slice = 0;
     RowSums row_sums = RowSums::None;
+    bool wgmma = false;
 
     static constexpr int kSliceStep = 32;  // positions, whole chunks of every kernel
     static constexpr int kLongRow = 4096;  // positions from which on they are split
@@ -34,10 +35,14 @@ struct NormPlan {
     static constexpr int kLongWalk = 512;    // positions, over all tiles that a block makes in turn
 
     // outputs, k: of G; positions: what it sums over. one_by_one: a block makes one tile (general exponents
-    // need the memory that the next one's operands would be in).
+    // need the memory that the next one's operands would be in). by_wgmma: the layer suits it
+    // (can_use_wgmma).
     NormPlan(int64_t outputs, int64_t k, int64_t positions, bool standardised, bool one_by_one,
-             int multiprocessors) {
-        if (outputs <= 64)
+             int multiprocessors, bool by_wgmma = false)
+        : wgmma(by_wgmma) {
+        if (wgmma)
+            tile_k = 256;
+        else if (outputs <= 64)
             tile_o = 64;
         else if (k <= 64)
             tile_k = 64;
@@ -46,7 +51,7 @@ struct NormPlan {
         };
         tiles_o = parts(outputs, tile_o);
         tiles_k = parts(k, tile_k);
-        if (!standardised && !one_by_one)
+        if (!standardised && !one_by_one && !wgmma)
             walk = std::clamp(static_cast<int>(kLongWalk / positions), 1, tiles_k);
         parts_k = parts(tiles_k, walk);
         walk = parts(tiles_k, parts_k);

@@ -8,6 +8,7 @@
 #include "cuda/kernels/gradient_tiles.h"
 #include "cuda/kernels/launch.h"
 #include "cuda/kernels/unfold.h"
+#include "cuda/kernels/wgmma_layers.h"
 
 namespace gs::cuda {
 namespace {
@@ -44,7 +45,8 @@ class NormRun {
           args_(args),
           input_(args.spec, args.x.shape.with_n(1)),
           plan_(args.dy.shape.c, input_.k(), input_.positions, static_cast<bool>(args.standardised),
-                has_general(norms), context.device().multiprocessors),
+                has_general(norms), context.device().multiprocessors,
+                context.options().wgmma_norms && can_use_wgmma(args)),
           rows_(args.dy.shape.n),
           order_{.samples = args.x.shape.n, .cotangents = rows_ / args.x.shape.n} {
         for (const PowerSum& norm : norms) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
-#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -18,40 +17,7 @@ constexpr size_t kStackBytes = 64 << 10;
 
 constexpr size_t kMostWaiting = 132;  // blocks, as many as a device has multiprocessors
 
-enum class State : uint8_t { Ready, AtBlockBarrier, AtWarpBarrier, AtOtherBlocks, Done };
-
-// Asynchronous copies of a thread: those of its open group, then the groups before, oldest first.
-class Copies {
-  public:
-    void start(const Copy& copy, bool at_once) {
-        if (at_once)
-            run(copy);
-        else
-            open_.push_back(copy);
-    }
-    void commit() { groups_.push_back(std::exchange(open_, {})); }
-    void wait(unsigned left) {
-        while (groups_.size() > left) {
-            for (const Copy& copy : groups_.front()) run(copy);
-            groups_.pop_front();
-        }
-    }
-    void clear() {
-        open_.clear();
-        groups_.clear();
-    }
-
-  private:
-    std::vector<Copy> open_;
-    std::deque<std::vector<Copy>> groups_;
-
-    static void run(const Copy& copy) {
-        if (copy.from == nullptr)
-            std::memset(copy.to, 0, copy.bytes);
-        else
-            std::memcpy(copy.to, copy.from, copy.bytes);
-    }
-};
+enum class State : uint8_t { Ready, AtBlockBarrier, AtWarpBarrier, AtCondition, AtOtherBlocks, Done };
 
 struct Thread {
     ctx::fiber fiber;      // where this thread goes on
@@ -59,7 +25,10 @@ struct Thread {
     State state = State::Done;
     uint3 index{};
     unsigned parity = 0;
-    Copies copies;
+    AsyncGroups<Copy> copies;
+    Products products;
+    std::function<bool()> ready;  // AtCondition
+    std::exception_ptr error;     // what ended it
 };
 
 class Block {
@@ -68,6 +37,7 @@ class Block {
         body_ = &body;
         index_ = index;
         count_ = block.x * block.y * block.z;
+        shared_bytes_ = shared_bytes;
         shared_.resize(shared_bytes / sizeof(Line) + 1);
         std::memset(shared_.data(), 0xff, shared_.size() * sizeof(Line));
         exchange_.resize(2 * static_cast<size_t>(count_ + kWarp) * kExchangeBytes);
@@ -78,6 +48,7 @@ class Block {
             threads_[t]->state = State::Ready;
             threads_[t]->parity = 0;
             threads_[t]->copies.clear();
+            threads_[t]->products = {};
         }
     }
     // Goes on until it has ended (true) or waits for other blocks.
@@ -85,8 +56,11 @@ class Block {
         ::blockIdx = index_;
         for (unsigned t = 0; t < count_; ++t)
             if (threads_[t]->state == State::AtOtherBlocks) threads_[t]->state = State::Ready;
-        while (run_ready())
+        while (run_ready()) {
+            if (random() % 2 == 0) run_async();
             if (!release()) return false;
+        }
+        if (!async_.empty()) throw std::logic_error("a block ended before its copies");
         return true;
     }
 
@@ -102,8 +76,17 @@ class Block {
         return exchange_.data() + running_->parity * half + warp * kWarp * kExchangeBytes;
     }
     void* shared() { return shared_.data(); }
-    void start_copy(const Copy& copy) { running_->copies.start(copy, random() % 2 == 0); }
-    Copies& copies() { return running_->copies; }
+    std::span<std::byte> shared_bytes() { return {shared_.data()->bytes, shared_bytes_}; }
+    Thread& running() { return *running_; }
+    void wait_until(const std::function<bool()>& ready) {
+        running_->ready = ready;
+        while (!ready()) wait(State::AtCondition);
+    }
+    void start_async(std::function<void()> work) { async_.push_back(std::move(work)); }
+    unsigned random() {
+        order_ = order_ * 6364136223846793005u + 1442695040888963407u;
+        return static_cast<unsigned>(order_ >> 33);
+    }
 
   private:
     std::vector<std::unique_ptr<Thread>> threads_;
@@ -115,6 +98,8 @@ class Block {
         std::byte bytes[128];
     };
     std::vector<Line> shared_;
+    size_t shared_bytes_ = 0;
+    std::vector<std::function<void()>> async_;
     std::vector<std::byte> exchange_;
     uint64_t order_ = 0x9e3779b97f4a7c15u;
 
@@ -126,7 +111,11 @@ class Block {
                                    [this, self](ctx::fiber&& scheduler) {
                                        self->scheduler = std::move(scheduler);
                                        for (;;) {
-                                           (*body_)();
+                                           try {
+                                               (*body_)();
+                                           } catch (const std::exception&) {
+                                               self->error = std::current_exception();
+                                           }
                                            wait(State::Done);
                                        }
                                        return std::move(self->scheduler);
@@ -134,9 +123,14 @@ class Block {
         return thread;
     }
 
-    unsigned random() {
-        order_ = order_ * 6364136223846793005u + 1442695040888963407u;
-        return static_cast<unsigned>(order_ >> 33);
+    // One piece of the block's asynchronous work, whichever; whether there was any.
+    bool run_async() {
+        if (async_.empty()) return false;
+        std::swap(async_[random() % async_.size()], async_.back());
+        const std::function<void()> work = std::move(async_.back());
+        async_.pop_back();
+        work();
+        return true;
     }
 
     // Every ready thread until it waits, in another order each time; whether any is left.
@@ -153,6 +147,7 @@ class Block {
                 ::threadIdx = thread.index;
                 thread.fiber = std::move(thread.fiber).resume();
                 running_ = nullptr;
+                if (thread.error) std::rethrow_exception(std::exchange(thread.error, nullptr));
             }
             left = left || thread.state != State::Done;
         }
@@ -164,10 +159,20 @@ class Block {
         bool released = false;
         for (unsigned first = 0; first < count_; first += kWarp)
             released = release(first, std::min(first + kWarp, count_), State::AtWarpBarrier) || released;
-        if (released || release(0, count_, State::AtBlockBarrier)) return true;
+        released = release_ready() || released;
+        if (released || release(0, count_, State::AtBlockBarrier) || run_async()) return true;
         for (unsigned t = 0; t < count_; ++t)
             if (threads_[t]->state == State::AtOtherBlocks) return false;
         throw std::logic_error("threads of a block wait at different barriers");
+    }
+    bool release_ready() {
+        bool any = false;
+        for (unsigned t = 0; t < count_; ++t) {
+            if (threads_[t]->state != State::AtCondition || !threads_[t]->ready()) continue;
+            threads_[t]->state = State::Ready;
+            any = true;
+        }
+        return any;
     }
     // Makes [begin, end) ready if all of them that still run wait there.
     bool release(unsigned begin, unsigned end, State at) {
@@ -263,13 +268,34 @@ void let_other_blocks_run() {
     block().wait(State::AtOtherBlocks);
 }
 void start_copy(const Copy& copy) {
-    block().start_copy(copy);
+    if (chance())
+        copy();
+    else
+        block().running().copies.start(copy);
 }
 void commit_copies() {
-    block().copies().commit();
+    block().running().copies.commit();
 }
 void wait_for_copies(unsigned left) {
-    block().copies().wait(left);
+    block().running().copies.wait(left);
+}
+bool chance() {
+    return block().random() % 2 == 0;
+}
+Products& products() {
+    return block().running().products;
+}
+void wait_until(const std::function<bool()>& ready) {
+    block().wait_until(ready);
+}
+void start_async(std::function<void()> work) {
+    block().start_async(std::move(work));
+}
+std::span<std::byte> dynamic_shared_bytes() {
+    return block().shared_bytes();
+}
+unsigned thread_index() {
+    return block().running_index();
 }
 unsigned lane() {
     return block().running_index() % kWarp;

@@ -254,3 +254,10 @@ cudaError_t cudaDriverGetVersion(int* version) {
 cudaError_t cudaDeviceSynchronize() {
     return cudaSuccess;
 }
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** entry, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* result) {
+    const bool found = std::strcmp(name, "cuTensorMapEncodeTiled") == 0;
+    *entry = found ? reinterpret_cast<void*>(&cuTensorMapEncodeTiled) : nullptr;
+    *result = found ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
+    return cudaSuccess;
+}

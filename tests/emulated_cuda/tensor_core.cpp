@@ -36,12 +36,6 @@ double tf32_of(uint32_t bits) {
     return std::bit_cast<float>(bits & ~0x1fffu);
 }
 
-float cut(double exact) {
-    const auto rounded = static_cast<float>(exact);
-    if (std::abs(static_cast<double>(rounded)) <= std::abs(exact) || rounded != rounded) return rounded;
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) - 1);
-}
-
 constexpr int kMost = 16;  // depth, and rows of an instruction
 struct Dense {
     std::vector<double> a, b;  // [16 m][depth], [depth][8 n]
@@ -92,7 +86,7 @@ void multiply_dense(bool bf16, Operands* const* lanes, int m, int n) {
         for (int c = 0; c < columns; ++c) {
             const int lane = row % 8 * 4 + c % 8 / 2, i = row % 16 / 8 * 2 + c % 2;
             float& d = lanes[lane]->d[(row / 16 * n + c / 8) * 4 + i];
-            d = cut(line[static_cast<size_t>(c)] + static_cast<double>(d));
+            d = cut_to_float(line[static_cast<size_t>(c)] + static_cast<double>(d));
         }
     }
 }
@@ -127,6 +121,12 @@ void load_transposed(uint32_t* registers, const void* row) {
                 lanes[l]->registers[r] = at(l % 4 * 2) | at(l % 4 * 2 + 1) << 16;
             }
     });
+}
+
+float cut_to_float(double exact) {
+    const auto rounded = static_cast<float>(exact);
+    if (std::abs(static_cast<double>(rounded)) <= std::abs(exact) || rounded != rounded) return rounded;
+    return std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) - 1);
 }
 
 uint32_t rounded_to_tf32(float value) {

@@ -14,6 +14,8 @@ namespace gs::emulated {
 void multiply(bool bf16, float* d, const uint32_t* a, const uint32_t* b, int m, int n);
 void load_transposed(uint32_t* registers, const void* row);
 uint32_t rounded_to_tf32(float value);
+// Towards zero.
+float cut_to_float(double exact);
 
 void copy_async(void* to, const void* from, size_t bytes, bool exists);
 void commit_copies();

@@ -7,6 +7,7 @@
 
 #include "cuda/kernels/gradient_epilogue.cuh"
 #include "cuda/kernels/norm_plan.h"
+#include "cuda/kernels/position_boxes.h"
 
 namespace gs::cuda {
 namespace {
@@ -93,6 +94,7 @@ TEST(Tile, HasEveryValueOnce) {
     expect_tile_covered<TileShape<128, 128, 2, 4>>();
     expect_tile_covered<TileShape<64, 128, 2, 4>>();
     expect_tile_covered<TileShape<128, 64, 4, 2>>();
+    expect_tile_covered<TileShape<128, 256, 8, 1>>();
 }
 
 struct Layer {
@@ -144,6 +146,69 @@ TEST(NormPlan, EveryElementOfEverySumOnce) {
         SCOPED_TRACE(layer.name);
         for (const bool one_by_one : {false, true}) expect_everything_once(layer, one_by_one);
     }
+}
+
+TEST(NormPlan, WgmmaTakesOneTileABlock) {
+    const NormPlan plan(256, 2304, 225, false, false, 132, true);
+    EXPECT_EQ(plan.tile_o, 128);
+    EXPECT_EQ(plan.tile_k, 256);
+    EXPECT_EQ(plan.tiles_o, 2);
+    EXPECT_EQ(plan.tiles_k, 9);
+    EXPECT_EQ(plan.walk, 1);
+    EXPECT_EQ(NormPlan(256, 2304, 900, true, false, 132, true).row_sums, NormPlan::RowSums::Together);
+    EXPECT_EQ(NormPlan(1024, 256, 900, true, false, 132, true).row_sums, NormPlan::RowSums::OfTile);
+}
+
+TEST(PositionBoxes, EveryPositionOnceAndBeforeItsBoxsLastStep) {
+    for (const auto& [h, w] : std::vector<std::pair<int, int>>{{1, 1},
+                                                               {1, 900},
+                                                               {1, 225},
+                                                               {1, 1024},
+                                                               {30, 30},
+                                                               {15, 15},
+                                                               {120, 120},
+                                                               {60, 60},
+                                                               {32, 32},
+                                                               {8, 16},
+                                                               {7, 19},
+                                                               {13, 13},
+                                                               {31, 5},
+                                                               {500, 2}}) {
+        const PositionBoxes boxes(h, w);
+        SCOPED_TRACE(std::to_string(h) + " x " + std::to_string(w));
+        EXPECT_EQ(boxes.size() % PositionBoxes::kStep, 0);
+        EXPECT_LE(boxes.size(), PositionBoxes::kMost);
+        std::map<std::pair<int, int>, int> times;
+        int steps = 0;
+        for (int h0 = 0; h0 < h; h0 += boxes.h)
+            for (int w0 = 0; w0 < w; w0 += boxes.w) {
+                steps += boxes.steps(h0, w0);
+                EXPECT_GE(boxes.steps(h0, w0), 1);
+                EXPECT_LE(boxes.steps(h0, w0) * PositionBoxes::kStep, boxes.size());
+                for (int at = 0; at < boxes.steps(h0, w0) * PositionBoxes::kStep; ++at) {
+                    const int row = h0 + at / boxes.w, column = w0 + at % boxes.w;
+                    if (row < h && column < w) ++times[{row, column}];
+                }
+            }
+        EXPECT_EQ(steps, boxes.all_steps());
+        EXPECT_EQ(times.size(), static_cast<size_t>(h * w));
+        for (const auto& [place, count] : times) ASSERT_EQ(count, 1) << place.first << ", " << place.second;
+    }
+}
+
+TEST(PositionBoxes, WasteLittle) {
+    const auto steps = [](int h, int w) { return PositionBoxes(h, w).all_steps(); };
+    EXPECT_EQ(steps(30, 30), 57) << "900 positions in 912";
+    EXPECT_EQ(steps(1, 900), 57);
+    EXPECT_EQ(steps(15, 15), 15) << "225 in 240";
+    EXPECT_EQ(steps(32, 32), 64);
+    EXPECT_EQ(steps(16, 16), 16);
+    EXPECT_EQ(steps(120, 120), 900);
+    EXPECT_EQ(steps(60, 60), 225);
+    EXPECT_EQ(PositionBoxes(30, 30).count(), 12) << "10 x 8";
+    EXPECT_EQ(PositionBoxes(1, 900).count(), 12);
+    EXPECT_EQ(PositionBoxes(15, 15).count(), 3) << "16 x 5";
+    EXPECT_EQ(PositionBoxes(32, 32).count(), 14) << "16 x 5";
 }
 
 TEST(NormPlan, SmallMapsTileAfterTile) {

@@ -1,12 +1,15 @@
 // A layer with data, the norms of its gradients in double, and by a backend.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <limits>
 #include <map>
 
 #include "tests/reference/weight_gradient.h"
 #include "tests/support/device_tensor.h"
+#include "tests/support/expect_close.h"
 #include "tests/support/random.h"
 
 namespace gs::test {
@@ -85,10 +88,10 @@ struct Problem {
     }
 };
 
-inline Backend& backend_of(Precision precision) {
-    static std::map<Precision, std::unique_ptr<Backend>> made;
-    auto& backend = made[precision];
-    if (!backend) backend = make_cuda_backend({.precision = precision});
+inline Backend& backend_of(Precision precision, bool wgmma = false) {
+    static std::map<std::pair<Precision, bool>, std::unique_ptr<Backend>> made;
+    auto& backend = made[{precision, wgmma}];
+    if (!backend) backend = make_cuda_backend({.precision = precision, .wgmma_norms = wgmma});
     return *backend;
 }
 
@@ -96,6 +99,44 @@ inline Backend& backend_of(Precision precision) {
 inline double relative_error(double got, double want, double p) {
     const double error = std::abs(got / want - 1);
     return p >= 1 && !std::isinf(p) ? error / p : error;
+}
+
+// Norms against loops in double over the maps' own values.
+inline void expect_norms(const Problem& problem, Backend& backend, const std::vector<double>& exponents,
+                         DType type_x, DType type_dy, double tolerance) {
+    const auto got = problem.norms(backend, exponents, type_x, type_dy);
+    for (int64_t r = 0; r < problem.dy.shape.n; ++r) {
+        const std::vector<double> gradient = problem.gradient(r);
+        for (size_t e = 0; e < exponents.size(); ++e) {
+            const double p = exponents[e],
+                         error = relative_error(static_cast<double>(got[e][static_cast<size_t>(r)]),
+                                                ref::power_sum(gradient, p), p);
+            EXPECT_TRUE(error <= tolerance)
+                << problem.layer.name << ", p = " << p << ", row " << r << ": " << error;
+        }
+    }
+}
+
+// A sample's norms alone and in a batch of three, and twice.
+inline void expect_same_bits_in_any_batch(const Layer& layer, Backend& backend, DType maps) {
+    Layer several = layer;
+    several.x.n = 3;
+    const Problem batch(several, 1);
+    Problem alone(layer, 1);
+    alone.layer.x.n = 1;
+    for (ref::Tensor<float>* map : {&alone.x, &alone.dy}) {
+        const ref::Tensor<float>& all = map == &alone.x ? batch.x : batch.dy;
+        *map = ref::Tensor<float>(all.shape.with_n(1));
+        std::copy_n(all.values.end() - map->shape.size(), map->shape.size(), map->values.begin());
+    }
+    const auto norms = [&](const Problem& problem) {
+        return problem.norms(backend, {1, std::numeric_limits<double>::infinity()}, maps, maps);
+    };
+    const auto first = norms(batch), again = norms(batch), one = norms(alone);
+    for (size_t e = 0; e < 2; ++e) {
+        expect_same_bits("again", again[e], first[e]);
+        expect_same_bits("alone", one[e], {first[e].back()});
+    }
 }
 
 }  // namespace gs::test
