@@ -108,6 +108,8 @@ class Matrix {
         base_ = field(49, 3);
         constexpr uint32_t kUnits[] = {1, 8, 4, 2};  // no swizzle, 128, 64, 32 bytes
         units_ = kUnits[field(62, 2)];
+        require((start_ / 128 - base_) % units_ == 0,
+                "a base offset that is not where the swizzle's pattern starts");
     }
     double at(uint32_t line, uint32_t depth) const {
         const uint32_t along = transposed_ ? line : depth, across = transposed_ ? depth : line;

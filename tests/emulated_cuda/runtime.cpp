@@ -38,7 +38,7 @@ struct Memory {
     std::map<void*, size_t> sizes;
     size_t used = 0, limit = device_bytes();
     size_t launches = 0;
-    int multiprocessors = 132;
+    int multiprocessors = 132, capability = 90;
     cudaError_t last = cudaSuccess;
 };
 Memory& memory() {
@@ -83,6 +83,9 @@ size_t allocated_bytes() {
 }
 void limit_multiprocessors(int count) {
     memory().multiprocessors = count;
+}
+void set_compute_capability(int capability) {
+    memory().capability = capability;
 }
 size_t launches() {
     return memory().launches;
@@ -140,8 +143,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     *properties = {.name = "emulated on the host",
                    .totalGlobalMem = gs::emulated::kDeviceBytes,
                    .sharedMemPerBlockOptin = 227 << 10,
-                   .major = 9,
-                   .minor = 0,
+                   .major = memory().capability / 10,
+                   .minor = memory().capability % 10,
                    .multiProcessorCount = memory().multiprocessors};
     return cudaSuccess;
 }

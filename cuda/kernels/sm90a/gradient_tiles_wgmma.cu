@@ -149,6 +149,7 @@ __device__ void make_tile(const WgmmaArguments& args, const TilePlace& place, co
     int before = -1;
     for_each_box(args.boxes, [&](int h, int w) {
         wait(ring.full[at.stage], at.parity);
+        __syncwarp();  // products are of whole warps
         if (works) {
             pin(tile[0]);
             start_group<PositionBoxes::kMost / PositionBoxes::kStep>(
