@@ -21,8 +21,8 @@ using Shape = WgmmaTile::Shape;
 constexpr int kConsumers = Shape::kThreads, kThreads = kConsumers + kWarpSize;
 constexpr int kPanelsOfDy = Shape::kO / kTmaChannels, kPanelsOfX = Shape::kK / kTmaChannels;
 constexpr int kMostStages = 8;
-// Tensor cores cut their sums off: over this many positions that makes a norm 1.4e-6 too small at most, and
-// the tile's registers are all there are, so that no second sum can take it over.
+// Tensor cores cut their sums off, and a second set of sums, to take them out as gradient_tile.cuh does,
+// would not fit the registers. Over this many positions a norm then errs by some 1e-6.
 constexpr int kMostPositions = 1024;
 constexpr int kLeastPositions = 128;  // fewer do not pay for a block's start
 
