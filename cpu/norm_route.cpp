@@ -1,5 +1,6 @@
 #include "cpu/norm_route.h"
 
+#include "core/norm_cost.h"
 #include "cpu/gradient_gram.h"
 
 namespace gs::cpu {
@@ -7,31 +8,11 @@ namespace {
 
 constexpr int64_t kMostTaps = 64;  // of a pixel's sum (position_gram.cpp)
 
-int64_t taps(const ConvSpec& spec) {
-    return spec.kernel_h * spec.kernel_w;
-}
-double gram_cost(const ConvSpec& spec, const Shape& x, int64_t width) {
-    const auto positions = static_cast<double>(spec.output_shape(x).pixels());
-    const auto outputs = static_cast<double>(spec.out_channels);
-    return positions * (outputs + static_cast<double>(width)) /
-           (2 * outputs * static_cast<double>(taps(spec) * spec.in_channels));
-}
-bool keeps_size(const ConvSpec& spec) {
-    return spec.stride == 1 && spec.kernel_h == 2 * spec.pad + 1 && spec.kernel_w == 2 * spec.pad + 1;
-}
-
 }  // namespace
 
-double ghost_cost(const ConvSpec& spec, const Shape& x) {
-    return gram_cost(spec, x, taps(spec) * spec.in_channels);
-}
-double pixel_gram_cost(const ConvSpec& spec, const Shape& x) {
-    return gram_cost(spec, x, spec.in_channels);
-}
-
 NormRoute cheapest_route(const ConvSpec& spec, const Shape& x) {
-    const double most = taps(spec) == 1 ? 0.7 : 0.5;
-    if (keeps_size(spec) && taps(spec) <= kMostTaps && pixel_gram_cost(spec, x) < most)
+    const double most = taps_of(spec) == 1 ? 0.7 : 0.5;
+    if (keeps_size(spec) && taps_of(spec) <= kMostTaps && pixel_gram_cost(spec, x) < most)
         return NormRoute::PixelGram;
     return ghost_cost(spec, x) < 0.7 ? NormRoute::Ghost : NormRoute::Direct;
 }
@@ -45,9 +26,9 @@ NormRoute cheapest_gram_route(const WeightGradientNorm& args) {
     if (!plain || (args.standardised && !args.output.y)) return NormRoute::Direct;
     const auto positions = static_cast<double>(spec.output_shape(x).pixels());
     const auto outputs = static_cast<double>(spec.out_channels);
-    const auto fan_in = static_cast<double>(taps(spec) * spec.in_channels);
+    const auto fan_in = static_cast<double>(taps_of(spec) * spec.in_channels);
     const auto cotangents = static_cast<double>(args.dy.shape.n / args.x.shape.n);
-    const bool pixels = keeps_size(spec) && taps(spec) <= kMostTaps;
+    const bool pixels = keeps_size(spec) && taps_of(spec) <= kMostTaps;
     const double width = pixels ? static_cast<double>(spec.in_channels) : fan_in;
     const double direct = outputs * fan_in * cotangents * (positions + kWide * (cotangents + 1) / 2);
     const double pairs = positions * positions * (width + kWide * cotangents * outputs) / 2;

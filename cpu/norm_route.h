@@ -1,4 +1,4 @@
-// The ways to the squared norm of a weight gradient, and what they cost.
+// The ways to the squared norm of a weight gradient (what they cost: core/norm_cost.h).
 #pragma once
 
 #include "core/backend.h"
@@ -12,9 +12,6 @@ enum class NormRoute : uint8_t {
                // as input
 };
 
-// Multiply-adds of a route's Gram matrices (half of each: they are symmetric) over those of the gradient.
-double ghost_cost(const ConvSpec& spec, const Shape& x);
-double pixel_gram_cost(const ConvSpec& spec, const Shape& x);
 // The cheapest route to a squared norm on the CPU, where other work than multiply-adds is counted by asking
 // for less than 0.7 or 0.5 of them.
 NormRoute cheapest_route(const ConvSpec& spec, const Shape& x);

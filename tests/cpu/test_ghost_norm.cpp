@@ -1,6 +1,7 @@
 // Squared norms by Gram matrices: every route against the gradient itself, and which route is chosen.
 #include <gtest/gtest.h>
 
+#include "core/norm_cost.h"
 #include "cpu/ghost_norm.h"
 #include "tests/reference/weight_gradient.h"
 #include "tests/support/backends.h"
@@ -159,9 +160,9 @@ TEST(GhostCost, ChoosesTheCheapestRoute) {
     for (const CostCase& c : cases) {
         SCOPED_TRACE(c.spec.in_channels);
         const Shape x{1, c.size, c.size, c.spec.in_channels};
-        EXPECT_NEAR(cpu::ghost_cost(c.spec, x) / c.ghost, 1, 0.05);
+        EXPECT_NEAR(ghost_cost(c.spec, x) / c.ghost, 1, 0.05);
         if (c.pixels > 0) {
-            EXPECT_NEAR(cpu::pixel_gram_cost(c.spec, x) / c.pixels, 1, 0.05);
+            EXPECT_NEAR(pixel_gram_cost(c.spec, x) / c.pixels, 1, 0.05);
         }
         EXPECT_EQ(cpu::cheapest_route(c.spec, x), c.route) << c.size;
     }
