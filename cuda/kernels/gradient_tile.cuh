@@ -90,13 +90,13 @@ struct PanelThread {
           step(wide ? kThreads / (kColumns / kVector) : kThreads / kColumns) {}
 };
 
-// place(row): what lies there, counted from `from`, or -1 for zeros.
-template <int kRows, class T, int kColumns, int kThreads, class Place>
+// place(row): what lies there, counted from `from`, or -1 for zeros. Rows of the panel are kPitch apart.
+template <int kRows, int kPitch, class T, int kColumns, int kThreads, class Place>
 __device__ void load_panel(const PanelThread<T, kColumns, kThreads>& self, T* panel, const T* from,
                            const Place& place) {
     for (int row = self.row; row < kRows; row += self.step) {
         const int at = place(row);
-        T* to = panel + row * pitch_of(kColumns) + self.column;
+        T* to = panel + row * kPitch + self.column;
         if (self.wide)
             copy_async<16>(to, from + (at < 0 ? 0 : at), at >= 0);
         else if constexpr (sizeof(T) == 4)
@@ -126,12 +126,12 @@ class ChunkLoader {
     __device__ void load_dy(TD* to, int s, int end) const {
         const OfDy self(operands_.wide_dy, static_cast<int>(threadIdx.x));
         const int o = o_ + self.column;
-        load_panel<Config::kChunk>(self, to, dy_, [&](int row) {
+        load_panel<Config::kChunk, Config::kPitchO>(self, to, dy_, [&](int row) {
             return s + row < end && o < operands_.outputs ? (s + row) * operands_.outputs + o : -1;
         });
     }
     __device__ void load_x(TX* to, int s, int end) const {
-        load_panel<Config::kChunk>(of_x(), to, x_, [&](int row) {
+        load_panel<Config::kChunk, Config::kPitchK>(of_x(), to, x_, [&](int row) {
             return s + row < end ? column_.at(operands_.input, operands_.input.corner(s + row)) : -1;
         });
     }

@@ -10,6 +10,10 @@
 
 namespace gs::cuda {
 
+// Of one operation's intermediate results, 32 MiB: most of it stays in the second-level cache. Rows that need
+// more are worked on one group after the other.
+constexpr int64_t kNormScratchFloats = int64_t{8} << 20;
+
 struct NormPlan {
     // The projection of standardised weights needs two sums over each whole row of G before |.|^p.
     enum class RowSums : uint8_t {

@@ -2,11 +2,13 @@
 // implicit product over its positions, made in tiles in the registers of a block (gradient_tile.cuh), which
 // end in sums of |.|^p (gradient_epilogue.cuh). Where positions are many and tiles few, a sample's positions
 // are cut into slices, whose partial tiles lie in scratch memory until a second kernel adds them in order.
+// p = 2 alone goes by Gram matrices over positions where those cost less (position_gram.cu).
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/gradient_rows.h"
 #include "cuda/kernels/gradient_tiles.h"
 #include "cuda/kernels/launch.h"
+#include "cuda/kernels/position_gram.h"
 #include "cuda/kernels/unfold.h"
 #include "cuda/kernels/wgmma_layers.h"
 
@@ -72,7 +74,6 @@ class NormRun {
 
   private:
     using RowSums = NormPlan::RowSums;
-    static constexpr int64_t kScratchFloats = int64_t{8} << 20;  // 32 MiB
     Context& context_;
     const WeightGradientNorm& args_;
     UnfoldedInput input_;
@@ -124,7 +125,7 @@ class NormRun {
 
     void by_slices() {
         const int64_t per_row = args_.dy.shape.c * input_.k();
-        const int64_t most = std::clamp<int64_t>(kScratchFloats / (per_row * plan_.slices), 1, rows_);
+        const int64_t most = std::clamp<int64_t>(kNormScratchFloats / (per_row * plan_.slices), 1, rows_);
         auto* g = context_.scratch<float>(Scratch::Gradient, most * plan_.slices * per_row);
         allocate_partial(args_.dy.shape.c);
         for (int64_t first = 0; first < rows_; first += most) {
@@ -212,6 +213,7 @@ void CudaBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     }
     GS_REQUIRE(!(depthwise && args.standardised));
     GS_REQUIRE(args.dy.shape.per_sample() < (int64_t{1} << 31));
+    if (can_use_position_grams(args)) return squared_norms_by_positions(*context_, args);
     float* of_depthwise =
         depthwise ? depthwise_weight_gradients(*context_, args.spec, args.x, args.dy) : nullptr;
     std::span<const PowerSum> left = args.norms;

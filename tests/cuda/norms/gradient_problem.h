@@ -118,7 +118,9 @@ inline void expect_norms(const Problem& problem, Backend& backend, const std::ve
 }
 
 // A sample's norms alone and in a batch of three, and twice.
-inline void expect_same_bits_in_any_batch(const Layer& layer, Backend& backend, DType maps) {
+inline void expect_same_bits_in_any_batch(const Layer& layer, Backend& backend, DType maps,
+                                          const std::vector<double>& exponents = {
+                                              1, std::numeric_limits<double>::infinity()}) {
     Layer several = layer;
     several.x.n = 3;
     const Problem batch(several, 1);
@@ -129,11 +131,9 @@ inline void expect_same_bits_in_any_batch(const Layer& layer, Backend& backend, 
         *map = ref::Tensor<float>(all.shape.with_n(1));
         std::copy_n(all.values.end() - map->shape.size(), map->shape.size(), map->values.begin());
     }
-    const auto norms = [&](const Problem& problem) {
-        return problem.norms(backend, {1, std::numeric_limits<double>::infinity()}, maps, maps);
-    };
+    const auto norms = [&](const Problem& problem) { return problem.norms(backend, exponents, maps, maps); };
     const auto first = norms(batch), again = norms(batch), one = norms(alone);
-    for (size_t e = 0; e < 2; ++e) {
+    for (size_t e = 0; e < exponents.size(); ++e) {
         expect_same_bits("again", again[e], first[e]);
         expect_same_bits("alone", one[e], {first[e].back()});
     }
