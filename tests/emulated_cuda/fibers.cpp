@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -202,7 +203,7 @@ class Device {
             while (!waiting_.empty())
                 if (!advance_all()) throw std::logic_error("blocks wait for what nobody writes");
         } catch (...) {
-            for (auto& stuck : waiting_) (void)stuck.release();  // its fibers cannot be ended
+            std::move(waiting_.begin(), waiting_.end(), std::back_inserter(stuck_));
             waiting_.clear();
             throw;
         }
@@ -221,7 +222,7 @@ class Device {
       private:
         Block*& at_;
     };
-    std::vector<std::unique_ptr<Block>> free_, waiting_;
+    std::vector<std::unique_ptr<Block>> free_, waiting_, stuck_;  // fibers of the stuck cannot be ended
     Block* running_ = nullptr;
 
     void start(dim3 block, uint3 index, size_t shared_bytes, const std::function<void()>& body) {
