@@ -32,6 +32,17 @@ std::vector<std::string> matches(const std::string& text, const std::string& pat
     return found;
 }
 
+// By hand: std::regex goes a stack frame deeper for every character.
+std::string without_elements(std::string text, const std::string& tag) {
+    const std::string end = "</" + tag + ">";
+    for (size_t at = 0; (at = text.find("<" + tag, at)) != std::string::npos;) {
+        const size_t last = text.find(end, at);
+        if (last == std::string::npos) break;
+        text.erase(at, last + end.size() - at);
+    }
+    return text;
+}
+
 size_t count_of(const std::string& text, const std::string& part) {
     size_t count = 0;
     for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++count;
@@ -62,7 +73,8 @@ TEST(ReportPage, ElementsAreClosedAndIdsUnique) {
     std::vector<std::string> open;
     const std::set<std::string> empty{"meta",   "input", "!doctype", "line", "path",
                                       "circle", "rect",  "image",    "use",  "br"};
-    const std::string text = std::regex_replace(page, std::regex("<(script|style)[^>]*>[^<]*</\\1>"), "");
+    std::string text = page;
+    for (const std::string tag : {"script", "style"}) text = without_elements(text, tag);
     for (const std::string& tag : matches(text, "<(/?[!a-z0-9]+)[^>]*>")) {
         if (empty.contains(tag)) continue;
         if (tag[0] != '/') {
