@@ -26,6 +26,11 @@ struct Context {
     Context(int thread_count, const Kernels& table) : threads(thread_count), kernels(table) {}
 };
 
+// How many parts of b cover a.
+inline int64_t div_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
 // oneDNN takes its number of threads from OpenMP's setting of the calling thread, when a primitive is made
 // and when it runs.
 class ThreadCount {
@@ -68,7 +73,7 @@ struct Slabs {
         : pixels(pixel_count), channels(channel_count) {
         const int64_t fit = std::min(most, kFloats / channels / kPixelUnroll * kPixelUnroll);
         slab_pixels = std::clamp<int64_t>(fit, kPixelUnroll, std::max<int64_t>(pixels, kPixelUnroll));
-        count = (pixels + slab_pixels - 1) / slab_pixels;
+        count = div_up(pixels, slab_pixels);
     }
     int64_t first(int64_t slab) const { return slab * slab_pixels; }
     int64_t size(int64_t slab) const { return std::min(slab_pixels, pixels - first(slab)); }

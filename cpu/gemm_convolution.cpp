@@ -12,10 +12,6 @@ constexpr int64_t kDepth = 256;        // fan-in of one block: a panel of weight
 constexpr int64_t kTilesPerBlock = 4;  // row tiles of one unit of work
 constexpr int64_t kPositions = 512;    // of one block of a weight gradient's sum
 
-int64_t div_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // The product's view of its source: row (n, h, w) and tap (kh, kw) name a source pixel, or padding.
 // Backward: dx[h] gathers dy[(h + pad - kh) / stride] where that divides.
 struct Unfold {

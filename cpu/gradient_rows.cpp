@@ -14,10 +14,6 @@ namespace {
 constexpr int64_t kPositions = 256;     // of one block: its panel of inputs is 32 KB
 constexpr int64_t kFoldedPanels = 128;  // a lane adds two values a panel in float32
 
-int64_t div_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // Exponents that have a kernel.
 std::optional<RowNorm> row_norm_of(double p) {
     if (p == 1) return RowNorm::Absolute;

@@ -38,7 +38,7 @@ UnfoldBlock<T> unfold_block(const WeightGradientNorm& args, int64_t sample, int6
 }
 // Between rows of a tile, in floats: whole panels and a cache line, lest a group's rows fall into one set.
 inline int64_t gradient_pitch(const Kernels& kernels, int64_t fan_in) {
-    return (fan_in + kernels.gemm_columns - 1) / kernels.gemm_columns * kernels.gemm_columns + 16;
+    return div_up(fan_in, kernels.gemm_columns) * kernels.gemm_columns + 16;
 }
 // How many floats a thread's tiles may take: half of a core's second-level cache. Speed alone depends on it.
 int64_t gradient_tile_floats();

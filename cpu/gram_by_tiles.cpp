@@ -11,10 +11,6 @@ namespace {
 constexpr int64_t kPositions = 256;          // of one block
 constexpr int64_t kTileFloats = 256 * 1024;  // of all cotangents' tiles: 1 MB
 
-int64_t div_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // Units are (sample, group of outputs); a group's tiles of all cotangents share the unfolded input.
 class GramTiles {
   public:

@@ -50,7 +50,6 @@ class PositionGram {
     void compute(int64_t sample, int64_t i, const float* stored, float* scratch, float* to) const;
 
   private:
-    static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
     bool shifts() const { return route_ == NormRoute::PixelGram && spec_.kernel_h * spec_.kernel_w > 1; }
     int64_t pitch() const;
     int64_t fan_in() const { return spec_.kernel_h * spec_.kernel_w * x_.c; }

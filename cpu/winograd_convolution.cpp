@@ -15,10 +15,6 @@ namespace {
 
 using namespace winograd;
 
-int64_t div_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 constexpr int64_t kMostColumns = 32;  // gemm_columns of the widest instruction set
 
 // The transformed filters, [point][panel][in channel][width]: for every point a matrix packed for gemm_tile.

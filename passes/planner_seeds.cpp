@@ -4,15 +4,23 @@
 #include "passes/planner.h"
 
 namespace gs {
+namespace {
+
+Step backward_step(std::string what, std::vector<BufferId> reads, std::vector<BufferId> writes) {
+    return {.phase = Step::Phase::Backward,
+            .what = std::move(what),
+            .reads = std::move(reads),
+            .writes = std::move(writes)};
+}
+
+}  // namespace
 
 Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradient, int copy) {
     struct Scratch {
         std::vector<float> value, gradient;
     };
-    Step step{.phase = Step::Phase::Backward, .what = "seed: " + cotangent.loss->name()};
+    Step step = backward_step("seed: " + cotangent.loss->name(), {value}, {gradient});
     step.on_host = true;
-    step.reads = {value};
-    step.writes = {gradient};
     step.run = [=, loss = cotangent.loss, scratch = std::make_shared<Scratch>()](const StepContext& at) {
         const View from = at.view(value);
         const auto columns = static_cast<size_t>(from.shape.c);
@@ -31,13 +39,6 @@ Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradien
 }
 
 namespace {
-
-Step backward_step(std::string what, std::vector<BufferId> reads, std::vector<BufferId> writes) {
-    return {.phase = Step::Phase::Backward,
-            .what = std::move(what),
-            .reads = std::move(reads),
-            .writes = std::move(writes)};
-}
 
 Seed seed_of(Cotangent::Kind kind) {
     switch (kind) {

@@ -18,6 +18,10 @@ GS_INLINE void in_chains(int64_t count, const Body& body) {
     for_lanes(count - i, [&](int64_t rest, auto lanes) { body(i + rest, 0, lanes); });
 }
 
+GS_INLINE double total_of(const Vec (&chains)[kChains]) {
+    return total((chains[0] + chains[1]) + (chains[2] + chains[3]));
+}
+
 template <RowNorm kKind>
 double norm(const float* g, const float* w, float mean, float slope, int64_t count) {
     double result = 0;
@@ -52,18 +56,20 @@ void row_sums(const float* g, const float* w, int64_t count, double* sum, double
             plain[chain] += v;
             weighted[chain] += v * lanes.load(w + first + i);
         });
-        *sum += total((plain[0] + plain[1]) + (plain[2] + plain[3]));
-        *dot += total((weighted[0] + weighted[1]) + (weighted[2] + weighted[3]));
+        *sum += total_of(plain);
+        *dot += total_of(weighted);
     }
 }
 
 double dot(const float* a, const float* b, int64_t count) {
     double sum = 0;
     for (int64_t first = 0; first < count; first += kStretch) {
-        const int64_t end = count - first < kStretch ? count : first + kStretch;
-        Vec lanes{};
-        for (int64_t i = first; i < end; i += kLanes) lanes += Full::load(a + i) * Full::load(b + i);
-        sum += total(lanes);
+        const int64_t size = count - first < kStretch ? count - first : kStretch;
+        Vec products[kChains] = {};
+        in_chains(size, [&](int64_t i, int chain, auto lanes) {
+            products[chain] += lanes.load(a + first + i) * lanes.load(b + first + i);
+        });
+        sum += total_of(products);
     }
     return sum;
 }

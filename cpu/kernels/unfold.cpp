@@ -98,24 +98,30 @@ void unfold_position(const UnfoldBlock<T>& b, const Runs& runs, int64_t oh, int6
     if (b.columns < kColumns) clear_panel_row(to + b.columns);
 }
 
-template <class T>
-void unfold(const UnfoldBlock<T>& block, float* panel) {
-    const KernelRow k(block, block.column);
-    const bool one_row = block.columns == kColumns && k.offset + kColumns <= block.kernel_w * block.c;
-    const Runs runs = Runs::of(block);
+// f(oh, ow, end, to) for the positions [ow, end) of every row of the map.
+template <class T, class F>
+GS_INLINE void for_each_stretch(const UnfoldBlock<T>& block, float* panel, const F& f) {
     const int64_t end = block.first + block.count;
     for (int64_t s = block.first; s < end;) {
         const int64_t oh = s / block.out_w, ow = s % block.out_w;
         const int64_t left = end - s, stretch = block.out_w - ow < left ? block.out_w - ow : left;
-        if (one_row) {
-            unfold_stretch(block, k, oh, ow, ow + stretch, panel);
-        } else {
-            for (int64_t i = 0; i < stretch; ++i)
-                unfold_position(block, runs, oh, ow + i, panel + i * kColumns);
-        }
+        f(oh, ow, ow + stretch, panel);
         s += stretch;
         panel += stretch * kColumns;
     }
+}
+
+template <class T>
+void unfold(const UnfoldBlock<T>& block, float* panel) {
+    const KernelRow k(block, block.column);
+    if (block.columns == kColumns && k.offset + kColumns <= block.kernel_w * block.c)
+        return for_each_stretch(block, panel, [&](int64_t oh, int64_t ow, int64_t end, float* to) {
+            unfold_stretch(block, k, oh, ow, end, to);
+        });
+    const Runs runs = Runs::of(block);
+    for_each_stretch(block, panel, [&](int64_t oh, int64_t ow, int64_t end, float* to) {
+        for (; ow < end; ++ow, to += kColumns) unfold_position(block, runs, oh, ow, to);
+    });
 }
 
 // A few positions at a time: their pixels stay in cache while every group of outputs takes its part, and what

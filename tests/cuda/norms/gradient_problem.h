@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "core/devices.h"
 #include "tests/reference/weight_gradient.h"
 #include "tests/support/device_tensor.h"
 #include "tests/support/expect_close.h"
@@ -87,6 +88,11 @@ struct Problem {
         return values;
     }
 };
+
+// A GPU, or the emulated device.
+inline bool is_here() {
+    return !find_cuda_devices().devices.empty();
+}
 
 inline Backend& backend_of(Precision precision, bool wgmma = false) {
     static std::map<std::pair<Precision, bool>, std::unique_ptr<Backend>> made;

@@ -3,7 +3,6 @@
 // tests/emulated_cuda/tensor_core.h).
 #include <gtest/gtest.h>
 
-#include "core/devices.h"
 #include "cuda/kernels/norm_plan.h"
 #include "tests/cuda/norms/gradient_problem.h"
 
@@ -97,9 +96,6 @@ TEST_P(GradientNorms, SameBitsAloneAndAgain) {
     expect_same_bits_in_any_batch(layer_, backend_of(Precision::BF16), DType::BF16);
 }
 
-bool is_here() {
-    return !find_cuda_devices().devices.empty();
-}
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GradientNorms);
 INSTANTIATE_TEST_SUITE_P(Layers, GradientNorms,
                          testing::Range(size_t{0}, is_here() ? layers().size() : size_t{0}));

@@ -2,7 +2,6 @@
 // against the product: on this machine's GPU, and on the emulated device.
 #include <gtest/gtest.h>
 
-#include "core/devices.h"
 #include "cuda/kernels/position_gram.h"
 #include "tests/cuda/norms/gradient_problem.h"
 
@@ -133,9 +132,6 @@ TEST_P(PositionNorms, ZerosAndNumbersThatAreNotFinite) {
     }
 }
 
-bool is_here() {
-    return !find_cuda_devices().devices.empty();
-}
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(PositionNorms);
 INSTANTIATE_TEST_SUITE_P(Layers, PositionNorms,
                          testing::Range(size_t{0}, is_here() ? cases().size() : size_t{0}));
