@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Runs every fuzz target (tests/fuzz/fuzz_NAME.cpp), or those named, one after the other, for FUZZ_SECONDS each (an hour if
-# not set). New inputs go to FUZZ_WORK/NAME and are where the next run starts; what failed lies in FUZZ_WORK/findings/NAME.
+# Fuzzes every target (tests/fuzz/fuzz_NAME.cpp), or those named, until each has had FUZZ_SECONDS of processor time in all (an
+# hour if not set): processor time, so that a busy machine shortens nothing; in all, so that the work can be stopped at any
+# time and goes on where it was. FUZZ_JOBS of them run at once (as many as there are processors if not set).
 #   FUZZ_SECONDS=600 tools/fuzz_all.sh journal safetensors
+# FUZZ_WORK (fuzz-work) keeps, of each target: NAME/ the inputs found, NAME.runs a line "seconds inputs" a run, NAME.log what the
+# last run printed, findings/NAME/ what failed. A reader that has changed starts anew when its NAME.runs is deleted.
 # Ends with 1 if there is any finding. `make fuzz` builds the targets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 programs=${FUZZ_BUILD:-build-fuzz}/tests/fuzz
 work=${FUZZ_WORK:-fuzz-work}
 seconds=${FUZZ_SECONDS:-3600}
+jobs=${FUZZ_JOBS:-$(nproc)}
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
@@ -23,17 +27,45 @@ for name in "${names[@]}"; do
   fi
 done
 
-found=0
-for name in "${names[@]}"; do
+# sum COLUMN FILE: of the numbers in that column, as an integer; 0 without a file.
+sum() { awk -v column="$1" '{ total += $column } END { printf "%.0f", total }' "$2" 2>/dev/null || echo 0; }
+
+# fuzz NAME: in runs of at most five minutes, so that little is forgotten where it is killed.
+fuzz() {
+  local name=$1 log=$work/$1.log ledger=$work/$1.runs left run status=0
   mkdir -p "$work/$name" "$work/findings/$name"
-  log=$work/$name.log
-  result="no finding"
-  if ! "$programs/fuzz_$name" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=25 -print_final_stats=1 \
-    -artifact_prefix="$work/findings/$name/" "$work/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
-    result="FINDING, see $log"
-    found=1
+  while left=$((seconds - $(sum 1 "$ledger"))) && [ "$left" -gt 0 ]; do
+    run=$((left < 300 ? left : 300))
+    {
+      TIMEFORMAT='%U %S'
+      time "$programs/fuzz_$name" -max_total_time="$run" -rss_limit_mb=4096 -timeout=25 -print_final_stats=1 \
+        -artifact_prefix="$work/findings/$name/" "$work/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1 || status=$?
+    } 2>"$work/$name.time"
+    awk -v inputs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" '{ print $1 + $2, inputs + 0 }' \
+      "$work/$name.time" >>"$ledger"
+    rm "$work/$name.time"
+    [ "$status" -eq 0 ] || break
+  done
+  local result="no finding"
+  [ "$status" -eq 0 ] || result="FINDING, see $log"
+  echo "$(date -u +%Y-%m-%dT%H:%MZ) $name: $(sum 2 "$ledger") inputs in $(sum 1 "$ledger") s," \
+    "$(find "$work/$name" -type f | wc -l) kept, $result"
+  [ "$status" -eq 0 ]
+}
+
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+found=0
+running=0
+for name in "${names[@]}"; do
+  if [ "$running" -ge "$jobs" ]; then
+    wait -n || found=1
+    running=$((running - 1))
   fi
-  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  echo "$(date -u +%Y-%m-%dT%H:%MZ) $name: ${runs:-?} runs in $seconds s, $result"
+  fuzz "$name" &
+  running=$((running + 1))
+done
+while [ "$running" -gt 0 ]; do
+  wait -n || found=1
+  running=$((running - 1))
 done
 exit "$found"
