@@ -135,8 +135,14 @@ void add_search(CLI::App& app, SearchFlags& f) {
     app.add_option("--out", f.out, "JSON file, for --methods METHOD:search=FILE");
     app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
                  "search on images that the statistics were fitted on");
-    app.add_flag("--force", f.force, "replace --out");
-    app.add_flag("--json", f.json, "what was found as JSON on stdout");
+    app.add_flag(
+           "--resume", f.resume,
+           "go on with the unfinished search of --out, or begin where there is none; same flags, weights "
+           "and images")
+        ->needs(app.get_option("--out"))
+        ->configurable(false);
+    app.add_flag("--force", f.force, "replace --out; move an unfinished search aside")->configurable(false);
+    app.add_flag("--json", f.json, "what was found as JSON on stdout")->configurable(false);
 }
 
 void add_merge(CLI::App& app, MergeFlags& f) {

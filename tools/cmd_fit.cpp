@@ -5,8 +5,7 @@
 #include "core/join.h"
 #include "report/text.h"
 #include "tools/fitter.h"
-#include "tools/owned_folder.h"
-#include "tools/run_journal.h"
+#include "tools/journaled_file.h"
 #include "tools/score_start.h"
 #include "tools/setup.h"
 
@@ -25,23 +24,6 @@ void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const 
     std::cout << '\n';
 }
 
-fs::path journal_of(const fs::path& out) {
-    return out.string() + ".journal";
-}
-
-fs::path lock_path(const fs::path& out) {
-    return out.string() + ".lock";
-}
-
-void check_unfinished(const fs::path& out, Earlier earlier) {
-    std::error_code error;
-    if (earlier == Earlier::Refuse && fs::exists(journal_of(out), error))
-        throw Error(ErrorKind::Usage,
-                    journal_of(out).string() +
-                        ": of a fit that was not finished; --resume goes on with it, --force "
-                        "moves it aside");
-}
-
 RunIdentity identity_of(const Statistics& s, const std::string& methods) {
     return {{"weights' SHA-256", s.weights_sha256},
             {"preprocessing", s.preprocess},
@@ -51,29 +33,11 @@ RunIdentity identity_of(const Statistics& s, const std::string& methods) {
             {"--methods", methods}};
 }
 
-// The statistics are written last, then the journal goes. Throws Error(Usage) where they are of another fit.
-bool is_finished(const fs::path& out, Earlier earlier, const Statistics& now,
-                 const std::vector<MethodSpec>& methods) {
-    std::error_code error;
-    if (earlier != Earlier::GoOn || !fs::exists(out, error) || fs::exists(journal_of(out), error))
-        return false;
+// Throws Error(Usage) where the file that is there is of another fit.
+void require_same_fit(const fs::path& out, const Statistics& now, const std::vector<MethodSpec>& methods) {
     const Statistics then = read_statistics(out);
     require_same_run(identity_of(now, join(methods, ",", &MethodSpec::name)),
                      identity_of(then, join(then.states, ",", &FitState::method)), out.string());
-    return true;
-}
-
-RunJournal open_journal(const fs::path& out, Earlier earlier, const RunStart& start, bool quiet) {
-    check_unfinished(out, earlier);
-    std::error_code error;
-    if (earlier == Earlier::MoveAside && fs::exists(journal_of(out), error)) move_aside(journal_of(out));
-    if (earlier != Earlier::GoOn) return RunJournal::begin(journal_of(out), start);
-    RunJournal journal = RunJournal::resume(journal_of(out), start, out.string());
-    if (!journal.resumed())
-        say("notice: nothing to go on with for " + out.string() + "; beginning");
-    else if (!quiet)
-        say("going on with " + out.string() + ", where " + grouped(journal.images()) + " images are done");
-    return journal;
 }
 
 }  // namespace
@@ -82,8 +46,7 @@ int run_fit(const FitFlags& flags) {
     check_limit(flags.limit);
     const Earlier earlier = earlier_run(flags.force, flags.resume);
     check_output_file(flags.out, earlier != Earlier::Refuse);
-    require_free(lock_path(flags.out));
-    check_unfinished(flags.out, earlier);
+    JournaledFile file(flags.out, earlier, "fit");
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
     FitterOptions options = fitter_options(flags);
     if (!flags.shard.empty()) options.shard = parse_shard(flags.shard);
@@ -99,7 +62,7 @@ int run_fit(const FitFlags& flags) {
     introduce(loaded, preprocess, *backend, flags.quiet);
 
     catch_interrupts();
-    const FileLock lock(lock_path(flags.out), describe_process("fit"));
+    file.lock();
     Statistics statistics{.net = loaded.net.name,
                           .weights_sha256 = loaded.net.weights_sha256,
                           .preprocess = preprocess.describe(),
@@ -110,11 +73,12 @@ int run_fit(const FitFlags& flags) {
                           .shards = options.shard.count,
                           .seen = {},
                           .states = {}};
-    if (is_finished(flags.out, earlier, statistics, methods)) {
+    if (file.is_finished()) {
+        require_same_fit(flags.out, statistics, methods);
         say(flags.out + " is finished: nothing to do");
         return 0;
     }
-    RunJournal journal = open_journal(flags.out, earlier, start, flags.quiet);
+    RunJournal journal = file.open(start, flags.quiet);
     options.journal = &journal;
     FitOutcome outcome;
     try {
@@ -123,9 +87,7 @@ int run_fit(const FitFlags& flags) {
         journal.give_up();
         throw;
     }
-    if (!outcome.complete)
-        throw Error(ErrorKind::Interrupted, "interrupted: nothing was written but " +
-                                                journal_of(flags.out).string() + "; --resume goes on");
+    if (!outcome.complete) throw journal.interrupted();
     for (const std::string& notice : outcome.notices) say("notice: " + notice);
     statistics.total = outcome.total;
     statistics.seen = std::move(outcome.seen);

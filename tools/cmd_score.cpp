@@ -139,7 +139,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     std::vector<const ImageSet*> lists;
     for (const auto& set : sets) lists.push_back(set.get());
     const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
-                                     preprocess, *backend, lists);
+                                     preprocess, *backend, lists, flags.stats);
     if (earlier == Earlier::GoOn)
         if (auto results = finished_run(out, start)) {
             say("the run in " + flags.out + " is finished: nothing to do");

@@ -8,8 +8,11 @@
 #include "scores/score.h"
 #include "tools/commands.h"
 #include "tools/image_sets.h"
+#include "tools/journaled_file.h"
 #include "tools/score_run.h"
+#include "tools/score_start.h"
 #include "tools/search.h"
+#include "tools/search_file.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -38,7 +41,7 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
                     "--out " + flags.out + ": the search of '" + method.name + "' leaves " +
                         (tunes ? "tuned statistics, NAME.safetensors" : "options, as JSON"));
     }
-    if (!flags.out.empty()) check_new_file(flags.out, flags.force);
+    if (!flags.out.empty()) check_new_file(flags.out, flags.force || flags.resume);
 }
 
 nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
@@ -68,6 +71,10 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, co
             {"seen", seen}};
 }
 
+std::string tuned_on(const std::string& sets) {
+    return "; tuned on " + sets;
+}
+
 // The statistics with tuned fits in place of their own; the images searched on count as seen.
 void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found) {
     Statistics statistics = read_statistics(flags.stats);
@@ -76,12 +83,45 @@ void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vect
             if (f.tuned && state.method == f.tuned->method && state.options == f.tuned->options)
                 state = *f.tuned;
     for (const SearchedSet& set : run.searched()) {
-        statistics.set += "; tuned on " + set.name + "=" + set.description;
+        statistics.set += tuned_on(set.name + "=" + set.description);
         statistics.seen.insert(statistics.seen.end(), set.seen.begin(), set.seen.end());
     }
     std::sort(statistics.seen.begin(), statistics.seen.end());
     statistics.seen.erase(std::unique(statistics.seen.begin(), statistics.seen.end()), statistics.seen.end());
     write_statistics(flags.out, statistics);
+}
+
+// What the file of a search that has come to its end tells of it.
+RunIdentity identity_of(const std::string& out) {
+    if (!out.ends_with(".safetensors")) {
+        const SearchFile file = read_search_file(out);
+        return {{"weights' SHA-256", file.weights_sha256},
+                {"preprocessing", file.preprocess},
+                {"precision", file.precision},
+                {"--methods", join(file.methods, ",", &MethodSpec::name)},
+                {"sets", join(file.sets, ", ")}};
+    }
+    const Statistics file = read_statistics(out);
+    return {{"weights' SHA-256", file.weights_sha256},
+            {"preprocessing", file.preprocess},
+            {"precision", file.precision},
+            {"sets", file.set}};
+}
+
+// Throws Error(Usage) where the file that is there is of another search.
+void require_same_search(const SearchFlags& flags, const SearchRun& run,
+                         const std::vector<MethodSpec>& methods) {
+    RunIdentity now{{"weights' SHA-256", run.net().weights_sha256},
+                    {"preprocessing", run.preprocess().describe()},
+                    {"precision", flags.net.precision}};
+    const auto named = [](const ImageSet* set) { return set->name() + "=" + set->description(); };
+    if (flags.out.ends_with(".safetensors")) {
+        now["sets"] = read_statistics(flags.stats).set + tuned_on(named(&run.id()));
+    } else {
+        now["--methods"] = join(methods, ",", &MethodSpec::name);
+        now["sets"] = join(run.sets(), ", ", named);
+    }
+    require_same_run(now, identity_of(flags.out), flags.out);
 }
 
 void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const std::vector<Found>& found) {
@@ -98,12 +138,28 @@ void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const s
               << (tuned ? " (--stats " : " (METHOD:search=") << flags.out << ")\n";
 }
 
+// A journal of no image is worth nothing where a method fails.
+std::vector<Found> search_all(const std::vector<MethodSpec>& methods, SearchRun& run) {
+    std::vector<Found> found;
+    try {
+        for (const MethodSpec& method : methods)
+            found.push_back(find_search(method.name).search(method, run));
+    } catch (const Error&) {
+        if (RunJournal* journal = run.options().run.journal) journal->give_up();
+        throw;
+    }
+    return found;
+}
+
 }  // namespace
 
 int run_search(const SearchFlags& flags) {
     check_limit(flags.limit);
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
     check_out(flags, methods);
+    std::optional<JournaledFile> out;
+    if (!flags.out.empty()) out.emplace(flags.out, earlier, "search");
     const auto backend = make_backend(flags.net);
     LoadedNet loaded = load_net(*backend, flags.net);
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
@@ -116,17 +172,30 @@ int run_search(const SearchFlags& flags) {
                                flags.net.precision);
     std::vector<const ImageSet*> views;
     for (const auto& set : sets) views.push_back(set.get());
-    SearchRun run(*backend, loaded.net, preprocess, statistics, views,
-                  {.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test});
+    SearchOptions options{.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test};
+    const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
+                                     preprocess, *backend, views, flags.stats);
     catch_interrupts();
-    std::vector<Found> found;
-    for (const MethodSpec& method : methods) found.push_back(find_search(method.name).search(method, run));
+    std::optional<RunJournal> journal;
+    if (out) {
+        out->lock();
+        if (out->is_finished()) {
+            require_same_search(flags, {*backend, loaded.net, preprocess, statistics, views, options},
+                                methods);
+            say(flags.out + " is finished: nothing to do");
+            return 0;
+        }
+        options.run.journal = &journal.emplace(out->open(start, flags.quiet));
+    }
+    SearchRun run(*backend, loaded.net, preprocess, statistics, views, options);
+    const std::vector<Found> found = search_all(methods, run);
     const nlohmann::ordered_json file = file_of(loaded, run, flags.net.precision, found);
     if (flags.out.ends_with(".safetensors")) {
         write_tuned(flags, run, found);
     } else if (!flags.out.empty()) {
         write_file_atomically(flags.out, file.dump(1) + "\n");
     }
+    if (journal) journal->finish();
     print(flags, file, found);
     int64_t excluded = 0;
     for (const SearchedSet& set : run.searched()) excluded += set.excluded;

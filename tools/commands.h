@@ -69,7 +69,8 @@ struct SearchFlags : ImageRunFlags {
     std::string methods = "nac";
     std::string stats, out;          // out: JSON, may stay empty
     bool allow_fit_on_test = false;  // search on images that the statistics were fitted on
-    bool force = false, json = false;
+    bool force = false, resume = false, json = false;
+    std::string command_line, config;  // as typed; as TOML
 };
 
 // Shards as one: statistics files, or run folders.

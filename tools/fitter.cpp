@@ -1,13 +1,12 @@
 #include "tools/fitter.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <map>
 #include <numeric>
 
 #include "data/image_subset.h"
-#include "tools/batches.h"
+#include "tools/journaled_stage.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -107,59 +106,34 @@ class Fitter {
         const ImageSubset images(set_, std::move(pass.images));
         RunJournal* journal = options_.journal;
         Progress progress(label, images.size(), options_.progress, journal ? journal->images(stage) : 0);
-        StagePosition at;
         int64_t used = 0, failed = 0;
-        const auto take = [&](const BatchRecord& record) {
-            for (const LoadFailure& failure : record.failures)
-                note_failure(images.original(failure.index), failure.reason, progress);
-            add(pass, images, record);
-            used += static_cast<int64_t>(record.indices.size());
-            failed += static_cast<int64_t>(record.failures.size());
-        };
-        if (journal)
-            journal->replay(stage, 0, request, [&](const BatchRecord& record) {
-                at.follow(record, images.size());
-                take(record);
-            });
-        bool complete = true;
-        if (at.next < images.size())
-            complete = run_net(images, request, at, [&](const BatchRecord& record) {
-                take(record);
-                progress.update(used + failed, failed);
-                if (journal) journal->add(stage, record, request);
-            });
-        if (journal) journal->sync();
+        std::optional<Executor> executor;
+        const JournaledStage journaled{
+            .journal = journal,
+            .name = stage,
+            .set = images,
+            .range = {0, images.size()},
+            .arrays = request,
+            .executor = [&]() -> Executor& {
+                return executor.emplace(
+                    backend_, net_, request,
+                    ExecutorOptions{.fuse = options_.fuse, .micro_batch = options_.batch});
+            },
+            .compute = record_of_evidence,
+            .take =
+                [&](const BatchRecord& record, bool replayed) {
+                    for (const LoadFailure& failure : record.failures)
+                        note_failure(images.original(failure.index), failure.reason, progress);
+                    add(pass, images, record);
+                    used += static_cast<int64_t>(record.indices.size());
+                    failed += static_cast<int64_t>(record.failures.size());
+                    if (!replayed) progress.update(used + failed, failed);
+                }};
+        const bool complete = journaled.run(
+            preprocess_,
+            {.batch = options_.batch, .loader_threads = options_.loader_threads, .limits = options_.limits});
         progress.finish();
         return complete;
-    }
-
-    // The images from a place on, through the net.
-    bool run_net(const ImageSet& images, const Request& request, const StagePosition& at,
-                 const std::function<void(const BatchRecord&)>& take) {
-        Executor executor(backend_, net_, request, {.fuse = options_.fuse, .micro_batch = options_.batch});
-        const int64_t group = at.group > 0 ? at.group : loader_group(executor, preprocess_, options_.batch);
-        auto since = std::chrono::steady_clock::now();
-        const auto each = [&](const Batch& batch, Evidence evidence) {
-            const auto now = std::chrono::steady_clock::now();
-            BatchRecord record{.seconds = std::chrono::duration<double>(now - since).count(),
-                               .group = group,
-                               .indices = batch.indices,
-                               .digests = batch.digests,
-                               .failures = batch.failures,
-                               .predictions = {},
-                               .scores = {},
-                               .evidence = std::move(evidence)};
-            record.ends_group = ends_group(record, {0, images.size()}, group);
-            since = now;
-            take(record);
-        };
-        return run_batches(executor, images, preprocess_,
-                           {.batch = options_.batch,
-                            .group = group,
-                            .loader_threads = options_.loader_threads,
-                            .first = at.next,
-                            .limits = options_.limits},
-                           each);
     }
 
     void add(const FitPass& pass, const ImageSubset& images, const BatchRecord& record) {

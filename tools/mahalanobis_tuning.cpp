@@ -69,14 +69,19 @@ std::vector<float> LabelAttack::attacked(const Batch& batch, std::span<const int
     return moved;
 }
 
-void LayerScores::append(const MahalanobisLayers& layers, const Evidence& evidence,
-                         std::span<const double> etas) {
-    by_eta.resize(etas.size());
-    for (size_t e = 0; e < etas.size(); ++e) {
-        const std::vector<std::vector<double>> scores = layers.scores(evidence, etas[e]);
-        for (size_t n = 0; n < static_cast<size_t>(evidence.samples); ++n)
-            for (const std::vector<double>& layer : scores) by_eta[e].push_back(layer[n]);
-    }
+std::vector<std::vector<double>> layer_columns(const MahalanobisLayers& layers, const Evidence& evidence,
+                                               std::span<const double> etas) {
+    std::vector<std::vector<double>> columns;
+    for (const double eta : etas)
+        for (std::vector<double>& layer : layers.scores(evidence, eta)) columns.push_back(std::move(layer));
+    return columns;
+}
+
+void LayerScores::append(std::span<const std::vector<double>> columns, size_t layers) {
+    by_eta.resize(columns.size() / layers);
+    for (size_t e = 0; e < by_eta.size(); ++e)
+        for (size_t n = 0; n < columns[e * layers].size(); ++n)
+            for (size_t l = 0; l < layers; ++l) by_eta[e].push_back(columns[e * layers + l][n]);
 }
 
 TuningResult tune_mahalanobis(const LayerScores& clean, const LayerScores& attacked, size_t layers,

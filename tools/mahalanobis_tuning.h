@@ -31,10 +31,14 @@ class LabelAttack {
     std::array<float, 3> low_, high_;
 };
 
+// The scores of every eta and layer, [eta * layers + layer][image].
+std::vector<std::vector<double>> layer_columns(const MahalanobisLayers& layers, const Evidence& evidence,
+                                               std::span<const double> etas);
+
 // Layer scores of images: for each eta, rows of one score a layer.
 struct LayerScores {
     std::vector<std::vector<double>> by_eta;  // [eta][image * layers + layer]
-    void append(const MahalanobisLayers& layers, const Evidence& evidence, std::span<const double> etas);
+    void append(std::span<const std::vector<double>> columns, size_t layers);
 };
 
 struct TuningResult {

@@ -164,7 +164,11 @@ int run(int argc, char** argv) {
         fit.config = "[fit]\n" + TomlConfig(*score_app).to_config(fit_app, true, false, "");
         return run_fit(fit);
     }
-    if (search_app->parsed()) return run_search(search);
+    if (search_app->parsed()) {
+        search.command_line = joined(argc, argv);
+        search.config = "[search]\n" + TomlConfig(*score_app).to_config(search_app, true, false, "");
+        return run_search(search);
+    }
     if (train_app->parsed()) return run_train(train);
     if (merge_app->parsed()) {
         merge.command_line = joined(argc, argv);

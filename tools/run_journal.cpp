@@ -174,6 +174,11 @@ void RunJournal::add(const std::string& stage, const BatchRecord& record, const 
     if (std::chrono::duration<double>(Clock::now() - synced_).count() > kSyncSeconds) sync();
 }
 
+Error RunJournal::interrupted() const {
+    return {ErrorKind::Interrupted,
+            "interrupted: nothing was written but " + path_.string() + "; --resume goes on"};
+}
+
 void RunJournal::append(std::span<const std::byte> payload) {
     writer_->append(payload);
 }

@@ -56,6 +56,8 @@ class RunJournal {
     void sync();
     // The run is done, its results are written: the file goes.
     void finish();
+    // What to throw where work is interrupted whose results are written in the end alone.
+    Error interrupted() const;
     // Of a run that has failed: the file goes where not one image is done, for then it is worth nothing.
     void give_up() noexcept;
 

@@ -38,7 +38,8 @@ RunIdentity identity_of_flags(const std::string& config) {
 
 RunStart run_start(const ImageRunFlags& flags, const std::string& config, const std::string& command,
                    const std::string& methods, const LoadedNet& loaded, const Preprocess& preprocess,
-                   const Backend& backend, const std::vector<const ImageSet*>& sets) {
+                   const Backend& backend, const std::vector<const ImageSet*>& sets,
+                   const std::string& statistics) {
     RunStart start{
         .identity = identity_of_flags(config), .circumstances = {}, .command = command, .started = utc_now()};
     RunIdentity& identity = start.identity;
@@ -52,6 +53,7 @@ RunStart run_start(const ImageRunFlags& flags, const std::string& config, const 
         identity["images of " + set->name()] =
             set_identity(set, std::min(flags.limit.value_or(set->size()), set->size()), contents_of(*set));
     add_file(identity, flags.net.arch);
+    add_file(identity, statistics);
     for (const MethodSpec& method : parse_methods(methods))
         for (const auto& [option, value] : method.options) add_file(identity, value);
     start.circumstances = {{"threads", std::to_string(resolve_threads(flags.net.threads))},

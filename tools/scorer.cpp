@@ -6,7 +6,7 @@
 
 #include "scores/group_head.h"
 #include "scores/softmax.h"
-#include "tools/batches.h"
+#include "tools/journaled_stage.h"
 #include "tools/plan_text.h"
 #include "tools/run_folder.h"
 #include "tools/set_run.h"
@@ -150,45 +150,27 @@ void Scorer::add(SetRun& run, const BatchRecord& record) {
     images_run_ += static_cast<int64_t>(record.indices.size());
 }
 
-// What an earlier process has done of the set.
-StagePosition Scorer::replay(SetRun& run) {
-    StagePosition at{.next = run.range.first};
-    if (journal_ == nullptr) return at;
-    const auto size = preprocess_.output_size();
-    journal_->replay(stage_of(run.set), names_.size(), kept_, [&](const BatchRecord& record) {
-        if (size) executor_.plan(size->height, size->width);  // what the earlier process ran
-        at.follow(record, run.range.last);
-        add(run, record);
-        seconds_ += record.seconds;
-    });
-    return at;
-}
-
 void Scorer::run_net(SetRun& run) {
-    const StagePosition at = replay(run);
-    if (at.next == run.range.last) return;
-    const int64_t group = at.group > 0 ? at.group : loader_group(executor_, preprocess_, options_.batch);
-    auto since = std::chrono::steady_clock::now();
-    const auto each = [&](const Batch& batch, const Evidence& evidence) {
-        BatchRecord record = scored(evidence);
-        record.indices = batch.indices;
-        record.digests = batch.digests;
-        record.failures = batch.failures;
-        record.group = group;
-        record.ends_group = ends_group(record, run.range, group);
-        add(run, record);
-        record.seconds = seconds_since(since);
-        since = std::chrono::steady_clock::now();
-        if (journal_ != nullptr) journal_->add(stage_of(run.set), record, kept_);
-    };
-    complete_ = run_batches(executor_, run.set, preprocess_,
-                            {.batch = options_.batch,
-                             .group = group,
-                             .loader_threads = options_.loader_threads,
-                             .first = at.next,
-                             .last = run.range.last,
-                             .limits = options_.limits},
-                            each);
+    const auto size = preprocess_.output_size();
+    const JournaledStage stage{
+        .journal = journal_,
+        .name = stage_of(run.set),
+        .set = run.set,
+        .range = run.range,
+        .scores = names_.size(),
+        .arrays = kept_,
+        .executor = [&]() -> Executor& { return executor_; },
+        .compute = [&](const Batch&, const Evidence& evidence) { return scored(evidence); },
+        .take =
+            [&](const BatchRecord& record, bool replayed) {
+                add(run, record);
+                if (!replayed) return;
+                if (size) executor_.plan(size->height, size->width);  // what the earlier process ran
+                seconds_ += record.seconds;
+            }};
+    complete_ = stage.run(
+        preprocess_,
+        {.batch = options_.batch, .loader_threads = options_.loader_threads, .limits = options_.limits});
 }
 
 void Scorer::note(SetRun& run, const std::string& line) {

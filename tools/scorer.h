@@ -86,7 +86,6 @@ class Scorer {
     // The scores, predictions and kept arrays of a batch.
     BatchRecord scored(const Evidence& evidence) const;
     void add(SetRun& run, const BatchRecord& record);
-    StagePosition replay(SetRun& run);
     void run_net(SetRun& run);
     void note(SetRun& run, const std::string& line);
     void run_arrays(SetRun& run, const Evidence& stored, std::vector<std::string> digests);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tools/arrays.h"
+#include "tools/journaled_stage.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -19,44 +20,56 @@ SearchRun::SearchRun(Backend& backend, const Net& net, const Preprocess& preproc
     GS_REQUIRE(!sets_.empty());
 }
 
-void SearchRun::refuse_fitted(const ImageSet& set, const Batch& batch) const {
+void SearchRun::refuse_fitted(const ImageSet& set, const BatchRecord& record) const {
     if (options_.allow_fit_on_test) return;
-    for (const std::string& digest : batch.digests)
+    for (const std::string& digest : record.digests)
         if (const auto* file = statistics_.seen_in(image_digest(digest)))
             throw Error(ErrorKind::Data, "set '" + set.name() + "': " + file->string() +
                                              " was fitted on an image of it; search on other images "
                                              "(--allow-fit-on-test searches all the same)");
 }
 
-void SearchRun::note_failures(const ImageSet& set, const Batch& batch, Progress& progress) const {
-    for (const LoadFailure& failure : batch.failures) {
+void SearchRun::note_failures(const ImageSet& set, const BatchRecord& record, Progress& progress) const {
+    for (const LoadFailure& failure : record.failures) {
         const std::string what = set.name() + ": " + set.item(failure.index).path + ": " + failure.reason;
         if (options_.run.strict) throw Error(ErrorKind::Data, what + " (--strict)");
         progress.notice("notice: " + what);
     }
 }
 
-void SearchRun::run(const ImageSet& set, const Request& request,
-                    const std::function<void(const Batch&, const Evidence&)>& each,
-                    std::optional<int64_t> most) {
+void SearchRun::run(const ImageSet& set, const SearchPass& pass) {
     const FitterOptions& o = options_.run;
-    const int64_t total = std::min({set.size(), o.limit.value_or(set.size()), most.value_or(set.size())});
+    const int64_t total =
+        std::min({set.size(), o.limit.value_or(set.size()), pass.most.value_or(set.size())});
+    const std::string name = "search " + std::to_string(passes_++) + " " + set.name();
     SearchedSet seen{.name = set.name(), .description = set.description(), .digest = {}, .seen = {}};
     std::vector<std::string> digests;
-    Executor executor(backend_, net_, request, {.fuse = o.fuse, .micro_batch = o.batch});
-    Progress progress(set.name(), total, o.progress);
+    Progress progress(set.name(), total, o.progress, o.journal ? o.journal->images(name) : 0);
+    std::optional<Executor> executor;
+    const JournaledStage stage{
+        .journal = o.journal,
+        .name = name,
+        .set = set,
+        .range = {0, total},
+        .scores = pass.scores,
+        .arrays = pass.kept,
+        .executor = [&]() -> Executor& {
+            return executor.emplace(backend_, net_, pass.request,
+                                    ExecutorOptions{.fuse = o.fuse, .micro_batch = o.batch});
+        },
+        .compute = pass.compute,
+        .take =
+            [&](const BatchRecord& record, bool replayed) {
+                refuse_fitted(set, record);
+                note_failures(set, record, progress);
+                if (!record.indices.empty()) pass.take(record);
+                digests.insert(digests.end(), record.digests.begin(), record.digests.end());
+                seen.images += static_cast<int64_t>(record.indices.size());
+                seen.excluded += static_cast<int64_t>(record.failures.size());
+                if (!replayed) progress.update(seen.images + seen.excluded, seen.excluded);
+            }};
     const bool complete =
-        run_batches(executor, set, preprocess_,
-                    {.batch = o.batch, .loader_threads = o.loader_threads, .last = total, .limits = o.limits},
-                    [&](const Batch& batch, const Evidence& evidence) {
-                        refuse_fitted(set, batch);
-                        note_failures(set, batch, progress);
-                        if (batch.count > 0) each(batch, evidence);
-                        digests.insert(digests.end(), batch.digests.begin(), batch.digests.end());
-                        seen.images += batch.count;
-                        seen.excluded += static_cast<int64_t>(batch.failures.size());
-                        progress.update(seen.images + seen.excluded, seen.excluded);
-                    });
+        stage.run(preprocess_, {.batch = o.batch, .loader_threads = o.loader_threads, .limits = o.limits});
     progress.finish();
     if (!complete) stop_where_interrupted();
     if (seen.images == 0) throw Error(ErrorKind::Data, set.name() + ": none of its images could be used");
@@ -65,8 +78,10 @@ void SearchRun::run(const ImageSet& set, const Request& request,
     searched_[&set] = std::move(seen);
 }
 
-void SearchRun::stop_where_interrupted() {
-    if (interrupted()) throw Error(ErrorKind::Interrupted, "interrupted: nothing was written");
+void SearchRun::stop_where_interrupted() const {
+    if (!interrupted()) return;
+    if (options_.run.journal != nullptr) throw options_.run.journal->interrupted();
+    throw Error(ErrorKind::Interrupted, "interrupted: nothing was written");
 }
 
 std::vector<SearchedSet> SearchRun::searched() const {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "data/image_set.h"
-#include "tools/batches.h"
+#include "tools/batch_record.h"
 #include "tools/fitter.h"
 
 namespace gs {
@@ -29,6 +29,17 @@ struct SearchedSet {
     std::vector<ImageDigest> seen;
 };
 
+// One way over a set: what a method asks of the net, and what is left of it.
+struct SearchPass {
+    Request request;
+    // Of each batch, for the journal: `scores` numbers an image, and the arrays of `kept`.
+    size_t scores = 0;
+    Request kept;
+    std::function<BatchRecord(const Batch&, Evidence)> compute;
+    std::function<void(const BatchRecord&)> take;  // in order of index
+    std::optional<int64_t> most{};                 // of a large set only the first images
+};
+
 class SearchRun {
   public:
     // All must outlive the run. sets: the ID set first.
@@ -43,15 +54,12 @@ class SearchRun {
     const std::vector<const ImageSet*>& sets() const { return sets_; }
     const SearchOptions& options() const { return options_; }
 
-    // Runs the net over a set; `each` gets the images of a batch, batch.indices, with the evidence that
-    // answers the request. Throws Error(Data) for an image that the statistics found so far were fitted on
-    // (unless allowed), under strict for the first that cannot be used, and where none can;
-    // Error(Interrupted). Of a large set only the first `most` images.
-    void run(const ImageSet& set, const Request& request,
-             const std::function<void(const Batch&, const Evidence&)>& each,
-             std::optional<int64_t> most = {});
+    // Runs the net over a set, but for batches that the journal has. Throws Error(Data) for an image that the
+    // statistics found so far were fitted on (unless allowed), under strict for the first that cannot be
+    // used, and where none can; Error(Interrupted).
+    void run(const ImageSet& set, const SearchPass& pass);
 
-    static void stop_where_interrupted();  // throws Error(Interrupted)
+    void stop_where_interrupted() const;  // throws Error(Interrupted)
     // Of every set read so far, in order of the sets.
     std::vector<SearchedSet> searched() const;
 
@@ -63,9 +71,10 @@ class SearchRun {
     std::vector<const ImageSet*> sets_;
     SearchOptions options_;
     std::map<const ImageSet*, SearchedSet> searched_;
+    int64_t passes_ = 0;  // begun: the same in a process that goes on
 
-    void refuse_fitted(const ImageSet& set, const Batch& batch) const;
-    void note_failures(const ImageSet& set, const Batch& batch, Progress& progress) const;
+    void refuse_fitted(const ImageSet& set, const BatchRecord& record) const;
+    void note_failures(const ImageSet& set, const BatchRecord& record, Progress& progress) const;
 };
 
 // What a search found.

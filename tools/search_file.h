@@ -16,6 +16,7 @@ namespace gs {
 struct SearchFile {
     std::string weights_sha256, preprocess, precision;  // as in results.json
     std::vector<MethodSpec> methods;                    // ready to be used
+    std::vector<std::string> sets;                      // NAME=DESCRIPTION of each that was searched on
     std::vector<ImageDigest> seen;                      // ascending
 };
 

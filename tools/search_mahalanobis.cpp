@@ -1,5 +1,7 @@
 // The search of Mahalanobis: the step eta and the weights of the layers, from the first 1,000 images of the
 // ID set alone; what it finds is kept in statistics.
+#include <algorithm>
+
 #include "core/join.h"
 #include "scores/options.h"
 #include "tools/mahalanobis_tuning.h"
@@ -83,13 +85,31 @@ Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
     LabelAttack attack = make_attack(run, executor, options.image_bounds);
     Executor of_attacked(run.backend(), run.net(), request, executor);
     LayerScores clean, attacked;
-    const auto add = [&](const Batch& batch, const Evidence& evidence) {
-        clean.append(layers, evidence, options.etas);
+    const size_t count = layers.names().size(), columns = options.etas.size() * count;
+    const auto compute = [&](const Batch& batch, const Evidence& evidence) {
+        BatchRecord record;
+        record.scores.resize(2 * columns);  // clean, attacked
+        if (batch.count == 0) return record;
+        std::vector<std::vector<double>> of_clean = layer_columns(layers, evidence, options.etas);
         const std::vector<float> moved = attack.attacked(batch, labels_of(run, batch));
-        attacked.append(layers, of_attacked.run(moved, batch.count, batch.height, batch.width), options.etas);
+        std::vector<std::vector<double>> of_moved = layer_columns(
+            layers, of_attacked.run(moved, batch.count, batch.height, batch.width), options.etas);
+        std::move(of_clean.begin(), of_clean.end(), record.scores.begin());
+        std::move(of_moved.begin(), of_moved.end(), record.scores.end() - std::ssize(of_moved));
+        return record;
     };
-    run.run(run.id(), request, add, kImages);
-    const TuningResult result = tune_mahalanobis(clean, attacked, layers.names().size(), options.etas);
+    run.run(run.id(), {.request = request,
+                       .scores = 2 * columns,
+                       .kept = {},
+                       .compute = compute,
+                       .take =
+                           [&](const BatchRecord& record) {
+                               const std::span scores(record.scores);
+                               clean.append(scores.first(columns), count);
+                               attacked.append(scores.last(columns), count);
+                           },
+                       .most = kImages});
+    const TuningResult result = tune_mahalanobis(clean, attacked, count, options.etas);
     put_tuning(state, result.tuning);
     return {.method = "mahalanobis" + std::string(options.fit.mds ? ":form=mds" : ""),
             .figures = figures(result, options.etas),

@@ -7,6 +7,7 @@
 #include "scores/nac_products.h"
 #include "scores/nac_state.h"
 #include "scores/options.h"
+#include "tools/journaled_stage.h"
 #include "tools/nac_sweep.h"
 #include "tools/search.h"
 #include "tools/setup.h"
@@ -59,10 +60,14 @@ std::vector<std::vector<Matrix>> products_of(SearchRun& run, const NacOptions& o
     std::vector<std::vector<Matrix>> all(options.layers.size());
     for (const ImageSet* set : run.sets()) {
         for (auto& layer : all) layer.emplace_back();
-        run.run(*set, products.request(), [&](const Batch&, const Evidence& evidence) {
-            const std::vector<Matrix> batch = products.of(evidence);
-            for (size_t l = 0; l < all.size(); ++l) all[l].back().append(batch[l].values, batch[l].cols);
-        });
+        run.run(*set, {.request = products.request(),
+                       .kept = products.request(),
+                       .compute = record_of_evidence,
+                       .take = [&](const BatchRecord& record) {
+                           const std::vector<Matrix> batch = products.of(record.evidence);
+                           for (size_t l = 0; l < all.size(); ++l)
+                               all[l].back().append(batch[l].values, batch[l].cols);
+                       }});
     }
     return all;
 }

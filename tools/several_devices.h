@@ -10,7 +10,8 @@ namespace gs {
 
 // One process a device, each with its part of every set (score --shard), then the parts as one run in
 // flags.out (merge). `score` is what each process runs. A part that fails ends the run with its exit code;
-// parts stay in OUT.parts then, for --resume, and can be merged by hand. Throws Error(Usage) together with --shard.
+// parts stay in OUT.parts then, for --resume, and can be merged by hand. Throws Error(Usage) together with
+// --shard.
 int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
                      const std::function<int(const ScoreFlags&)>& score);
 

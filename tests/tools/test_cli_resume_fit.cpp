@@ -73,6 +73,19 @@ TEST_F(ResumedFits, Case14_AnotherFitIsRefusedAndForceBeginsAnew) {
     expect_refusal(fit("mahalanobis", "a", {"--resume"}), 2, {"methods: mahalanobis now, klm when"});
 }
 
+TEST_F(ResumedFits, Case14_ARunGoesOnWithItsStatisticsAlone) {
+    const Words small{"--resize", "16x16", "--crop", "none"};  // as words()
+    ASSERT_EQ(run(fit("klm", "s", small)).code, 0);
+    const Words command = words(
+        {"--weights", demo_weights(), "--methods", "klm", "--stats", "../s.safetensors", "--save", "logits"});
+    const auto fault = with_fault({{"CALL", "write"}, {"NTH", "4"}, {"PATH", "/journal"}});
+    ASSERT_EQ(run(command, in("a", fault)).code, 1);
+    ASSERT_EQ(run(fit("klm", "s", with(small, {"--force", "--limit", "60"}))).code, 0);
+    expect_refusal(command, 2, {"SHA-256 of ../s.safetensors: ", " when the run began"}, in("a"));
+    ASSERT_EQ(run(fit("klm", "s", with(small, {"--force"}))).code, 0);
+    EXPECT_EQ(run(command, in("a")).code, 0);
+}
+
 TEST_F(ResumedFits, Case15_OneProcessAtATime) {
     const FileLock held(root_ / "a.safetensors.lock", "gradscore fit (process 7)");
     for (const char* flag : {"--resume", "--force", "--strict"})
