@@ -83,8 +83,8 @@ int run_fit(const FitFlags& flags) {
     FitOutcome outcome;
     try {
         outcome = fit_methods(*backend, loaded.net, preprocess, *set, fits, options);
-    } catch (const Error&) {
-        journal.give_up();
+    } catch (const Error& error) {
+        journal.give_up(error);
         throw;
     }
     if (!outcome.complete) throw journal.interrupted();

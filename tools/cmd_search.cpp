@@ -138,14 +138,13 @@ void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const s
               << (tuned ? " (--stats " : " (METHOD:search=") << flags.out << ")\n";
 }
 
-// A journal of no image is worth nothing where a method fails.
 std::vector<Found> search_all(const std::vector<MethodSpec>& methods, SearchRun& run) {
     std::vector<Found> found;
     try {
         for (const MethodSpec& method : methods)
             found.push_back(find_search(method.name).search(method, run));
-    } catch (const Error&) {
-        if (RunJournal* journal = run.options().run.journal) journal->give_up();
+    } catch (const Error& error) {
+        if (RunJournal* journal = run.options().run.journal) journal->give_up(error);
         throw;
     }
     return found;

@@ -188,9 +188,10 @@ void RunJournal::sync() {
     synced_ = Clock::now();
 }
 
-void RunJournal::give_up() noexcept {
+void RunJournal::give_up(const Error& why) noexcept {
     std::error_code ignored;
-    if (!added_ && stages_.empty()) std::filesystem::remove(path_, ignored);
+    if (why.kind() == ErrorKind::Usage || (!added_ && stages_.empty()))
+        std::filesystem::remove(path_, ignored);
 }
 
 void StagePosition::follow(const BatchRecord& record, int64_t last) {

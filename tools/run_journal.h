@@ -58,8 +58,9 @@ class RunJournal {
     void finish();
     // What to throw where work is interrupted whose results are written in the end alone.
     Error interrupted() const;
-    // Of a run that has failed: the file goes where not one image is done, for then it is worth nothing.
-    void give_up() noexcept;
+    // Of a run that has failed: the file goes where it is worth nothing, for not one image is done, or the
+    // flags were wrong, with which alone it could go on.
+    void give_up(const Error& why) noexcept;
 
   private:
     using Clock = std::chrono::steady_clock;

@@ -6,6 +6,7 @@
 
 #include "core/files.h"
 #include "core/npy.h"
+#include "tests/support/failure.h"
 
 namespace gs::npy {
 namespace {
@@ -27,13 +28,7 @@ Array parse_text(const std::string& text) {
     return parse(std::as_bytes(std::span(text)), "a.npy", ErrorKind::Data);
 }
 std::string error_of(const std::string& text) {
-    try {
-        parse_text(text);
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::Data);
-        return error.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Data, [&] { parse_text(text); });
 }
 std::vector<int> small(const Array& array) {
     std::vector<int> values;

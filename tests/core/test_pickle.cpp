@@ -7,6 +7,7 @@
 
 #include "core/files.h"
 #include "core/pickle.h"
+#include "tests/support/failure.h"
 
 namespace gs::pickle {
 namespace {
@@ -29,14 +30,9 @@ Parsed parse_text(const std::string& text) {
 }
 
 std::string error_of(const std::string& text, const Limits& limits = {}) {
-    try {
+    return test::failure_of(ErrorKind::Weights, [&] {
         parse(bytes_of(text), allow_collections, "test.pkl", ErrorKind::Weights, limits);
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::Weights);
-        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
-        return error.what();
-    }
-    return "no error";
+    });
 }
 
 template <class T>

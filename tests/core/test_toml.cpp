@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/toml.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -18,13 +19,7 @@ std::vector<std::string> values(const std::string& value) {
 }
 
 std::string error_of(const std::string& text) {
-    try {
-        read_toml(text, "f.toml");
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::Usage);
-        return error.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Usage, [&] { read_toml(text, "f.toml"); });
 }
 
 TEST(Toml, Values) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "cuda/plans/selector.h"
+#include "tests/support/failure.h"
 
 namespace gs::cuda {
 namespace {
@@ -67,13 +68,7 @@ size_t select(MadeUpTrial& trial, bool timed, const ConvProblem& problem = some_
 }
 
 std::string error_of(MadeUpTrial& trial, ErrorKind kind, const ConvProblem& problem = some_problem()) {
-    try {
-        select(trial, true, problem);
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind);
-        return error.what();
-    }
-    return "no error";
+    return test::failure_of(kind, [&] { select(trial, true, problem); });
 }
 
 TEST(PlanSelector, TakesTheFastest) {

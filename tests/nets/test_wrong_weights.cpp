@@ -7,6 +7,7 @@
 #include "nets/weight_reader.h"
 #include "tests/support/backends.h"
 #include "tests/support/editable_weights.h"
+#include "tests/support/failure.h"
 #include "tests/support/golden_net.h"
 
 namespace gs::test {
@@ -27,14 +28,7 @@ EditableWeights weights_of(const std::string& name) {
 // The message of the Error(kind) that building these weights ends in.
 std::string refusal(const EditableWeights& weights, const BuildOptions& options = {},
                     ErrorKind kind = ErrorKind::Weights) {
-    try {
-        build_net(backend(), weights.file(), options);
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind) << error.what();
-        EXPECT_THAT(error.what(), Not(HasSubstr("\n")));
-        return error.what();
-    }
-    return "no error";
+    return failure_of(kind, [&] { build_net(backend(), weights.file(), options); });
 }
 
 TEST(WrongWeights, Case06_MissingExtraAndMisshapenTensorsAreAllListed) {

@@ -119,15 +119,4 @@ inline void expect_same_evidence(const Evidence& got, const Evidence& want) {
     compare_evidence(got, want, expect_same_bits);
 }
 
-inline std::string message_of(const auto& action, ErrorKind kind) {
-    try {
-        action();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind) << error.what();
-        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
-        return error.what();
-    }
-    return "no error";
-}
-
 }  // namespace gs::test

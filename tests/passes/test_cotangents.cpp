@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/passes/support.h"
+#include "tests/support/failure.h"
 
 namespace gs::test {
 namespace {
@@ -216,8 +217,8 @@ TEST(Cotangents, WrongOnesAreUsageErrors) {
     Backend& backend = *backends_under_test().front().backend;
     const Net net = family_net(backend, "option_a");
     const auto refusal = [&](const Backward& backward) {
-        return message_of([&] { Executor(backend, net, {.backwards = {backward}}).plan(32, 32); },
-                          ErrorKind::Usage);
+        return failure_of(ErrorKind::Usage,
+                          [&] { Executor(backend, net, {.backwards = {backward}}).plan(32, 32); });
     };
     const int64_t classes = net.head.classes;
     EXPECT_THAT(

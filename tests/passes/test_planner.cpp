@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/passes/support.h"
+#include "tests/support/failure.h"
 
 namespace gs::test {
 namespace {
@@ -317,21 +318,18 @@ TEST(Requests, UnknownTapsAndLogitsAreUsageErrors) {
     Backend& backend = *backends_under_test().front().backend;
     const Net net = family_net(backend, "option_a");
     const auto with_gradient = [&](const std::string& tap) {
-        return message_of(
-            [&] {
-                Executor(backend, net,
-                         {.backwards = {{.cotangent = kUniform, .gradients = {{tap, Reduction::Sum}}}}})
-                    .plan(32, 32);
-            },
-            ErrorKind::Usage);
+        return failure_of(ErrorKind::Usage, [&] {
+            Executor(backend, net,
+                     {.backwards = {{.cotangent = kUniform, .gradients = {{tap, Reduction::Sum}}}}})
+                .plan(32, 32);
+        });
     };
     EXPECT_THAT(with_gradient("layer7"), HasSubstr("layer 'layer7'"));
     EXPECT_THAT(with_gradient("linear"), HasSubstr("not at the logits"));
-    EXPECT_THAT(message_of(
-                    [&] {
-                        Executor(backend, net, {.activations = {{"layer7", Reduction::Sum}}});
-                    },
-                    ErrorKind::Usage),
+    EXPECT_THAT(failure_of(ErrorKind::Usage,
+                           [&] {
+                               Executor(backend, net, {.activations = {{"layer7", Reduction::Sum}}});
+                           }),
                 HasSubstr("layer 'layer7'"));
 }
 
@@ -339,13 +337,13 @@ TEST(ImageSizes, TooSmallAndTooLargeOnesAreDataErrors) {
     Backend& backend = *backends_under_test().front().backend;
     const Net cifar = family_net(backend, "cifar_basic"), mobilenet = family_net(backend, "mobilenet");
     const auto refusal = [&](const Net& net, int64_t h, int64_t w) {
-        return message_of([&] { Executor(backend, net, {.logits = true}).plan(h, w); }, ErrorKind::Data);
+        return failure_of(ErrorKind::Data, [&] { Executor(backend, net, {.logits = true}).plan(h, w); });
     };
     EXPECT_THAT(refusal(cifar, 16, 20), testing::AllOf(HasSubstr("images of 20x16 do not fit"),
                                                        HasSubstr("average pool"), HasSubstr("--resize")));
     EXPECT_THAT(refusal(cifar, 64, 64), HasSubstr("average pool"));
     EXPECT_THAT(refusal(mobilenet, 0, 5), HasSubstr("images of 5x0"));
-    EXPECT_EQ(message_of([&] { Executor(backend, mobilenet, {.logits = true}).plan(1, 1); }, ErrorKind::Data),
+    EXPECT_EQ(failure_of(ErrorKind::Data, [&] { Executor(backend, mobilenet, {.logits = true}).plan(1, 1); }),
               "no error");
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "tests/report/sample_table.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -14,13 +15,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::string error_of(const std::string& text) {
-    try {
-        paper_table_from_json(text, "t.json");
-    } catch (const Error& e) {
-        EXPECT_EQ(e.kind(), ErrorKind::Data);
-        return e.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Data, [&] { paper_table_from_json(text, "t.json"); });
 }
 
 TEST(PaperTable, IsReadWhole) {

@@ -11,6 +11,7 @@
 #include "core/files.h"
 #include "report/table.h"
 #include "tests/report/sample.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -158,14 +159,7 @@ TEST(ResultsJson, FileIsWrittenWholeAndNamedInErrors) {
 }
 
 std::string error_of(const std::string& text) {
-    try {
-        results_from_json(text, "r.json");
-    } catch (const Error& e) {
-        EXPECT_EQ(e.kind(), ErrorKind::Data);
-        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
-        return e.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Data, [&] { results_from_json(text, "r.json"); });
 }
 
 std::string error_after(const std::function<void(Json&)>& change) {

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "tests/report/sample.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -88,13 +89,7 @@ TEST(Summarise, ALimitMakesResultsIncomparable) {
 }
 
 std::string usage_error(const std::vector<MethodInfo>& methods, const std::vector<ScoredSet>& sets) {
-    try {
-        summarise(sample_run(), methods, sets);
-    } catch (const Error& e) {
-        EXPECT_EQ(e.kind(), ErrorKind::Usage);
-        return e.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Usage, [&] { summarise(sample_run(), methods, sets); });
 }
 
 TEST(Summarise, NamesMustBeUniqueAndTheIdSetAlone) {

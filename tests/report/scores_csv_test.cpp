@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "tests/report/sample.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -113,14 +114,7 @@ TEST(ScoresCsv, OtherProgramsHabitsAreRead) {
 }
 
 std::string error_of(const std::string& text) {
-    try {
-        scores_from_csv(text, "s.csv");
-    } catch (const Error& e) {
-        EXPECT_EQ(e.kind(), ErrorKind::Data);
-        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
-        return e.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Data, [&] { scores_from_csv(text, "s.csv"); });
 }
 
 TEST(ScoresCsv, ErrorsNameTheLine) {

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "tests/report/sample.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -40,13 +41,9 @@ TEST(FindThreshold, CountsEverySet) {
 TEST(FindThreshold, NeedsFiniteScores) {
     const auto error_with = [](const std::vector<double>& scores, double tpr) -> std::string {
         const std::vector<ScoredSet> sets{test::scored_set("id", SetRole::Id, {scores})};
-        try {
+        return test::failure_of(ErrorKind::Data, [&] {
             find_threshold(summarise(test::sample_run(), {{"msp", {}}}, sets), sets, 0, tpr);
-        } catch (const Error& e) {
-            EXPECT_EQ(e.kind(), ErrorKind::Data);
-            return e.what();
-        }
-        return "no error";
+        });
     };
     constexpr double kInf = std::numeric_limits<double>::infinity(), kNaN = NAN;
     EXPECT_THAT(error_with({}, 0.95), HasSubstr("id: no score of msp"));
@@ -74,14 +71,7 @@ TEST(ThresholdJson, ReadsBackWhatWasWritten) {
 }
 
 std::string error_of(const std::string& text) {
-    try {
-        threshold_from_json(text, "t.json");
-    } catch (const Error& e) {
-        EXPECT_EQ(e.kind(), ErrorKind::Data);
-        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
-        return e.what();
-    }
-    return "no error";
+    return test::failure_of(ErrorKind::Data, [&] { threshold_from_json(text, "t.json"); });
 }
 
 std::string error_after(const std::function<void(Json&)>& change) {

@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "core/error.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -52,13 +53,7 @@ TEST(TrainingLog, ReadsBackWhatWasWritten) {
 
 TEST(TrainingLog, FaultsNameTheirLine) {
     const auto error = [](const std::string& text) -> std::string {
-        try {
-            training_log_from_json(text, "log.jsonl");
-        } catch (const Error& e) {
-            EXPECT_EQ(e.kind(), ErrorKind::Data);
-            return e.what();
-        }
-        return "no error";
+        return test::failure_of(ErrorKind::Data, [&] { training_log_from_json(text, "log.jsonl"); });
     };
     const std::string good = training_line_to_json(step_line(1, 1)) + "\n";
     EXPECT_EQ(error(good), "no error");

@@ -9,6 +9,7 @@
 #include "scores/softmax.h"
 #include "scores/statistics.h"
 #include "tests/scores/reference_scores.h"
+#include "tests/support/failure.h"
 #include "tests/support/golden_file.h"
 #include "tests/support/random.h"
 #include "tests/support/shared_dir.h"
@@ -187,23 +188,13 @@ TEST(KlMatching, ShardsAddUp) {
         EXPECT_NEAR(a[i], b[i], 1e-14) << "sums of float64 in another order";
 }
 
-std::string refusal(ErrorKind kind, const std::function<void()>& run) {
-    try {
-        run();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind) << error.what();
-        return error.what();
-    }
-    return "no error";
-}
-
 TEST(KlMatching, Refusals) {
     Fixture f(3);
-    EXPECT_THAT(refusal(ErrorKind::Usage, [&] { f.score(); }), HasSubstr("needs a fit"));
-    EXPECT_THAT(refusal(ErrorKind::Usage, [&] { f.fit("klm:stats=x"); }), HasSubstr("no option 'stats'"));
-    EXPECT_THAT(refusal(ErrorKind::Usage, [&] { f.score("klm:by=x"); }), HasSubstr("label|predicted"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { f.score(); }), HasSubstr("needs a fit"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { f.fit("klm:stats=x"); }), HasSubstr("no option 'stats'"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { f.score("klm:by=x"); }), HasSubstr("label|predicted"));
     const auto refused_state = [&](const FitState& state) {
-        return refusal(ErrorKind::Data, [&] {
+        return failure_of(ErrorKind::Data, [&] {
             Fixture other(3);
             other.store.add(state);
             other.score();
@@ -221,9 +212,9 @@ TEST(KlMatching, Refusals) {
     state.arrays.erase("counts");
     EXPECT_THAT(refused_state(state), HasSubstr("'counts'"));
     Evidence one = random_logits(1, 3, 1);
-    EXPECT_THAT(refusal(ErrorKind::Data, [&] { f.fit()->add(one, std::vector<int64_t>{-1}); }),
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { f.fit()->add(one, std::vector<int64_t>{-1}); }),
                 HasSubstr("no label"));
-    EXPECT_THAT(refusal(ErrorKind::Data, [&] { f.fit()->add(one, std::vector<int64_t>{3}); }),
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { f.fit()->add(one, std::vector<int64_t>{3}); }),
                 HasSubstr("label 3"));
 }
 
@@ -232,7 +223,7 @@ TEST(KlMatching, WithoutStatisticsItCanBePlanned) {
     const auto score = make_score(parse_methods("klm").at(0), {f.net, f.preprocess});
     EXPECT_TRUE(score->request().logits);
     std::vector<double> out(1);
-    EXPECT_THAT(refusal(ErrorKind::Usage, [&] { score->compute(random_logits(1, 3, 1), out); }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { score->compute(random_logits(1, 3, 1), out); }),
                 HasSubstr("fit"));
 }
 

@@ -8,6 +8,7 @@
 #include "tests/reference/gaussians.h"
 #include "tests/scores/mahalanobis_support.h"
 #include "tests/support/expect_close.h"
+#include "tests/support/failure.h"
 #include "tests/support/random.h"
 
 namespace gs::test {
@@ -15,16 +16,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-std::string refusal(const std::function<void()>& act, ErrorKind kind) {
-    try {
-        act();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind) << error.what();
-        return error.what();
-    }
-    return "no error";
-}
 
 // A small net, seeded images and labels.
 class SmallFit : public testing::Test {
@@ -199,7 +190,7 @@ TEST_F(SmallFit, WhatCannotBeFittedIsSaid) {
     const auto message = [&](int64_t label, float feature) {
         Evidence evidence = run(*backend_, net_, fit->request(), part(0, 1));
         evidence.activations.at({"layer1", Reduction::Mean}).values[0] = feature;
-        return refusal([&] { fit->add(evidence, std::span(&label, 1)); }, ErrorKind::Data);
+        return failure_of(ErrorKind::Data, [&] { fit->add(evidence, std::span(&label, 1)); });
     };
     EXPECT_THAT(message(-1, 0), HasSubstr("no label"));
     EXPECT_THAT(message(kClasses, 0), HasSubstr("label 4 is no class of the net (0 to 3)"));
@@ -216,15 +207,16 @@ TEST_F(SmallFit, BadOptionsAndArraysAreNamed) {
         return [this, written, state] { scores(written, state); };
     };
     using Kind = ErrorKind;
-    EXPECT_THAT(refusal(made("mahalanobis:eta=-1", good), Kind::Usage), HasSubstr("eta=-1"));
-    EXPECT_THAT(refusal(made("mahalanobis:combine=max", good), Kind::Usage), HasSubstr("logistic|sum|last"));
-    EXPECT_THAT(refusal(made("mahalanobis:combine=logistic", good), Kind::Usage), HasSubstr("tuned"));
-    EXPECT_THAT(refusal(made("mahalanobis:layers=layer9", good), Kind::Usage), HasSubstr("layer9"));
-    EXPECT_THAT(refusal(made("mahalanobis:layers=layer1+layer1", good), Kind::Usage), HasSubstr("twice"));
+    EXPECT_THAT(failure_of(Kind::Usage, made("mahalanobis:eta=-1", good)), HasSubstr("eta=-1"));
+    EXPECT_THAT(failure_of(Kind::Usage, made("mahalanobis:combine=max", good)),
+                HasSubstr("logistic|sum|last"));
+    EXPECT_THAT(failure_of(Kind::Usage, made("mahalanobis:combine=logistic", good)), HasSubstr("tuned"));
+    EXPECT_THAT(failure_of(Kind::Usage, made("mahalanobis:layers=layer9", good)), HasSubstr("layer9"));
+    EXPECT_THAT(failure_of(Kind::Usage, made("mahalanobis:layers=layer1+layer1", good)), HasSubstr("twice"));
     const auto broken = [&](const std::function<void(FitState&)>& edit) {
         FitState state = good;
         edit(state);
-        return refusal(made("mahalanobis", state), Kind::Data);
+        return failure_of(Kind::Data, made("mahalanobis", state));
     };
     EXPECT_THAT(broken([](FitState& s) { s.arrays.erase("count"); }), HasSubstr("count"));
     EXPECT_THAT(broken([](FitState& s) {
@@ -262,7 +254,7 @@ TEST_F(SmallFit, WithoutStatisticsThereAreRequestsOnly) {
     EXPECT_EQ(request.activations[0], (TapReduction{"layer2", Reduction::Mean}));
     const Evidence evidence = run(*backend_, net_, request, images_);
     std::vector<double> out(kImages);
-    EXPECT_THAT(refusal([&] { made->compute(evidence, out); }, ErrorKind::Usage), HasSubstr("--stats"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { made->compute(evidence, out); }), HasSubstr("--stats"));
 }
 
 TEST(MahalanobisLayersOfNets, AreStagesOrTheLastFeatureOfAResolution) {

@@ -10,6 +10,7 @@
 #include "scores/score.h"
 #include "tests/scores/reference_scores.h"
 #include "tests/support/backends.h"
+#include "tests/support/failure.h"
 #include "tests/support/golden_file.h"
 #include "tests/support/golden_net.h"
 #include "tests/support/random.h"
@@ -104,17 +105,6 @@ TEST(GroupedHead, NoTiesWhereSoftmaxSaturates) {
     EXPECT_TRUE(std::isnan(computed(*score, {0, NAN, 0}, 3)[0]));
 }
 
-std::string refusal(ErrorKind kind, const std::function<void()>& run) {
-    try {
-        run();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind) << error.what();
-        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-        return error.what();
-    }
-    return "no error";
-}
-
 GroupHead parsed(const std::string& bytes) {
     return parse_group_file(std::as_bytes(std::span(bytes)), "groups.file");
 }
@@ -150,7 +140,7 @@ TEST(GroupFiles, EveryFormIsRead) {
 
 TEST(GroupFiles, OthersAreRefused) {
     const auto refused = [](const std::string& bytes) {
-        const std::string message = refusal(ErrorKind::Data, [&] { parsed(bytes); });
+        const std::string message = failure_of(ErrorKind::Data, [&] { parsed(bytes); });
         EXPECT_TRUE(message.starts_with("groups.file: ")) << message;
         return message;
     };
@@ -168,17 +158,17 @@ TEST(GroupFiles, OthersAreRefused) {
     for (size_t at = 0; at < good.size(); ++at) {
         std::string changed = good;
         changed[at] = static_cast<char>(changed[at] ^ 0x81);
-        refusal(ErrorKind::Data, [&] { parsed(changed); });  // an error of one line, or groups
+        failure_of(ErrorKind::Data, [&] { parsed(changed); });  // an error of one line, or groups
     }
 }
 
 TEST(GroupFiles, MethodsThatDoNotFitTheNetAreRefused) {
-    EXPECT_THAT(refusal(ErrorKind::Usage, [] { made("mos", 20); }), HasSubstr("groups=FILE.npy"));
-    EXPECT_THAT(refusal(ErrorKind::Usage, [] { made("mos:groups=5+8+4", 17); }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [] { made("mos", 20); }), HasSubstr("groups=FILE.npy"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [] { made("mos:groups=5+8+4", 17); }),
                 HasSubstr("3 groups of 17 classes need a head of 20 outputs, the net's has 17"));
-    EXPECT_THAT(refusal(ErrorKind::Data, [] { made("mos:groups=/nowhere/groups.npy", 20); }),
+    EXPECT_THAT(failure_of(ErrorKind::Data, [] { made("mos:groups=/nowhere/groups.npy", 20); }),
                 HasSubstr("/nowhere/groups.npy"));
-    EXPECT_THAT(refusal(ErrorKind::Data, [] { made("mos:groups=5++0", 20); }), HasSubstr("groups=5++0"));
+    EXPECT_THAT(failure_of(ErrorKind::Data, [] { made("mos:groups=5++0", 20); }), HasSubstr("groups=5++0"));
     EXPECT_EQ(made("mos:groups=5+8+4", 20)->options().at("groups"), "5+8+4");
 }
 

@@ -13,6 +13,7 @@
 #include "scores/nac_coverage.h"
 #include "scores/nac_options.h"
 #include "scores/statistics.h"
+#include "tests/support/failure.h"
 #include "tests/support/random.h"
 
 namespace gs::test {
@@ -20,15 +21,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string message_of(const auto& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 std::vector<int64_t> shuffled(int64_t count, uint32_t seed) {
     std::vector<int64_t> items(static_cast<size_t>(count));
@@ -62,13 +54,15 @@ TEST(BalancedSubset, TakesEquallyManyOfEachClass) {
 }
 
 TEST(BalancedSubset, SaysWhatItNeeds) {
-    EXPECT_THAT(message_of([] {
-                    balanced_subset(std::vector<int64_t>{0, -1}, 2, 1);
-                }),
+    EXPECT_THAT(failure_of(ErrorKind::Data,
+                           [] {
+                               balanced_subset(std::vector<int64_t>{0, -1}, 2, 1);
+                           }),
                 HasSubstr("images=0"));
-    EXPECT_THAT(message_of([] {
-                    balanced_subset(std::vector<int64_t>{0, 1, 2}, 2, 1);
-                }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage,
+                           [] {
+                               balanced_subset(std::vector<int64_t>{0, 1, 2}, 2, 1);
+                           }),
                 HasSubstr("fewer than the set's 3 classes"));
 }
 
@@ -182,7 +176,7 @@ TEST(NacOptions, OneNumberStandsForAllLayers) {
 TEST(NacOptions, WrongOnesAreSaidInOneLine) {
     const Net net = resnet("resnet18-cifar", Family::CifarResNet, 10);
     const auto complaint = [&](const std::string& method) {
-        return message_of([&] { resolved(method, net); });
+        return failure_of(ErrorKind::Usage, [&] { resolved(method, net); });
     };
     EXPECT_THAT(complaint("nac:layers=layer9"), HasSubstr("no such layer"));
     EXPECT_THAT(complaint("nac:layers=layer3+layer3"), HasSubstr("twice"));
@@ -276,8 +270,10 @@ TEST(Nac, KeptHistogramsScoreAsKeptStatesDo) {
     const auto states = score(method, net, fit(method, net, {build}), test);
     const FitState kept = fit(method + ":keep=histogram", net, {build});
     EXPECT_EQ(score(method, net, kept, test), states);
-    EXPECT_THAT(message_of([&] { score(method + ":alpha=3", net, kept, test); }), HasSubstr("keep=states"));
-    EXPECT_THAT(message_of([&] { score(method + ":M=60", net, kept, test); }), HasSubstr("keep=states"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { score(method + ":alpha=3", net, kept, test); }),
+                HasSubstr("keep=states"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { score(method + ":M=60", net, kept, test); }),
+                HasSubstr("keep=states"));
     EXPECT_NE(score(method + ":O=1", net, kept, test), states);
 }
 
@@ -312,22 +308,24 @@ TEST(Nac, SaysWhatTheStatisticsLack) {
     const Net net = resnet("resnet18-cifar", Family::CifarResNet, 10);
     const Evidence evidence = random_evidence(3, 10, 1);
     const FitState state = fit("nac:layers=avgpool", net, {evidence});
-    EXPECT_THAT(message_of([&] { score("nac", net, state, evidence); }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { score("nac", net, state, evidence); }),
                 HasSubstr("hold the layers avgpool, not 'layer3'"));
     FitState wrong = state;
     wrong.arrays["product/avgpool"] = {{1, 3}, std::vector<float>{1, 2, 3}};
-    EXPECT_THAT(message_of([&] { score("nac:layers=avgpool", net, wrong, evidence); }),
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { score("nac:layers=avgpool", net, wrong, evidence); }),
                 HasSubstr("another number of neurons"));
     wrong.arrays["product/avgpool"] = {{2, 2}, std::vector<float>{1, 2, 3}};
     EXPECT_THROW(score("nac:layers=avgpool", net, wrong, evidence), Error);
     EXPECT_THAT(
-        message_of([&] { score("nac:layers=avgpool", net, fit("nac:layers=avgpool", net, {}), evidence); }),
+        failure_of(ErrorKind::Data,
+                   [&] { score("nac:layers=avgpool", net, fit("nac:layers=avgpool", net, {}), evidence); }),
         HasSubstr("of no image"));
     // A plan needs no statistics, a score does.
     const auto unfitted = make_score(parse_methods("nac:layers=avgpool").at(0), {net, net.preprocess});
     EXPECT_TRUE(unfitted->request().features && unfitted->request().backwards.empty());
     std::vector<double> out(3);
-    EXPECT_THAT(message_of([&] { unfitted->compute(evidence, out); }), HasSubstr("gradscore fit"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { unfitted->compute(evidence, out); }),
+                HasSubstr("gradscore fit"));
 }
 
 TEST(Nac, FitSelectsTheBalancedSubset) {
@@ -339,7 +337,8 @@ TEST(Nac, FitSelectsTheBalancedSubset) {
     for (int64_t i = 0; i < 40; ++i) labels.push_back(i % 2);
     EXPECT_EQ(made("nac:images=6")->select(labels), balanced_subset(labels, 6, 1));
     EXPECT_EQ(made("nac:images=0")->select(labels), std::nullopt);
-    EXPECT_THAT(message_of([&] { made("nac")->select(std::vector<int64_t>{-1}); }), HasSubstr("images=0"));
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { made("nac")->select(std::vector<int64_t>{-1}); }),
+                HasSubstr("images=0"));
 }
 
 }  // namespace

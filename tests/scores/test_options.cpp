@@ -4,6 +4,7 @@
 
 #include "scores/options.h"
 #include "scores/score.h"
+#include "tests/support/failure.h"
 
 namespace gs {
 namespace {
@@ -21,13 +22,9 @@ std::unique_ptr<Score> made(const std::string& method, const Preprocess& preproc
 }
 
 std::string refusal(const std::string& list) {
-    try {
+    return test::failure_of(ErrorKind::Usage, [&] {
         for (const MethodSpec& spec : parse_methods(list)) made(spec.written);
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::Usage);
-        return error.what();
-    }
-    return "no error";
+    });
 }
 
 TEST(Methods, AListIsSplit) {
@@ -86,7 +83,8 @@ TEST(Methods, FaultsAreNamed) {
     EXPECT_THAT(refusal("msp:temperature=2"), AllOf(HasSubstr("no option 'temperature'"), HasSubstr("form")));
     EXPECT_THAT(refusal("maxlogit:x=1"), HasSubstr("takes none"));
     EXPECT_THAT(refusal("msp:form=logit"), HasSubstr("form=logit is not one of prob|log|f32"));
-    EXPECT_THAT(refusal("gradnorm:params=bias"), HasSubstr("params=bias is not one of weights|weights+norm|all"));
+    EXPECT_THAT(refusal("gradnorm:params=bias"),
+                HasSubstr("params=bias is not one of weights|weights+norm|all"));
     for (const char* bad : {"x", "1x", "1,5", "nan", "0x10", "--1", " 1"})
         EXPECT_NE(refusal(std::string("energy:temperature=") + bad), "no error") << bad;
     EXPECT_THAT(refusal("energy:temperature=1e400"), HasSubstr("not a number"));

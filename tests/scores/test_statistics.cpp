@@ -6,12 +6,14 @@
 
 #include "core/files.h"
 #include "scores/statistics.h"
+#include "tests/support/failure.h"
 #include "tests/weights/builders.h"
 #include "weights/weight_file.h"
 
 namespace gs {
 namespace {
 
+using test::failure_of;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -65,20 +67,8 @@ class StatisticsFiles : public testing::Test {
     std::filesystem::path folder_;
 };
 
-template <class F>
-std::string error_of(ErrorKind kind, const F& run) {
-    try {
-        run();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), kind) << error.what();
-        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-        return error.what();
-    }
-    return "no error";
-}
-
 std::string refusal(const std::string& bytes) {
-    return error_of(ErrorKind::Data, [&] {
+    return failure_of(ErrorKind::Data, [&] {
         read_statistics_from_memory(std::as_bytes(std::span(bytes)), "file.safetensors");
     });
 }
@@ -139,7 +129,7 @@ TEST_F(StatisticsFiles, OtherFilesAreRefusedByName) {
     write_safetensors(path,
                       std::vector<NamedTensor>{{"w", StoredType::F32, {1}, std::as_bytes(std::span(value))}});
     EXPECT_THAT(refusal(content(path)), HasSubstr("no statistics file; gradscore fit writes them"));
-    EXPECT_THAT(error_of(ErrorKind::Data, [&] { read_statistics(folder_ / "absent.safetensors"); }),
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { read_statistics(folder_ / "absent.safetensors"); }),
                 HasSubstr("absent.safetensors"));
 }
 
@@ -287,7 +277,7 @@ TEST(MergedStatistics, AreTheWholeInAnyOrder) {
 }
 
 std::string merge_refusal(std::vector<Statistics> parts) {
-    return error_of(ErrorKind::Usage, [&] { merge_statistics(std::move(parts)); });
+    return failure_of(ErrorKind::Usage, [&] { merge_statistics(std::move(parts)); });
 }
 
 TEST(MergedStatistics, WhatDiffersIsNamed) {
@@ -362,33 +352,34 @@ TEST_F(Store, ChoosesByOptions) {
     StatisticsStore s = store(saved(two));
     EXPECT_EQ(s.find(spec("klm"), "", {{"by", "predicted"}}).array("sums").as<double>()[0], 8);
     EXPECT_EQ(s.find(spec("klm"), "", {{"by", "label"}}).array("sums").as<double>()[0], 3);
-    EXPECT_THAT(error_of(ErrorKind::Usage, [&] { s.find(spec("klm"), ""); }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { s.find(spec("klm"), ""); }),
                 AllOf(HasSubstr("several fits answer 'klm'"), HasSubstr("klm:by=predicted:templates=fit")));
 }
 
 TEST_F(Store, RefusalsSayWhatIsWrong) {
-    EXPECT_THAT(error_of(ErrorKind::Usage, [&] { store({}).find(spec("klm"), ""); }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { store({}).find(spec("klm"), ""); }),
                 AllOf(HasSubstr("'klm' needs a fit"), HasSubstr("--stats FILE")));
     const auto path = saved(sample());
-    EXPECT_THAT(error_of(ErrorKind::Usage, [&] { store(path).find(spec("nac"), ""); }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { store(path).find(spec("nac"), ""); }),
                 HasSubstr("no fit of nac; it holds klm:by=label:templates=fit, other"));
-    EXPECT_THAT(error_of(ErrorKind::Usage,
-                         [&] {
-                             store(path).find(spec("klm"), "", {{"by", "predicted"}});
-                         }),
+    EXPECT_THAT(failure_of(ErrorKind::Usage,
+                           [&] {
+                               store(path).find(spec("klm"), "", {{"by", "predicted"}});
+                           }),
                 HasSubstr("no fit of klm:by=predicted"));
     EXPECT_THAT(
-        error_of(
+        failure_of(
             ErrorKind::Usage,
             [&] { StatisticsStore(path, std::string(64, 'b'), "centre crop 32").find(spec("klm"), ""); }),
         AllOf(HasSubstr(std::string(64, 'a')), HasSubstr(std::string(64, 'b'))));
-    EXPECT_THAT(error_of(ErrorKind::Usage,
-                         [&] { StatisticsStore(path, std::string(64, 'a'), "none").find(spec("klm"), ""); }),
-                AllOf(HasSubstr("'centre crop 32'"), HasSubstr("'none'")));
-    EXPECT_THAT(error_of(ErrorKind::Usage,
-                         [&] { store(saved(shards(3)[1], "part.safetensors")).find(spec("klm"), ""); }),
+    EXPECT_THAT(
+        failure_of(ErrorKind::Usage,
+                   [&] { StatisticsStore(path, std::string(64, 'a'), "none").find(spec("klm"), ""); }),
+        AllOf(HasSubstr("'centre crop 32'"), HasSubstr("'none'")));
+    EXPECT_THAT(failure_of(ErrorKind::Usage,
+                           [&] { store(saved(shards(3)[1], "part.safetensors")).find(spec("klm"), ""); }),
                 AllOf(HasSubstr("shard 1 of 3"), HasSubstr("gradscore merge")));
-    EXPECT_THAT(error_of(ErrorKind::Data, [&] { store(folder_ / "absent").find(spec("klm"), ""); }),
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { store(folder_ / "absent").find(spec("klm"), ""); }),
                 HasSubstr("absent"));
 }
 

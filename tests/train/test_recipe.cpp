@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/files.h"
+#include "tests/support/failure.h"
 #include "train/recipe.h"
 
 namespace gs::train {
@@ -12,15 +13,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-template <class Action>
-std::string usage_error(const Action& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::Usage);
-        return error.what();
-    }
-    return "no error";
+std::string usage_error(const auto& action) {
+    return test::failure_of(ErrorKind::Usage, action);
 }
 
 std::string read_error(const std::string& toml) {

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/files.h"
+#include "tests/support/failure.h"
 #include "tests/support/scratch_file.h"
 #include "tests/weights/checks.h"
 
@@ -25,13 +26,7 @@ class TorchWriter : public ::testing::Test {
         return {name, StoredType::F32, std::move(shape), std::as_bytes(std::span(floats_))};
     }
     std::string error(const std::vector<NamedTensor>& tensors) {
-        try {
-            write_torch(file_.path(), tensors);
-        } catch (const Error& e) {
-            EXPECT_EQ(e.kind(), ErrorKind::Weights);
-            return e.what();
-        }
-        return "no error";
+        return test::failure_of(ErrorKind::Weights, [&] { write_torch(file_.path(), tensors); });
     }
 };
 

@@ -8,10 +8,12 @@
 #include "cuda/engine/planned_engine.h"
 #include "tests/cuda/emulated/device_tensor.h"
 #include "tests/cuda/emulated/plain_loops.h"
+#include "tests/support/failure.h"
 
 namespace gs::cuda {
 namespace {
 
+using test::failure_of;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -61,17 +63,6 @@ class PlannedEngine : public testing::Test {
         copy.values = tensor.values();
         return copy;
     }
-    template <class F>
-    static std::string error_of(const F& f, ErrorKind kind) {
-        try {
-            f();
-        } catch (const Error& error) {
-            EXPECT_EQ(error.kind(), kind) << error.what();
-            return error.what();
-        }
-        return "no error";
-    }
-
     ConvSpec spec;
     std::vector<std::string> asked;
     std::unique_ptr<Context> context;
@@ -122,7 +113,7 @@ TEST_F(PlannedEngine, RefusesDataGradientsThatDoNotKeepZeros) {
         }
     }
     use({{.name = "wrong", .fault = Fault::LeaksOutside}});
-    EXPECT_THAT(error_of([&] { backward(); }, ErrorKind::Internal),
+    EXPECT_THAT(failure_of(ErrorKind::Internal, [&] { backward(); }),
                 AllOf(HasSubstr("data gradient"), HasSubstr("wrong: writes values where zeros belong")));
 }
 
@@ -141,7 +132,7 @@ TEST_F(PlannedEngine, TakesTheNextWhereAWorkspaceDoesNotFitAndKeepsNoneOfThoseTr
 TEST_F(PlannedEngine, IsOutOfMemoryWhereNoWorkspaceFits) {
     use({{.name = "large", .workspace = size_t{1} << 20}});
     emulated::limit_memory(emulated::allocated_bytes() + 1000);
-    const std::string error = error_of([&] { forward(); }, ErrorKind::Device);
+    const std::string error = failure_of(ErrorKind::Device, [&] { forward(); });
     emulated::limit_memory(size_t{8} << 30);
     EXPECT_THAT(error, AllOf(HasSubstr("forward 1x1"), HasSubstr("1.0 MiB")));
     forward();  // and goes on once there is memory
@@ -150,7 +141,7 @@ TEST_F(PlannedEngine, IsOutOfMemoryWhereNoWorkspaceFits) {
 
 TEST_F(PlannedEngine, NamesDeviceProblemAndReason) {
     use({{.name = "loops", .fault = Fault::Fails}});
-    EXPECT_THAT(error_of([&] { forward(); }, ErrorKind::Internal),
+    EXPECT_THAT(failure_of(ErrorKind::Internal, [&] { forward(); }),
                 AllOf(HasSubstr("cuda:0"), HasSubstr(context->device().name), HasSubstr("2x5x4x3 to 2x5x4x5"),
                       HasSubstr("f32"), HasSubstr("loops: made to fail")));
 }
@@ -181,7 +172,7 @@ TEST_F(PlannedEngine, CanBeCapturedAfterAFirstCall) {
 TEST_F(PlannedEngine, IsNotCapturedAtAFirstCall) {
     use({{.name = "loops"}});
     check(cudaStreamBeginCapture(context->stream(), cudaStreamCaptureModeThreadLocal), "capture");
-    error_of([&] { forward(); }, ErrorKind::Internal);
+    failure_of(ErrorKind::Internal, [&] { forward(); });
     EXPECT_TRUE(asked.empty());
     cudaGraph_t captured = nullptr;
     check(cudaStreamEndCapture(context->stream(), &captured), "end of capture");
