@@ -13,7 +13,7 @@ WORKDIR /data
 ENTRYPOINT ["gradscore"]
 
 FROM debian:12-slim AS build
-RUN apt-get update && apt-get install -y --no-install-recommends make dpkg-dev && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 COPY . /src
 RUN make -C /src package CMAKE_FLAGS=-DGRADSCORE_CUDA=OFF
 

@@ -74,8 +74,11 @@ install: build
 	@cmake --build $(BUILD) -j $(JOBS) --target $(INSTALLED)
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
-# packages/: a relocatable .tar.gz, and .deb where dpkg is there.
-package: build
+# packages/: a relocatable .tar.gz, and .deb where dpkg is there. Its tools are looked for when the build is configured.
+package:
+	@bash tools/setup.sh build package
+	@$(MAKE) --no-print-directory build
+	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS)
 	@cmake --build $(BUILD) -j $(JOBS) --target $(INSTALLED)
 	cpack --config $(BUILD)/CPackConfig.cmake -B packages
 

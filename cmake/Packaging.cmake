@@ -13,7 +13,8 @@ set(CPACK_COMPONENTS_ALL runtime development)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL OFF)
 
 find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
-if(DPKG_SHLIBDEPS AND NOT GRADSCORE_HAS_CUDA)
+find_program(FILE_COMMAND file)  # which CPack looks for what to strip and to depend on with
+if(DPKG_SHLIBDEPS AND FILE_COMMAND AND NOT GRADSCORE_HAS_CUDA)
   list(APPEND CPACK_GENERATOR DEB)
 elseif(GRADSCORE_HAS_CUDA)
   message(STATUS "No Debian packages of builds with CUDA: its libraries need not belong to packages")

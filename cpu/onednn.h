@@ -4,6 +4,7 @@
 #if defined(GRADSCORE_HAS_ONEDNN)
 
 #include <dnnl.hpp>
+#include <optional>
 #include <string>
 
 #include "core/backend.h"
@@ -39,47 +40,100 @@ inline dnnl::primitive_attr attributes(Activation activation) {
     return attr;
 }
 
-inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& engine,
-                                                              const ConvolutionShape& s,
-                                                              const dnnl::primitive_attr& attr) {
+// Nothing where oneDNN has no implementation.
+template <class Find>
+auto where_implemented(const Find& find) -> decltype(find()) {
+    try {
+        return find();
+    } catch (const dnnl::error& error) {
+        if (error.status == dnnl_unimplemented) return std::nullopt;
+        throw;
+    }
+}
+
+template <class Desc, class Accepts>
+std::optional<Desc> first_accepted(Desc desc, const Accepts& accepts) {
+    while (!accepts(desc)) {
+        if (!desc.next_impl()) return std::nullopt;
+    }
+    return desc;
+}
+
+// The first implementation that `accepts(desc)`, or nothing. oneDNN 2 goes from one to the next by pointers
+// to the operation and to the hint, which it does not keep: both stay in place here until one is accepted.
+template <class Accepts>
+std::optional<dnnl::convolution_forward::primitive_desc> forward_desc(const dnnl::engine& engine,
+                                                                      const ConvolutionShape& s,
+                                                                      const dnnl::primitive_attr& attr,
+                                                                      const Accepts& accepts) {
+    using Desc = dnnl::convolution_forward::primitive_desc;
     const auto prop = dnnl::prop_kind::forward_inference;
     const auto direct = dnnl::algorithm::convolution_direct;
     const bool biased = s.bias.get_size() > 0;
-    using Desc = dnnl::convolution_forward::primitive_desc;
+    return where_implemented([&]() -> std::optional<Desc> {
 #if DNNL_VERSION_MAJOR >= 3
-    return biased ? Desc(engine, prop, direct, s.x, s.weights, s.bias, s.y, s.strides, s.pads, s.pads, attr)
-                  : Desc(engine, prop, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, attr);
+        return first_accepted(
+            biased ? Desc(engine, prop, direct, s.x, s.weights, s.bias, s.y, s.strides, s.pads, s.pads, attr)
+                   : Desc(engine, prop, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, attr),
+            accepts);
 #else
-    return biased ? Desc({prop, direct, s.x, s.weights, s.bias, s.y, s.strides, s.pads, s.pads}, attr, engine)
-                  : Desc({prop, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads}, attr, engine);
+        using Operation = dnnl::convolution_forward::desc;
+        const Operation operation =
+            biased ? Operation(prop, direct, s.x, s.weights, s.bias, s.y, s.strides, s.pads, s.pads)
+                   : Operation(prop, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads);
+        return first_accepted(Desc(operation, attr, engine), accepts);
 #endif
+    });
 }
 
-inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(const dnnl::engine& engine,
-                                                                          const ConvolutionShape& s) {
-    const auto direct = dnnl::algorithm::convolution_direct;
-    const dnnl::primitive_attr attr = attributes(Activation::None);
-    const auto hint = forward_desc(engine, s.hint(), attr);
+// The hint of a backward pass.
+inline std::optional<dnnl::convolution_forward::primitive_desc> hint_of(const dnnl::engine& engine,
+                                                                        const ConvolutionShape& s,
+                                                                        const dnnl::primitive_attr& attr) {
+    return forward_desc(engine, s.hint(), attr, [](const auto&) { return true; });
+}
+
+template <class Accepts>
+std::optional<dnnl::convolution_backward_data::primitive_desc> backward_data_desc(const dnnl::engine& engine,
+                                                                                  const ConvolutionShape& s,
+                                                                                  const Accepts& accepts) {
     using Desc = dnnl::convolution_backward_data::primitive_desc;
-#if DNNL_VERSION_MAJOR >= 3
-    return Desc(engine, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, hint, attr);
-#else
-    return Desc({direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads}, attr, engine, hint);
-#endif
-}
-
-inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const dnnl::engine& engine,
-                                                                                ConvolutionShape s) {
     const auto direct = dnnl::algorithm::convolution_direct;
     const dnnl::primitive_attr attr = attributes(Activation::None);
-    const auto hint = forward_desc(engine, s.hint(), attr);
-    s.weights = {s.weights.dims(), dnnl::memory::data_type::f32, dnnl::memory::format_tag::any};
-    using Desc = dnnl::convolution_backward_weights::primitive_desc;
+    const auto hint = hint_of(engine, s, attr);
+    if (!hint) return std::nullopt;
+    return where_implemented([&]() -> std::optional<Desc> {
 #if DNNL_VERSION_MAJOR >= 3
-    return Desc(engine, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, hint, attr);
+        return first_accepted(
+            Desc(engine, direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads, *hint, attr), accepts);
 #else
-    return Desc({direct, s.x, s.weights, s.y, s.strides, s.pads, s.pads}, attr, engine, hint);
+        const dnnl::convolution_backward_data::desc operation(direct, s.x, s.weights, s.y, s.strides, s.pads,
+                                                              s.pads);
+        return first_accepted(Desc(operation, attr, engine, *hint), accepts);
 #endif
+    });
+}
+
+template <class Accepts>
+std::optional<dnnl::convolution_backward_weights::primitive_desc> backward_weights_desc(
+    const dnnl::engine& engine, const ConvolutionShape& s, const Accepts& accepts) {
+    using Desc = dnnl::convolution_backward_weights::primitive_desc;
+    const auto direct = dnnl::algorithm::convolution_direct;
+    const dnnl::primitive_attr attr = attributes(Activation::None);
+    const auto hint = hint_of(engine, s, attr);
+    if (!hint) return std::nullopt;
+    const dnnl::memory::desc sums(s.weights.dims(), dnnl::memory::data_type::f32,
+                                  dnnl::memory::format_tag::any);
+    return where_implemented([&]() -> std::optional<Desc> {
+#if DNNL_VERSION_MAJOR >= 3
+        return first_accepted(Desc(engine, direct, s.x, sums, s.y, s.strides, s.pads, s.pads, *hint, attr),
+                              accepts);
+#else
+        const dnnl::convolution_backward_weights::desc operation(direct, s.x, sums, s.y, s.strides, s.pads,
+                                                                 s.pads);
+        return first_accepted(Desc(operation, attr, engine, *hint), accepts);
+#endif
+    });
 }
 
 inline bool has_bf16() {

@@ -140,13 +140,14 @@ class OnednnConvolution final : public Convolution {
     }
 
     std::optional<Prepared> prepare_forward(const Key& key) {
-        const auto make = [&] {
-            return onednn::forward_desc(library().engine, shape_of(key), onednn::attributes(key.activation));
+        const auto find = [&](const auto& accepts) {
+            return onednn::forward_desc(library().engine, shape_of(key), onednn::attributes(key.activation),
+                                        accepts);
         };
-        auto desc = best_implementation(make);
+        auto desc = find(is_optimised);
         if (!desc) return std::nullopt;
         if (key.x == DType::BF16 && spec_.in_channels <= kFewChannels)
-            if (const auto packed = first_implementation(make, is_packed)) desc = packed;
+            if (const auto packed = find(is_packed)) desc = packed;
         Prepared made(*desc, dnnl::convolution_forward(*desc));
         made.add(DNNL_ARG_SRC, desc->src_desc(), nullptr);
         made.add(DNNL_ARG_DST, desc->dst_desc(), nullptr);
@@ -156,8 +157,7 @@ class OnednnConvolution final : public Convolution {
     }
 
     std::optional<Prepared> prepare_backward(const Key& key) {
-        const auto desc =
-            best_implementation([&] { return onednn::backward_data_desc(library().engine, shape_of(key)); });
+        const auto desc = onednn::backward_data_desc(library().engine, shape_of(key), is_optimised);
         if (!desc) return std::nullopt;
         Prepared made(*desc, dnnl::convolution_backward_data(*desc));
         made.add(DNNL_ARG_DIFF_DST, desc->diff_dst_desc(), nullptr);
@@ -170,8 +170,7 @@ class OnednnConvolution final : public Convolution {
         if (key.n == 0) return std::nullopt;
         // oneDNN 2.6.3 reads beyond a bfloat16 map that is smaller than the kernel.
         if (key.x == DType::BF16 && (key.h < spec_.kernel_h || key.w < spec_.kernel_w)) return std::nullopt;
-        const auto desc = best_implementation(
-            [&] { return onednn::backward_weights_desc(library().engine, shape_of(key)); });
+        const auto desc = onednn::backward_weights_desc(library().engine, shape_of(key), is_optimised);
         if (!desc) return std::nullopt;
         Prepared made(*desc, dnnl::convolution_backward_weights(*desc));
         made.add(DNNL_ARG_SRC, desc->src_desc(), nullptr);

@@ -157,31 +157,10 @@ class Prepared {
     std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-template <class Desc>
-bool is_reference(const Desc& desc) {
-    return std::string_view(desc.impl_info_str()).starts_with("ref");
-}
-
-// The first implementation that `accepts` does not refuse, or nothing.
-template <class Make, class Accepts>
-auto first_implementation(const Make& make, const Accepts& accepts) -> std::optional<decltype(make())> {
-    try {
-        auto desc = make();
-        while (!accepts(desc)) {
-            if (!desc.next_impl()) return std::nullopt;
-        }
-        return desc;
-    } catch (const dnnl::error& error) {
-        if (error.status == dnnl_unimplemented) return std::nullopt;
-        throw;
-    }
-}
-
-// The first that is not oneDNN's reference code, or nothing.
-template <class Make>
-auto best_implementation(const Make& make) {
-    return first_implementation(make, [](const auto& desc) { return !is_reference(desc); });
-}
+// oneDNN's reference code is far slower than ours.
+constexpr auto is_optimised = [](const auto& desc) {
+    return !std::string_view(desc.impl_info_str()).starts_with("ref");
+};
 
 }  // namespace gs::cpu::onednn
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that are missing; quick where none is.
-# usage: tools/setup.sh [--list] GROUP…   groups: build test bench fuzz; --list only names their packages
+# usage: tools/setup.sh [--list] GROUP…   groups: build test bench fuzz package; --list only names their packages
 set -euo pipefail
 
 list=no
@@ -16,6 +16,7 @@ for group in "$@"; do
     test) packages+=(libgtest-dev libgmock-dev libboost-context-dev python3) ;;
     bench) packages+=(libbenchmark-dev) ;;
     fuzz) packages+=(clang) ;;
+    package) packages+=(dpkg-dev file) ;;
     *) echo "setup: no group '$group'" >&2; exit 2 ;;
   esac
 done
