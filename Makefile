@@ -1,5 +1,5 @@
 # Everything a newcomer needs; the build itself is CMake's. `make demo` and `make test` do all set-up on a fresh
-# Debian 12+ or Ubuntu 22.04+ machine.
+# Debian 12+ or Ubuntu 24.04+ machine.
 
 BUILD ?= build
 JOBS ?= $(shell nproc)
