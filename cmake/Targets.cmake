@@ -20,7 +20,8 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   gs_cxx_options(-Wno-restrict)  # GCC 12: false alarms on string concatenation (PR 105651)
   if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
-    gs_cxx_options(-Wno-dangling-reference)  # false alarms on results that keep nothing of a temporary argument
+    # False alarms: on results that keep nothing of a temporary argument, on vectors filled element by element.
+    gs_cxx_options(-Wno-dangling-reference -Wno-maybe-uninitialized)
   endif()
 endif()
 if(GRADSCORE_SANITIZE)

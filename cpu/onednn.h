@@ -11,6 +11,22 @@
 
 namespace gs::cpu::onednn {
 
+inline dnnl::memory::dims dims_of(const dnnl::memory::desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+    return desc.get_dims();
+#else
+    return desc.dims();
+#endif
+}
+
+inline dnnl::memory::data_type type_of(const dnnl::memory::desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+    return desc.get_data_type();
+#else
+    return desc.data_type();
+#endif
+}
+
 struct ConvolutionShape {
     dnnl::memory::desc x, weights, bias, y;  // bias may be empty
     dnnl::memory::dims strides, pads;
@@ -18,7 +34,7 @@ struct ConvolutionShape {
     // Of a backward pass's hint, a forward pass: all of the weights' type, no bias.
     ConvolutionShape hint() const {
         const auto as_weights = [&](const dnnl::memory::desc& map) {
-            return dnnl::memory::desc(map.dims(), weights.data_type(), dnnl::memory::format_tag::nhwc);
+            return dnnl::memory::desc(dims_of(map), type_of(weights), dnnl::memory::format_tag::nhwc);
         };
         return {as_weights(x), weights, {}, as_weights(y), strides, pads};
     }
@@ -122,7 +138,7 @@ std::optional<dnnl::convolution_backward_weights::primitive_desc> backward_weigh
     const dnnl::primitive_attr attr = attributes(Activation::None);
     const auto hint = hint_of(engine, s, attr);
     if (!hint) return std::nullopt;
-    const dnnl::memory::desc sums(s.weights.dims(), dnnl::memory::data_type::f32,
+    const dnnl::memory::desc sums(dims_of(s.weights), dnnl::memory::data_type::f32,
                                   dnnl::memory::format_tag::any);
     return where_implemented([&]() -> std::optional<Desc> {
 #if DNNL_VERSION_MAJOR >= 3

@@ -81,7 +81,7 @@ class WeightFormats {
         void* data = made.buffer.data();
         const auto exact = first_exact();
         Reorder(exact->desc, wanted).run(exact->buffer.data(), data);
-        if (!exact->asked_for && wanted.data_type() == kF32) copies_.erase(exact);
+        if (!exact->asked_for && type_of(wanted) == kF32) copies_.erase(exact);
         return data;
     }
     const memory::desc& plain_desc() const { return plain_; }
@@ -113,7 +113,7 @@ class WeightFormats {
     }
     std::vector<Copy>::iterator first_exact() {
         return std::find_if(copies_.begin(), copies_.end(),
-                            [](const Copy& copy) { return copy.desc.data_type() == kF32; });
+                            [](const Copy& copy) { return type_of(copy.desc) == kF32; });
     }
     memory::desc plain_;
     std::vector<Copy> copies_;  // one of float32 at least
