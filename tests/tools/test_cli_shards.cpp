@@ -47,7 +47,7 @@ TEST_F(Shards, ScoreTheirPartUnderTheSetsIndices) {
 
     const auto digests = read_digests(root_ / "one/scores/figures.sha256");
     EXPECT_THAT(digests, SizeIs(8));
-    EXPECT_EQ(combine_digests(digests), json["sets"][0]["digest"]);
+    EXPECT_EQ(json["sets"][0]["digest"], combine_digests(digests));
     EXPECT_FALSE(fs::exists(root_ / "all/scores/figures.sha256"));
 }
 
