@@ -157,9 +157,11 @@ class Prepared {
     std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-// oneDNN's reference code is far slower than ours.
+// oneDNN's reference code is far slower than ours; and the sums of 3.7's data gradients of strided
+// convolutions are of an order that depends on the batch and the threads.
 constexpr auto is_optimised = [](const auto& desc) {
-    return !std::string_view(desc.impl_info_str()).starts_with("ref");
+    const std::string_view name = desc.impl_info_str();
+    return !name.starts_with("ref") && !name.starts_with("brgconv_strided");
 };
 
 }  // namespace gs::cpu::onednn

@@ -66,11 +66,12 @@ TEST(Zip, Case04_ForgeriesAreRefused) {
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkx"})), HasSubstr("damaged zip archive"));
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkl", 1})), HasSubstr("'data.pkl': CRC error"));
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkl", 0, 1})),
-                HasSubstr("'data.pkl' is encrypted"));
+                AnyOf(HasSubstr("'data.pkl' is encrypted"),
+                      HasSubstr("inconsistent")));  // newer libzip sees it itself
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkl", 0, 0, 12})),
                 HasSubstr("compressed by method 12"));
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkl", 0, 0, 0, 10})),
-                HasSubstr("two different sizes"));
+                AnyOf(HasSubstr("two different sizes"), HasSubstr("inconsistent")));
     EXPECT_THAT(error_of(with({"data.pkl", kPickle, "data.pkl", 0, 0, 0, 1000, 1000})), HasSubstr("damaged"));
     EXPECT_THAT(error_of(zip({{"data.pkl", kPickle}, {"data.pkl", kPickle}})), HasSubstr("already exists"));
     EXPECT_THAT(error_of(zip({})), HasSubstr("an empty zip archive"));
