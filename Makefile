@@ -76,7 +76,7 @@ install: build
 
 # packages/: a relocatable .tar.gz, and .deb where dpkg is there. Its tools are looked for when the build is configured.
 package:
-	@bash tools/setup.sh build package
+	@bash tools/setup.sh package
 	@$(MAKE) --no-print-directory build
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS)
 	@cmake --build $(BUILD) -j $(JOBS) --target $(INSTALLED)

@@ -172,8 +172,6 @@ int run_search(const SearchFlags& flags) {
     std::vector<const ImageSet*> views;
     for (const auto& set : sets) views.push_back(set.get());
     SearchOptions options{.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test};
-    const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
-                                     preprocess, *backend, views, flags.stats);
     catch_interrupts();
     std::optional<RunJournal> journal;
     if (out) {
@@ -184,6 +182,8 @@ int run_search(const SearchFlags& flags) {
             say(flags.out + " is finished: nothing to do");
             return 0;
         }
+        const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
+                                         preprocess, *backend, views, flags.stats);
         options.run.journal = &journal.emplace(out->open(start, flags.quiet));
     }
     SearchRun run(*backend, loaded.net, preprocess, statistics, views, options);

@@ -115,9 +115,7 @@ class Fitter {
             .range = {0, images.size()},
             .arrays = request,
             .executor = [&]() -> Executor& {
-                return executor.emplace(
-                    backend_, net_, request,
-                    ExecutorOptions{.fuse = options_.fuse, .micro_batch = options_.batch});
+                return executor.emplace(backend_, net_, request, options_.executor());
             },
             .compute = record_of_evidence,
             .take =
@@ -129,9 +127,7 @@ class Fitter {
                     failed += static_cast<int64_t>(record.failures.size());
                     if (!replayed) progress.update(used + failed, failed);
                 }};
-        const bool complete = journaled.run(
-            preprocess_,
-            {.batch = options_.batch, .loader_threads = options_.loader_threads, .limits = options_.limits});
+        const bool complete = journaled.run(preprocess_, options_.batches());
         progress.finish();
         return complete;
     }

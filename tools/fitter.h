@@ -14,6 +14,7 @@
 #include "report/progress.h"
 #include "report/results.h"
 #include "scores/statistics.h"
+#include "tools/batches.h"
 #include "tools/commands.h"
 #include "tools/run_journal.h"
 
@@ -28,6 +29,11 @@ struct FitterOptions {
     DecodeLimits limits;
     RunJournal* journal = nullptr;  // gets every batch, and gives those that an earlier process has done
     ProgressStyle progress;
+
+    ExecutorOptions executor() const { return {.fuse = fuse, .micro_batch = batch}; }
+    BatchOptions batches() const {
+        return {.batch = batch, .loader_threads = loader_threads, .limits = limits};
+    }
 };
 
 // complete_state() of each, notices together.

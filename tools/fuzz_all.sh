@@ -27,13 +27,14 @@ for name in "${names[@]}"; do
   fi
 done
 
-# sum COLUMN FILE: of the numbers in that column, as an integer; 0 without a file.
-sum() { awk -v column="$1" '{ total += $column } END { printf "%.0f", total }' "$2" 2>/dev/null || echo 0; }
+# sum COLUMN FILE: of the numbers in that column, as an integer.
+sum() { awk -v column="$1" '{ total += $column } END { printf "%.0f", total }' "$2"; }
 
 # fuzz NAME: in runs of at most five minutes, so that little is forgotten where it is killed.
 fuzz() {
   local name=$1 log=$work/$1.log ledger=$work/$1.runs left run status=0
   mkdir -p "$work/$name" "$work/findings/$name"
+  touch "$ledger"
   while left=$((seconds - $(sum 1 "$ledger"))) && [ "$left" -gt 0 ]; do
     run=$((left < 300 ? left : 300))
     {

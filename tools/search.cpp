@@ -46,30 +46,28 @@ void SearchRun::run(const ImageSet& set, const SearchPass& pass) {
     std::vector<std::string> digests;
     Progress progress(set.name(), total, o.progress, o.journal ? o.journal->images(name) : 0);
     std::optional<Executor> executor;
-    const JournaledStage stage{
-        .journal = o.journal,
-        .name = name,
-        .set = set,
-        .range = {0, total},
-        .scores = pass.scores,
-        .arrays = pass.kept,
-        .executor = [&]() -> Executor& {
-            return executor.emplace(backend_, net_, pass.request,
-                                    ExecutorOptions{.fuse = o.fuse, .micro_batch = o.batch});
-        },
-        .compute = pass.compute,
-        .take =
-            [&](const BatchRecord& record, bool replayed) {
-                refuse_fitted(set, record);
-                note_failures(set, record, progress);
-                if (!record.indices.empty()) pass.take(record);
-                digests.insert(digests.end(), record.digests.begin(), record.digests.end());
-                seen.images += static_cast<int64_t>(record.indices.size());
-                seen.excluded += static_cast<int64_t>(record.failures.size());
-                if (!replayed) progress.update(seen.images + seen.excluded, seen.excluded);
-            }};
-    const bool complete =
-        stage.run(preprocess_, {.batch = o.batch, .loader_threads = o.loader_threads, .limits = o.limits});
+    const auto take = [&](const BatchRecord& record, bool replayed) {
+        refuse_fitted(set, record);
+        note_failures(set, record, progress);
+        if (!record.indices.empty()) pass.take(record);
+        digests.insert(digests.end(), record.digests.begin(), record.digests.end());
+        seen.images += static_cast<int64_t>(record.indices.size());
+        seen.excluded += static_cast<int64_t>(record.failures.size());
+        if (!replayed) progress.update(seen.images + seen.excluded, seen.excluded);
+    };
+    const auto make_executor = [&]() -> Executor& {
+        return executor.emplace(backend_, net_, pass.request, o.executor());
+    };
+    const JournaledStage stage{.journal = o.journal,
+                               .name = name,
+                               .set = set,
+                               .range = {0, total},
+                               .scores = pass.scores,
+                               .arrays = pass.kept,
+                               .executor = make_executor,
+                               .compute = pass.compute,
+                               .take = take};
+    const bool complete = stage.run(preprocess_, o.batches());
     progress.finish();
     if (!complete) stop_where_interrupted();
     if (seen.images == 0) throw Error(ErrorKind::Data, set.name() + ": none of its images could be used");

@@ -81,7 +81,7 @@ Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
     FitState state = run.statistics().find(spec, "", options.wanted);
     const MahalanobisLayers layers(state);
     const Request request = layers.request(options.etas);
-    const ExecutorOptions executor{.fuse = run.options().run.fuse, .micro_batch = run.options().run.batch};
+    const ExecutorOptions executor = run.options().run.executor();
     LabelAttack attack = make_attack(run, executor, options.image_bounds);
     Executor of_attacked(run.backend(), run.net(), request, executor);
     LayerScores clean, attacked;
