@@ -1,5 +1,7 @@
 #include "scores/fit.h"
 
+#include "scores/softmax.h"
+
 namespace gs {
 
 template <class T>
@@ -17,6 +19,12 @@ const Array& FitState::array(const std::string& name) const {
     if (it == arrays.end())
         throw Error(ErrorKind::Data, "statistics of '" + method + "': no array '" + name + "'");
     return it->second;
+}
+
+void require_finite(std::span<const float> values, const std::string& method, const std::string& what) {
+    if (!all_finite(values))
+        throw Error(ErrorKind::Data,
+                    method + ": an image's " + what + " are not finite: it cannot be fitted on");
 }
 
 }  // namespace gs

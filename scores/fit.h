@@ -54,6 +54,10 @@ class Fit {
     virtual FitState state() const = 0;
 };
 
+// Of an image that is learned from: one value that is not finite would spoil the whole fit. `what`: "logits".
+// Throws Error(Data).
+void require_finite(std::span<const float> values, const std::string& method, const std::string& what);
+
 // Throws Error(Usage) for unknown methods.
 bool needs_fit(const MethodSpec& spec);
 // Throws Error(Usage) for methods that need no fit, unknown options and values out of range.

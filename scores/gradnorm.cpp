@@ -21,7 +21,7 @@ GradNormOptions read_options(const MethodSpec& spec) {
     static constexpr std::string_view kParams[] = {"weights", "weights+norm", "all"};
     GradNormOptions options;
     options.temperature = reader.number("temperature", 1, 0, 1e30);
-    options.p = reader.number("p", 1, 0, std::numeric_limits<double>::infinity());
+    options.p = read_exponent(reader, 1);
     options.layers = reader.text("layers", "head");
     const std::string params = reader.choice("params", "weights", kParams);
     if (params == "weights+norm") options.params = Params::WeightsAndNorms;

@@ -26,6 +26,7 @@ class KlmFit : public Fit {
     void add(const Evidence& evidence, std::span<const int64_t> labels) override {
         for (int64_t n = 0; n < evidence.samples; ++n) {
             const std::span<const float> z = evidence.logits.row(n);
+            require_finite(z, "klm", "logits");
             sums_.add(z, by_label_ ? checked(labels[static_cast<size_t>(n)]) : argmax(z));
         }
     }

@@ -23,7 +23,9 @@ class Mahalanobis : public Score {
         eta_ = reader.number_from_zero("eta", 0);
         combine_ = reader.choice("combine", "sum", kCombine);
         options_ = reader.finish();
-        if (context.statistics != nullptr) read(spec, context.statistics->find(spec, path, wanted(spec)));
+        if (context.statistics == nullptr) return;
+        read(spec, context.statistics->find(spec, path, wanted(spec)));
+        options_["stats"] = context.statistics->file(path).string();
     }
 
     Request request() const override { return layers_.request(std::span(&eta_, 1)); }

@@ -32,9 +32,7 @@ class MahalanobisFit : public Fit {
             if (sums_[l].dims() == 0) sums_[l] = ClassScatter(classes_, features.cols);
             for (size_t n = 0; n < labels.size(); ++n) {
                 const std::span<const float> row = features.row(static_cast<int64_t>(n));
-                if (!std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); }))
-                    throw Error(ErrorKind::Data, "mahalanobis: an image's features at " + layers_[l] +
-                                                     " are not finite: it cannot be fitted on");
+                require_finite(row, "mahalanobis", "features at " + layers_[l]);
                 sums_[l].add(labels[n], row);
             }
         }

@@ -21,7 +21,8 @@ class NacScore : public Score {
           products_(context.net, options_.taps()) {
         for (const NacLayer& layer : options_.layers) thresholds_.emplace_back(options_.variant, layer.m);
         if (context.statistics == nullptr) return;
-        const FitState& state = context.statistics->find(spec, options_.stats, wanted(spec));
+        const FitState& state = find_nac_fit(*context.statistics, spec, options_);
+        options_.resolved["stats"] = context.statistics->file(options_.stats).string();
         for (const std::string key : {"images", "keep"}) options_.resolved[key] = nac_fit_option(state, key);
         for (size_t l = 0; l < options_.layers.size(); ++l) coverage_.push_back(coverage_of(state, l));
     }
@@ -52,14 +53,6 @@ class NacScore : public Score {
     std::vector<NacThresholds> thresholds_;
     std::vector<NacCoverage> coverage_;
 
-    // Which of several fits of a file: what the method itself says.
-    static std::map<std::string, std::string> wanted(const MethodSpec& spec) {
-        std::map<std::string, std::string> wanted;
-        for (const std::string key : {"images", "keep"})
-            if (spec.options.contains(key)) wanted[key] = spec.options.at(key);
-        return wanted;
-    }
-
     [[noreturn]] void fail_fit(const std::string& what, size_t l) const {
         throw Error(ErrorKind::Data, "method '" + written_ + "': the statistics of layer '" +
                                          options_.layers[l].tap + "' are " + what);
@@ -82,19 +75,8 @@ class NacScore : public Score {
         return {thresholds_[l], layer, std::span(values)};
     }
 
-    // Histograms serve the variant, M and alpha that they were made with only.
     void require_frozen(const FitState& state, size_t l) const {
-        const std::vector<std::string> layers = split(nac_fit_option(state, "layers"), '+');
-        const auto at = static_cast<size_t>(std::find(layers.begin(), layers.end(), options_.layers[l].tap) -
-                                            layers.begin());
-        const auto part = [&](const std::string& text, size_t i) {
-            const std::vector<std::string> parts = split(text, '+');
-            return i < parts.size() ? parts[i] : std::string();
-        };
-        const bool same = nac_fit_option(state, "variant") == to_string(options_.variant) &&
-                          part(nac_fit_option(state, "M"), at) == part(options_.resolved.at("M"), l) &&
-                          part(nac_fit_option(state, "alpha"), at) == part(options_.resolved.at("alpha"), l);
-        if (!same)
+        if (!nac_histograms_serve(state, options_, l))
             throw Error(ErrorKind::Usage,
                         "method '" + written_ + "': the statistics are histograms of variant=" +
                             nac_fit_option(state, "variant") + ":M=" + nac_fit_option(state, "M") +

@@ -48,6 +48,7 @@ class NacFit : public Fit {
     void add(const Evidence& evidence, std::span<const int64_t> /*labels*/) override {
         const std::vector<Matrix> products = products_.of(evidence);
         for (size_t l = 0; l < products.size(); ++l) {
+            require_finite(products[l].values, "nac", "states at " + options_.layers[l].tap);
             if (options_.keep == NacKeep::Products) {
                 kept_[l].append(products[l].values, products[l].cols);
                 continue;

@@ -3,7 +3,8 @@
 
 #include <string>
 
-#include "scores/fit.h"
+#include "scores/nac_options.h"
+#include "scores/statistics.h"
 
 namespace gs {
 
@@ -18,5 +19,12 @@ std::string nac_fit_option(const FitState& state, const std::string& key);
 // was of other layers, Error(Data) where it saw no image.
 const Array& nac_array(const FitState& state, const std::string& prefix, const std::string& tap,
                        const std::string& method);
+
+// Histograms serve the variant, M and alpha that they were made with only. `layer` of options.layers.
+bool nac_histograms_serve(const FitState& state, const NacOptions& options, size_t layer);
+
+// Of several fits in one file the one that holds the method's layers and no others, or else the only one that
+// holds them. Throws as StatisticsStore::find.
+const FitState& find_nac_fit(StatisticsStore& statistics, const MethodSpec& spec, const NacOptions& options);
 
 }  // namespace gs

@@ -29,10 +29,10 @@ class Odin : public Score {
 
     void compute(const Evidence& evidence, std::span<double> out) const override {
         const Matrix& logits = pass_.epsilon == 0 ? evidence.logits : evidence.second(cotangent_, pass_);
-        const double log_classes = std::log(static_cast<double>(logits.cols));
         for (size_t n = 0; n < out.size(); ++n) {
-            const double log_p = log_max_softmax(logits.row(static_cast<int64_t>(n)), temperature_);
-            out[n] = log_ ? log_p + log_classes : std::exp(log_p);
+            const auto z = logits.row(static_cast<int64_t>(n));
+            out[n] =
+                log_ ? log_ratio_to_uniform(z, temperature_) : std::exp(log_max_softmax(z, temperature_));
         }
     }
 

@@ -47,7 +47,8 @@ double OptionReader::number(const std::string& key, double fallback, double low,
 double OptionReader::number_from_zero(const std::string& key, double fallback) {
     const std::string* text = given(key);
     const double value = text != nullptr ? parse(key, *text) : fallback;
-    if (!(value >= 0) || std::isinf(value)) fail(key + "=" + format_number(value) + " must be 0 or more");
+    if (!(value >= 0 && value <= 1e30))  // what float32 holds
+        fail(key + "=" + format_number(value) + " is out of range (0 or more, at most 1e+30)");
     resolved_[key] = format_number(value);
     return value;
 }

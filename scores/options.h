@@ -19,7 +19,7 @@ class OptionReader {
 
     // A number in (low, high]; infinities are written "inf".
     double number(const std::string& key, double fallback, double low, double high);
-    double number_from_zero(const std::string& key, double fallback);  // >= 0, finite
+    double number_from_zero(const std::string& key, double fallback);  // in [0, 1e30]
     // One number for each of `fallback`'s, joined by '+', or a single one for all.
     std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback, double low,
                                 double high);  // each in (low, high]
@@ -31,6 +31,8 @@ class OptionReader {
     std::string text(const std::string& key, const std::string& fallback);
     // Throws Error(Usage) for options nobody asked for; returns all resolved ones.
     std::map<std::string, std::string> finish();
+    // Throws Error(Usage) naming the method.
+    [[noreturn]] void fail(const std::string& what) const;
 
   private:
     const MethodSpec& spec_;
@@ -38,7 +40,6 @@ class OptionReader {
     const std::string* given(const std::string& key) const;
     std::vector<double> parse_list(const std::string& key, const std::vector<double>& fallback) const;
     double parse(const std::string& key, const std::string& text) const;
-    [[noreturn]] void fail(const std::string& what) const;
 };
 
 // The shortest decimal that reads back as the same double; "inf".

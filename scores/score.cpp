@@ -1,10 +1,12 @@
 #include "scores/score.h"
 
+#include <limits>
 #include <set>
 
 #include "core/join.h"
 #include "scores/factories.h"
 #include "scores/fit.h"
+#include "scores/softmax.h"
 
 namespace gs {
 namespace {
@@ -51,7 +53,7 @@ const std::vector<Method>& methods() {
           "layers=head: one forward pass (closed form); other layers: also one backward pass, cut at the "
           "first of them",
           {{"temperature", "1; T > 0"},
-           {"p", "1; p > 0, or inf"},
+           {"p", "1; 0.1 to 4, or inf"},
            {"layers",
             "head; head | all | block1 … | a module's name, joined by + | each (a column a layer, and all)"},
            {"params",
@@ -94,9 +96,9 @@ const std::vector<Method>& methods() {
           "a fit; one forward pass; eta > 0: also one backward pass of a stacked cotangent for each layer, "
           "and "
           "a second forward pass to each",
-          {{"form", "lee; lee | mds (pooled features only, no 1/2)"},
+          {{"form", "lee; lee | mds (of the pooled features where no layers are given, no 1/2)"},
            {"layers",
-            "stages; stages (MobileNet-v2: the last feature of each resolution), or taps joined by +"},
+            "the net's stages (MobileNet-v2: the last feature of each resolution); or taps joined by +"},
            {"stats", "that of --stats; the statistics file"},
            {"eta", "as tuned, else 0; step in normalised units, >= 0"},
            {"combine", "logistic where tuned, else sum; logistic | sum | last (layer)"}}},
@@ -133,7 +135,7 @@ const std::vector<Method>& methods() {
            {"score", "min; min | max | mean | pred | uniform: over candidate labels"},
            {"form", "norm_single; norm_single | original_single (the last layer's gradient itself)"},
            {"layers", "all; as gradnorm's (each, too); the layers' scores are added"},
-           {"p", "2; p > 0, or inf"},
+           {"p", "2; 0.1 to 4, or inf"},
            {"detector", "l2; of original_single: l2 | l1 | cosine (with the mean gradient of a fit)"},
            {"stats", "that of --stats; the statistics file (detector=cosine)"}}},
          make_track,
@@ -200,7 +202,8 @@ std::vector<MethodSpec> expand_layers(std::vector<MethodSpec> specs, const Net& 
     };
     for (MethodSpec& spec : specs) {
         const auto layers = spec.options.find("layers");
-        if (layers == spec.options.end() || layers->second != "each") {
+        const bool of_layers = spec.name == "gradnorm" || spec.name == "track";
+        if (!of_layers || layers == spec.options.end() || layers->second != "each") {
             add(std::move(spec));
             continue;
         }
@@ -221,6 +224,13 @@ const Method& find_method(const std::string& name) {
 }
 
 }  // namespace
+
+void compute_scores(const Score& score, const Evidence& evidence, std::span<double> out) {
+    score.compute(evidence, out);
+    for (size_t n = 0; n < out.size(); ++n)
+        if (!all_finite(evidence.logits.row(static_cast<int64_t>(n))))
+            out[n] = std::numeric_limits<double>::quiet_NaN();
+}
 
 std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context) {
     return find_method(spec.name).make(spec, context);

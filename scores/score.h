@@ -58,6 +58,10 @@ struct ScoreContext {
     StatisticsStore* statistics = nullptr;
 };
 
+// score.compute(), with NaN for images whose logits are not all finite: what else is computed of such an
+// image may come out finite, but means nothing.
+void compute_scores(const Score& score, const Evidence& evidence, std::span<double> out);
+
 // Throws Error(Usage) for unknown methods and options, and for values out of range.
 std::unique_ptr<Score> make_score(const MethodSpec& spec, const ScoreContext& context);
 

@@ -9,6 +9,10 @@
 
 namespace gs {
 
+inline bool all_finite(std::span<const float> values) {
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
 // NaN where any logit is NaN, as in PyTorch.
 inline double max_logit(std::span<const float> z) {
     float m = z[0];
@@ -17,20 +21,20 @@ inline double max_logit(std::span<const float> z) {
     return m;
 }
 
-// log sum exp(z / T)
-inline double log_sum_exp(std::span<const float> z, double temperature = 1) {
+// log of the largest softmax(z / T), as -log1p of the other classes' exp: beside the largest one's 1 they
+// would be rounded away for a confident net. NaN where the largest logit is not finite, as in PyTorch.
+inline double log_max_softmax(std::span<const float> z, double temperature = 1) {
+    const auto top = std::max_element(z.begin(), z.end());
     const double m = max_logit(z);
-    double sum = 0;
-    for (const float v : z) sum += std::exp((v - m) / temperature);
-    return m / temperature + std::log(sum);
+    double others = m - m;
+    for (auto v = z.begin(); v != z.end(); ++v)
+        if (v != top) others += std::exp((*v - m) / temperature);
+    return -std::log1p(others);
 }
 
-// log of the largest softmax(z / T)
-inline double log_max_softmax(std::span<const float> z, double temperature = 1) {
-    const double m = max_logit(z);
-    double sum = 0;
-    for (const float v : z) sum += std::exp((v - m) / temperature);
-    return -std::log(sum);
+// log sum exp(z / T)
+inline double log_sum_exp(std::span<const float> z, double temperature = 1) {
+    return max_logit(z) / temperature - log_max_softmax(z, temperature);
 }
 
 inline int64_t argmax(std::span<const float> z) {
@@ -56,7 +60,7 @@ void for_each_uniform_gradient(std::span<const float> z, double temperature, con
     for (const float v : z) f(std::expm1((v - m) / temperature + shift) / temperature);
 }
 
-// (sum |v|^p)^(1/p), p in (0, inf]; `terms` gives the values one by one.
+// (sum |v|^p)^(1/p) of the values added, p in (0, inf]
 class NormAccumulator {
   public:
     explicit NormAccumulator(double p) : p_(p) {}

@@ -19,6 +19,22 @@ bool has_options(const FitState& state, const std::map<std::string, std::string>
     });
 }
 
+// The only state, or the only one that suits best; null where there is none such.
+const FitState* best_of(std::span<const FitState* const> states,
+                        const std::function<int(const FitState&)>& suits) {
+    if (states.size() == 1) return states.front();
+    if (!suits) return nullptr;
+    int best = 0;
+    const FitState* found = nullptr;
+    for (const FitState* state : states) {
+        const int level = suits(*state);
+        if (level == best) found = nullptr;
+        if (level > best) found = state;
+        best = std::max(best, level);
+    }
+    return found;
+}
+
 // "klm:by=label"
 std::string described(const std::string& method, const std::map<std::string, std::string>& options) {
     return method + (options.empty() ? "" : ":" + options_text(options));
@@ -142,7 +158,8 @@ StatisticsStore::File& StatisticsStore::open(const std::filesystem::path& path) 
 }
 
 const FitState& StatisticsStore::find(const MethodSpec& spec, const std::string& path,
-                                      const std::map<std::string, std::string>& wanted) {
+                                      const std::map<std::string, std::string>& wanted,
+                                      const std::function<int(const FitState&)>& suits) {
     const auto answers = [&](const FitState& state) {
         return state.method == spec.name && has_options(state, wanted);
     };
@@ -153,18 +170,16 @@ const FitState& StatisticsStore::find(const MethodSpec& spec, const std::string&
         throw Error(ErrorKind::Usage, "method '" + spec.written + "' needs a fit: gradscore fit makes a " +
                                           "statistics file, --stats FILE gives it");
     File& opened = open(from);
-    const FitState* found = nullptr;
-    for (const FitState& state : opened.statistics.states) {
-        if (!answers(state)) continue;
-        if (found != nullptr)
-            throw Error(ErrorKind::Usage,
-                        from.string() + ": several fits answer '" + spec.written +
-                            "'; name the options of one: " + states_text(opened.statistics));
-        found = &state;
-    }
-    if (found == nullptr)
+    std::vector<const FitState*> all;
+    for (const FitState& state : opened.statistics.states)
+        if (answers(state)) all.push_back(&state);
+    if (all.empty())
         throw Error(ErrorKind::Usage, from.string() + ": no fit of " + described(spec.name, wanted) +
                                           "; it holds " + states_text(opened.statistics));
+    const FitState* found = best_of(all, suits);
+    if (found == nullptr)
+        throw Error(ErrorKind::Usage, from.string() + ": several fits answer '" + spec.written +
+                                          "'; name the options of one: " + states_text(opened.statistics));
     opened.used = true;
     return *found;
 }

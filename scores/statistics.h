@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -53,8 +54,10 @@ class StatisticsStore {
     // The state of the method, with the options `wanted`; `path` empty: that of --stats. Throws Error(Usage)
     // where there is no file or it holds no such state, or is of other weights, preprocessing or precision;
     // Error(Data) for bad files.
+    // Where several answer, `suits` says how well each does (0: not at all), and the best of them is it.
     const FitState& find(const MethodSpec& spec, const std::string& path,
-                         const std::map<std::string, std::string>& wanted = {});
+                         const std::map<std::string, std::string>& wanted = {},
+                         const std::function<int(const FitState&)>& suits = {});
     // The file that find() reads for a method that names `path`; empty where there is none.
     std::filesystem::path file(const std::string& path) const {
         return path.empty() ? fallback_ : std::filesystem::path(path);

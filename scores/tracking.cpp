@@ -56,7 +56,7 @@ TrackOptions read_options(const MethodSpec& spec) {
         options.p = options.detector == "l1" ? 1 : 2;
         if (options.detector == "cosine") options.stats = reader.text("stats", "");
     } else {
-        options.p = reader.number("p", 2, 0, std::numeric_limits<double>::infinity());
+        options.p = read_exponent(reader, 2);
     }
     options.resolved = reader.finish();
     if (options.original && options.layers != "head")
@@ -202,8 +202,10 @@ class TrackOriginal : public Score {
     TrackOriginal(TrackOptions options, const MethodSpec& spec, const ScoreContext& context)
         : options_(std::move(options)) {
         if (options_.detector != "cosine" || context.statistics == nullptr) return;
-        state_ = &context.statistics->find(spec, options_.stats);
-        const Array& mean = state_->array("gradient_sum");
+        std::map<std::string, std::string> wanted = options_.resolved;
+        wanted.erase("stats");
+        const Array& mean = context.statistics->find(spec, options_.stats, wanted).array("gradient_sum");
+        options_.resolved["stats"] = context.statistics->file(options_.stats).string();
         if (mean.shape != std::vector<int64_t>{context.net.head.classes, context.net.head.features})
             throw Error(ErrorKind::Data, "statistics of '" + options_.written + "': of another last layer");
         mean_ = mean.as<double>();
@@ -229,7 +231,6 @@ class TrackOriginal : public Score {
 
   private:
     TrackOptions options_;
-    const FitState* state_ = nullptr;
     std::vector<double> mean_;  // [classes][features], of length 1
 
     double cosine(const std::vector<double>& a, std::span<const float> f) const {
@@ -260,6 +261,8 @@ class TrackFit : public Fit {
     void add(const Evidence& evidence, std::span<const int64_t> labels) override {
         for (int64_t n = 0; n < static_cast<int64_t>(labels.size()); ++n) {
             const auto f = evidence.features.row(n);
+            require_finite(evidence.logits.row(n), "track", "logits");
+            require_finite(f, "track", "features");
             const std::vector<double> a = HeadGradients(options_, evidence.logits.row(n), f).chosen();
             for (size_t c = 0; c < a.size(); ++c)
                 for (size_t d = 0; d < f.size(); ++d) sum_[c * f.size() + d] += a[c] * f[d];

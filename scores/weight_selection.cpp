@@ -1,7 +1,9 @@
 #include "scores/weight_selection.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <limits>
 #include <set>
 
 #include "core/join.h"
@@ -63,6 +65,13 @@ std::vector<std::string> select_parameters(const Net& net, const std::string& la
     std::copy_if(all.begin(), all.end(), std::back_inserter(names),
                  [&](const std::string& name) { return chosen.contains(name); });
     return names;
+}
+
+double read_exponent(OptionReader& reader, double fallback) {
+    const double p = reader.number("p", fallback, 0, std::numeric_limits<double>::infinity());
+    if (!std::isinf(p) && !(p >= 0.1 && p <= 4))
+        reader.fail("p=" + format_number(p) + " is out of range (0.1 to 4, or inf)");
+    return p;
 }
 
 }  // namespace gs

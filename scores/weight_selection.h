@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nets/net.h"
+#include "scores/options.h"
 
 namespace gs {
 
@@ -20,5 +21,9 @@ enum class Params : uint8_t { Weights, WeightsAndNorms, All };
 // The parameters of these kinds that `layers` names, otherwise as select_weights.
 std::vector<std::string> select_parameters(const Net& net, const std::string& layers, Params params,
                                            const std::string& method);
+
+// Option p of a norm over them, (sum |g|^p)^(1/p): from 0.1 to 4, or inf. Beyond, float32 sums (PowerSum,
+// core/backend.h) overflow or vanish for gradients that occur. Throws Error(Usage).
+double read_exponent(OptionReader& reader, double fallback);
 
 }  // namespace gs

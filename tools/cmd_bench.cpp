@@ -31,13 +31,17 @@ struct Methods {
     Request request{.logits = true};
 };
 
+std::vector<MethodSpec> read_methods(const std::string& list, const Net& net, const std::string& precision) {
+    if (list == "forward") return {};
+    std::vector<MethodSpec> specs = expand_layers(parse_methods(list), net);
+    use_search_files(specs, net.weights_sha256, net.preprocess.describe(), precision, nullptr);
+    return specs;
+}
+
 // Without statistics, methods that need a fit can be planned.
-Methods make_methods(const std::string& list, const Net& net, const std::string& precision,
-                     StatisticsStore* statistics = nullptr) {
+Methods make_methods(std::vector<MethodSpec> specs, const Net& net, StatisticsStore* statistics = nullptr) {
     Methods methods;
-    if (list == "forward") return methods;
-    methods.specs = expand_layers(parse_methods(list), net);
-    use_search_files(methods.specs, net.weights_sha256, net.preprocess.describe(), precision, nullptr);
+    methods.specs = std::move(specs);
     for (const MethodSpec& spec : methods.specs) {
         methods.scores.push_back(make_score(spec, {net, net.preprocess, statistics}));
         methods.request.merge(methods.scores.back()->request());
@@ -54,12 +58,11 @@ std::vector<float> random_images(int64_t n, int64_t size, uint64_t seed) {
 }
 
 // A fit on a few random images, which take every class in turn: what scoring costs does not depend on them.
-void fit_on_random(Backend& backend, const Net& net, const std::string& list, int64_t size, uint64_t seed,
-                   StatisticsStore& statistics) {
+void fit_on_random(Backend& backend, const Net& net, std::span<const MethodSpec> specs, int64_t size,
+                   uint64_t seed, StatisticsStore& statistics) {
     constexpr int64_t kImages = 8;
-    if (list == "forward") return;
     const std::vector<float> pixels = random_images(kImages, size, seed + 1);
-    for (const MethodSpec& spec : parse_methods(list)) {
+    for (const MethodSpec& spec : specs) {
         if (!needs_fit(spec)) continue;
         const auto fit = make_fit(spec, {net, net.preprocess, &statistics});
         Executor executor(backend, net, fit->request());
@@ -134,8 +137,9 @@ int run_bench(const BenchFlags& flags) {
     const Net net = bench_net(*backend, flags.net, flags.classes, flags.seed);
     const int64_t size = flags.size.value_or(default_input_size(net.architecture));
     StatisticsStore statistics("", net.weights_sha256, net.preprocess.describe(), flags.net.precision);
-    fit_on_random(*backend, net, flags.methods, size, flags.seed, statistics);
-    const Methods methods = make_methods(flags.methods, net, flags.net.precision, &statistics);
+    const std::vector<MethodSpec> specs = read_methods(flags.methods, net, flags.net.precision);
+    fit_on_random(*backend, net, specs, size, flags.seed, statistics);
+    const Methods methods = make_methods(specs, net, &statistics);
     Executor executor(*backend, net, methods.request,
                       {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
     const std::vector<float> pixels = random_images(flags.images, size, flags.seed);
@@ -189,7 +193,7 @@ int run_bench(const BenchFlags& flags) {
 int run_plan(const PlanFlags& flags) {
     const auto backend = make_backend(flags.net);
     const Net net = bench_net(*backend, flags.net, 0, 0);
-    const Methods methods = make_methods(flags.methods, net, flags.net.precision);
+    const Methods methods = make_methods(read_methods(flags.methods, net, flags.net.precision), net);
     Executor executor(*backend, net, methods.request,
                       {.fuse = !flags.net.no_fuse, .micro_batch = flags.net.batch});
     const int64_t size = flags.size.value_or(default_input_size(net.architecture));

@@ -14,6 +14,8 @@
 #include "tools/commands.h"
 #include "tools/run_folder.h"
 #include "tools/score_run.h"
+#include "tools/search_file.h"
+#include "tools/seen_images.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -46,10 +48,11 @@ void require_same(const Threshold& t, const std::string& file, const LoadedNet& 
 }
 
 std::unique_ptr<Score> score_of(const Threshold& t, const std::string& file, const ScoreContext& context) {
-    const std::vector<MethodSpec> specs = parse_methods(t.method.name);
+    std::vector<MethodSpec> specs = parse_methods(t.method.name);
     if (specs.size() != 1)
         throw Error(ErrorKind::Data,
                     file + ": method.name '" + printable(t.method.name) + "' is not one method");
+    use_search_files(specs, t.weights_sha256, t.preprocess, t.precision, context.statistics);
     auto score = make_score(specs.front(), context);
     auto own = score->options(), there = t.method.options;
     const std::string stats = own["stats"];
@@ -58,25 +61,16 @@ std::unique_ptr<Score> score_of(const Threshold& t, const std::string& file, con
     if (own != there)
         throw Error(ErrorKind::Usage, file + ": the options of " + t.method.name +
                                           " have other values in this version; make the threshold again");
-    if (!t.statistics_sha256.empty() && sha256_of_file(stats) != t.statistics_sha256)
+    if ((stats.empty() ? "" : sha256_of_file(stats)) != t.statistics_sha256)
         throw Error(ErrorKind::Usage, "--stats " + stats + ": not the statistics file of " + file);
     return score;
-}
-
-// Images that the statistics in use were fitted on would be judged too well.
-void require_unseen(const StatisticsStore& statistics, const Batch& batch, const ImageSet& images) {
-    for (size_t i = 0; i < batch.indices.size() && statistics.any_used(); ++i)
-        if (const auto* file = statistics.seen_in(image_digest(batch.digests[i])))
-            throw Error(ErrorKind::Data, images.item(batch.indices[i]).path + ": " + file->string() +
-                                             " was fitted (or searched) on this very image; "
-                                             "--allow-fit-on-test judges it all the same");
 }
 
 // Puts what became of a batch into its places: images that were scored and images that could not be used.
 void judge(const Batch& batch, const Evidence& evidence, const Score& score, double threshold,
            const ImageSet& images, std::vector<Judgement>& judged) {
     std::vector<double> scores(static_cast<size_t>(batch.count));
-    if (batch.count > 0) score.compute(evidence, scores);
+    if (batch.count > 0) compute_scores(score, evidence, scores);
     const GroupHead* head = score.group_head();
     for (size_t i = 0; i < scores.size(); ++i) {
         const auto logits = evidence.logits.row(static_cast<int64_t>(i));
@@ -148,7 +142,7 @@ int run_judge(const ScoreFlags& flags) {
     const auto images = open_image_files(flags.images);
     std::vector<Judgement> judged(flags.images.size());
     const auto each = [&](const Batch& batch, const Evidence& evidence) {
-        if (!flags.allow_fit_on_test) require_unseen(statistics, batch, *images);
+        if (!flags.allow_fit_on_test) require_unseen(statistics, *images, batch.indices, batch.digests);
         judge(batch, evidence, *score, threshold.threshold, *images, judged);
     };
     run_batches(executor, *images, preprocess,

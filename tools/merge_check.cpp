@@ -44,16 +44,28 @@ void add_facts_of_run(const RunInfo& run, Facts& facts) {
         if (name != "backend") facts.emplace_back("version of " + name, version);  // it counts threads
 }
 
+// Without the path of its statistics, which another machine may have elsewhere: the file itself is compared.
+std::string options_of(const MethodInfo& method) {
+    std::map<std::string, std::string> options = method.options;
+    options.erase("stats");
+    return join(options, ":", [](const auto& option) { return option.first + "=" + option.second; });
+}
+
+std::string statistics_of(const MethodInfo& method, const RunInfo& run) {
+    const auto path = method.options.find("stats");
+    if (path == method.options.end()) return "none";
+    const auto hash = run.statistics.find(path->second);
+    return hash == run.statistics.end() ? "none" : hash->second;
+}
+
 // Options of methods and sources of sets come after the lists, so that what is compared is of the same name.
 void add_facts_of_lists(const Results& results, Facts& facts) {
     facts.emplace_back("list of methods", join(results.methods, ",", &MethodInfo::name));
     facts.emplace_back("list of sets", join(results.sets, ", ", &SetInfo::name));
-    facts.emplace_back("SHA-256 of statistics files",
-                       join(results.run.statistics, ", ", [](const auto& file) { return file.second; }));
-    for (const MethodInfo& method : results.methods)
-        facts.emplace_back("options of " + method.name, join(method.options, ":", [](const auto& option) {
-                               return option.first + "=" + option.second;
-                           }));
+    for (const MethodInfo& method : results.methods) {
+        facts.emplace_back("options of " + method.name, options_of(method));
+        facts.emplace_back("statistics file's SHA-256 of " + method.name, statistics_of(method, results.run));
+    }
     for (const SetInfo& set : results.sets) {
         facts.emplace_back("source of " + set.name, set.description);
         facts.emplace_back("number of images of " + set.name, std::to_string(set.total));

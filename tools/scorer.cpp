@@ -9,6 +9,7 @@
 #include "tools/journaled_stage.h"
 #include "tools/plan_text.h"
 #include "tools/run_folder.h"
+#include "tools/seen_images.h"
 #include "tools/set_run.h"
 #include "tools/setup.h"
 
@@ -94,17 +95,11 @@ std::vector<std::string> Scorer::plan() const {
 // Images that statistics in use were fitted on are refused, or counted.
 void Scorer::check_unseen(SetRun& run, std::span<const int64_t> indices,
                           std::span<const std::string> digests) const {
-    if (options_.statistics == nullptr || !options_.statistics->any_used()) return;
-    for (size_t i = 0; i < indices.size(); ++i) {
-        const std::filesystem::path* file = options_.statistics->seen_in(image_digest(digests[i]));
-        if (file == nullptr) continue;
-        if (!options_.allow_fit_on_test)
-            throw Error(ErrorKind::Data, run.set.name() + ": " + run.set.item(indices[i]).path + ": " +
-                                             file->string() +
-                                             " was fitted (or searched) on this very image; score other "
-                                             "images, or --allow-fit-on-test");
-        ++run.fitted_on[*file];
-    }
+    const StatisticsStore* statistics = options_.statistics;
+    if (statistics == nullptr || !statistics->any_used()) return;
+    if (!options_.allow_fit_on_test) return require_unseen(*statistics, run.set, indices, digests);
+    for (const std::string& digest : digests)
+        if (const auto* file = statistics->seen_in(image_digest(digest))) ++run.fitted_on[*file];
 }
 
 void Scorer::note_fit_on_test(const SetRun& run) {
@@ -136,7 +131,7 @@ BatchRecord Scorer::scored(const Evidence& evidence) const {
     const auto n = static_cast<size_t>(evidence.samples);
     for (const auto& score : scores_) {
         record.scores.emplace_back(n);
-        if (n > 0) score->compute(evidence, record.scores.back());
+        if (n > 0) compute_scores(*score, evidence, record.scores.back());
     }
     for (int64_t i = 0; i < evidence.samples; ++i)
         record.predictions.push_back(predict(evidence.logits.row(i)));

@@ -4,6 +4,7 @@
 
 #include "tools/arrays.h"
 #include "tools/journaled_stage.h"
+#include "tools/seen_images.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -21,12 +22,7 @@ SearchRun::SearchRun(Backend& backend, const Net& net, const Preprocess& preproc
 }
 
 void SearchRun::refuse_fitted(const ImageSet& set, const BatchRecord& record) const {
-    if (options_.allow_fit_on_test) return;
-    for (const std::string& digest : record.digests)
-        if (const auto* file = statistics_.seen_in(image_digest(digest)))
-            throw Error(ErrorKind::Data, "set '" + set.name() + "': " + file->string() +
-                                             " was fitted on an image of it; search on other images "
-                                             "(--allow-fit-on-test searches all the same)");
+    if (!options_.allow_fit_on_test) require_unseen(statistics_, set, record.indices, record.digests);
 }
 
 void SearchRun::note_failures(const ImageSet& set, const BatchRecord& record, Progress& progress) const {

@@ -111,7 +111,9 @@ Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
                        .most = kImages});
     const TuningResult result = tune_mahalanobis(clean, attacked, count, options.etas);
     put_tuning(state, result.tuning);
-    return {.method = "mahalanobis" + std::string(options.fit.mds ? ":form=mds" : ""),
+    const auto named = options.wanted.find("layers");
+    return {.method = std::string("mahalanobis") + (options.fit.mds ? ":form=mds" : "") +
+                      (named != options.wanted.end() ? ":layers=" + named->second : ""),
             .figures = figures(result, options.etas),
             .summary = "eta " + format_number(result.tuning.eta) + ", FPR95 against attacked images " +
                        format_number(std::round(1e4 * result.fpr95) / 100) + " %",

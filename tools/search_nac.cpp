@@ -101,7 +101,7 @@ Found search_nac(const MethodSpec& spec, SearchRun& run) {
     const std::vector<NacGrid> grids = grids_of(spec, run.net(), options);
     for (const NacGrid& grid : grids)
         for (const int64_t m : grid.m) NacThresholds(options.variant, m);
-    const FitState& state = run.statistics().find(spec, options.stats);
+    const FitState& state = find_nac_fit(run.statistics(), spec, options);
     auto products = products_of(run, options);
 
     std::vector<NacLayerSweep> sweeps;

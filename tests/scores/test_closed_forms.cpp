@@ -17,11 +17,15 @@ using testing::Each;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-std::vector<double> compute(const std::string& method, const Evidence& evidence) {
+std::unique_ptr<Score> score_of(const std::string& method) {
     static const Net net{};
     static const Preprocess preprocess{};
+    return make_score(parse_methods(method).at(0), {net, preprocess});
+}
+
+std::vector<double> compute(const std::string& method, const Evidence& evidence) {
     std::vector<double> out(static_cast<size_t>(evidence.samples), NAN);
-    make_score(parse_methods(method).at(0), {net, preprocess})->compute(evidence, out);
+    score_of(method)->compute(evidence, out);
     return out;
 }
 
@@ -114,8 +118,15 @@ TEST(ClosedForms, Edges) {
     EXPECT_NEAR(compute("gradnorm", of_row(uniform))[0], 0, 1e-14) << "all classes alike: no gradient";
     EXPECT_DOUBLE_EQ(compute("msp", of_row(uniform))[0], 0.1);
     EXPECT_DOUBLE_EQ(compute("energy", of_row(huge))[0], 1000 + std::log1p(std::exp(-1.0)));
-    EXPECT_NEAR(compute("msp:form=log", of_row({300, 0, 0}))[0], 0, 1e-100) << "no underflow";
-    EXPECT_LT(compute("msp:form=log", of_row({30, 0, 0}))[0], 0) << "no saturation";
+    // log max p = -log(1 + 2 e^-d), which is -2 e^-d to rounding long before the probability is 1 in float64.
+    for (const float d : {37.5f, 50.0f, 300.0f})
+        for (const std::vector<float>& z : {std::vector{d, 0.0f, 0.0f}, {0, d, 0}, {0, 0, d}, {-d, 0, -d}})
+            EXPECT_NEAR(compute("msp:form=log", of_row(z))[0] / (-2 * std::exp(-static_cast<double>(d))), 1,
+                        1e-12)
+                << d << ": no underflow, no saturation, in any order";
+    EXPECT_NEAR(compute("odin:form=log:temperature=1e10", of_row({11, 0, 0}))[0] / (11 / 1e10 * 2 / 3), 1,
+                1e-8)
+        << "close to uniform nothing cancels";
     EXPECT_EQ(compute("msp:form=f32", of_row({30, 0, 0}))[0], 1) << "saturates as the published scripts do";
     EXPECT_DOUBLE_EQ(compute("msp", of_row(one))[0], 1);
     EXPECT_EQ(compute("gradnorm", of_row(one))[0], 0);
@@ -130,6 +141,18 @@ TEST(ClosedForms, Edges) {
         EXPECT_TRUE(std::isnan(compute(method, of_row({0, 0, NAN}))[0])) << method;
     }
     EXPECT_TRUE(std::isnan(compute("maxlogit", of_row({0, NAN, 2}))[0])) << "as NaN as the others";
+}
+
+TEST(ClosedForms, ImagesWithoutFiniteLogitsHaveNoScore) {
+    Evidence e = random_evidence(4, 3, 5);
+    e.logits.values[3 * 1] = std::numeric_limits<float>::infinity();
+    e.logits.values[3 * 2 + 2] = NAN;
+    for (const char* method : {"maxlogit", "msp", "energy", "gradnorm:p=inf"}) {
+        const auto score = score_of(method);
+        std::vector<double> out(4);
+        compute_scores(*score, e, out);
+        for (size_t n = 0; n < 4; ++n) EXPECT_EQ(std::isnan(out[n]), n == 1 || n == 2) << method << n;
+    }
 }
 
 // Logits that are not finite give scores that metrics exclude or rank, never a wrong number.

@@ -261,5 +261,13 @@ TEST(KlMatching, GoldenValues) {
     EXPECT_GT(compared, 40);
 }
 
+TEST(Klm, AnImageThatIsNotFiniteIsNotFittedOn) {
+    Fixture f(3);
+    const Evidence overflowed = logits_of({1, 2, 3, 1, std::numeric_limits<float>::infinity(), 3}, 3);
+    const int64_t labels[] = {0, 1};
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { f.fit()->add(overflowed, labels); }),
+                HasSubstr("not finite"));
+}
+
 }  // namespace
 }  // namespace gs::test

@@ -328,6 +328,16 @@ TEST(Nac, SaysWhatTheStatisticsLack) {
                 HasSubstr("gradscore fit"));
 }
 
+TEST(Nac, AnImageThatIsNotFiniteIsNotFittedOn) {
+    const Net net = resnet("resnet18-cifar", Family::CifarResNet, 10);
+    Evidence evidence = random_evidence(3, 10, 1);
+    evidence.features.values[2] = NAN;
+    for (const std::string keep : {"states", "histogram"})
+        EXPECT_THAT(
+            failure_of(ErrorKind::Data, [&] { fit("nac:layers=avgpool:keep=" + keep, net, {evidence}); }),
+            HasSubstr("not finite"));
+}
+
 TEST(Nac, FitSelectsTheBalancedSubset) {
     const Net net = resnet("resnet18-cifar", Family::CifarResNet, 10);
     const auto made = [&](const std::string& method) {

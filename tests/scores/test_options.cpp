@@ -88,8 +88,9 @@ TEST(Methods, FaultsAreNamed) {
     for (const char* bad : {"x", "1x", "1,5", "nan", "0x10", "--1", " 1"})
         EXPECT_NE(refusal(std::string("energy:temperature=") + bad), "no error") << bad;
     EXPECT_THAT(refusal("energy:temperature=1e400"), HasSubstr("not a number"));
-    for (const char* out : {"energy:temperature=0", "energy:temperature=-1", "energy:temperature=inf",
-                            "gradnorm:p=0", "gradnorm:p=-2", "odin:temperature=0"})
+    for (const char* out :
+         {"energy:temperature=0", "energy:temperature=-1", "energy:temperature=inf", "gradnorm:p=0",
+          "gradnorm:p=-2", "gradnorm:p=0.01", "gradnorm:p=5", "odin:epsilon=1e39", "odin:temperature=0"})
         EXPECT_THAT(refusal(out), HasSubstr("out of range")) << out;
     for (const char* out : {"odin:epsilon=-0.001", "odin:epsilon=inf"})
         EXPECT_THAT(refusal(out), HasSubstr("0 or more")) << out;

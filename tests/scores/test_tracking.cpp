@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "passes/executor.h"
 #include "scores/score.h"
@@ -288,6 +289,13 @@ TEST(TrackingOfTheHead, CosineWithTheMeanGradient) {
         EXPECT_NEAR(got[static_cast<size_t>(n)], static_cast<double>(dot / norm(g, 2) / norm(sum, 2)), 1e-12);
     }
     EXPECT_THROW(computed(*make_score(spec, {net, net.preprocess}), e), Error);  // no fit
+    // The mean of another loss's gradients, or another candidate's, is not this method's.
+    for (const std::string& other : {spec.written + ":loss=bce", spec.written + ":score=uniform"})
+        EXPECT_THROW(make_score(parse_methods(other).at(0), {net, net.preprocess, &store}), Error) << other;
+    const auto fit = make_fit(spec, {net, net.preprocess});
+    Evidence overflowed = rows(0, 1);
+    overflowed.features.values[3] = std::numeric_limits<float>::infinity();
+    EXPECT_THROW(fit->add(overflowed, std::vector<int64_t>{-1}), Error) << "it would spoil the mean";
 }
 
 TEST(TrackLosses, GradientsAreTheSlopes) {

@@ -40,6 +40,7 @@ class Nac : public DemoImages {
         return words;
     }
 
+    int runs_ = 0;
     static inline const std::string kValidation = "figures=folder:validation/id";
     static inline const std::string kValidationTextures = "textures=folder:validation/ood-textures";
     static inline const std::string kValidationShapes = "shapes=folder:validation/ood-shapes";
@@ -86,6 +87,55 @@ TEST_F(Nac, ShardsAndHistogramsScoreAsTheWholeFitDoes) {
     fit(method + ":keep=histogram", "counts.safetensors");
     EXPECT_EQ(scored(method, "counts.safetensors", "run3"), want);
     EXPECT_NE(scored("nac:O=1", "whole.safetensors", "run4"), want);
+}
+
+TEST_F(Nac, OfSeveralFitsInAFileTheOneOfItsLayersIsTaken) {
+    fit("nac,nac:layers=avgpool,nac:keep=histogram:variant=v1:O=3,nac:keep=histogram:O=3", "s.safetensors");
+    const auto scored = [&](const std::string& method, const std::string& stats) {
+        const std::string out = std::to_string(runs_++);
+        score({"--id", kId, "--methods", method, "--stats", stats, "--out", out, "--quiet"});
+        return column(out, "figures");
+    };
+    for (const std::string method : {"nac:layers=avgpool:keep=states", "nac:keep=histogram:variant=v1:O=3",
+                                     "nac:keep=histogram:O=3", "nac:layers=layer2:keep=states"}) {
+        const std::string alone = method.starts_with("nac:layers=layer2") ? "nac" : method;
+        fit(alone, "alone.safetensors", {"--force"});
+        EXPECT_EQ(scored(method, "s.safetensors"), scored(method, "alone.safetensors")) << method;
+    }
+}
+
+// A score by other statistics is another score.
+TEST_F(Nac, AThresholdHoldsForItsStatisticsOnly) {
+    fit("nac", "s.safetensors");
+    fit("nac", "other.safetensors", {"--limit", "30"});
+    score({"--id", kId, "--methods", "nac", "--stats", "s.safetensors", "--out", "run", "--quiet"});
+    const json run_facts = results("run");
+    EXPECT_EQ(run_facts["methods"][0]["options"]["stats"], "s.safetensors");
+    EXPECT_EQ(run_facts["run"]["statistics"].size(), 1u);
+    ASSERT_EQ(run({"threshold", "run", "--out", "t.json"}).code, 0);
+    const auto judging = [&](const std::string& stats, const std::string& image) {
+        return Words{"score",   "--threshold", "t.json",  "--weights", demo_weights(),
+                     "--stats", stats,         "--image", image};
+    };
+    EXPECT_EQ(run(judging("s.safetensors", "images/id/cross/0000.png")).code, 0);
+    expect_refusal(judging("other.safetensors", "images/id/cross/0000.png"), 2,
+                   {"other.safetensors: not the statistics file of t.json"});
+    expect_refusal(judging("s.safetensors", "fit/id/cross/0000.png"), 4, {"--allow-fit-on-test"});
+}
+
+TEST_F(Nac, ShardsOfOtherStatisticsAreNotMerged) {
+    fit("nac", "s.safetensors");
+    fit("nac", "other.safetensors", {"--limit", "30"});
+    fs::create_directory(root_ / "elsewhere");
+    fs::copy_file(root_ / "s.safetensors", root_ / "elsewhere/same.safetensors");
+    const auto shard = [&](const std::string& which, const std::string& stats, const std::string& out) {
+        score({"--id", kId, "--methods", "nac", "--stats", stats, "--shard", which, "--out", out, "--quiet"});
+    };
+    shard("0/2", "s.safetensors", "a");
+    shard("1/2", "other.safetensors", "b");
+    shard("1/2", "elsewhere/same.safetensors", "c");
+    expect_refusal({"merge", "m", "a", "b"}, 2, {"statistics file's SHA-256 of nac"});
+    EXPECT_EQ(run({"merge", "m", "a", "c"}).code, 0) << "the same file in another place";
 }
 
 TEST_F(Nac, AFitWithoutLabelsSaysWhatToDo) {
@@ -150,6 +200,14 @@ TEST_F(Nac, SearchFindsConstantsForOtherImages) {
     allowed.insert(allowed.end(), {"--out", "yes", "--allow-fit-on-test"});
     score(allowed);
     expect_refusal(words, 2, {"found.json: exists", "--force"});
+
+    ASSERT_EQ(run({"threshold", "named", "--out", "t.json"}).code, 0);
+    const auto judging = [&](const std::string& image) {
+        return Words{"score",   "--threshold",   "t.json",  "--weights", demo_weights(),
+                     "--stats", "s.safetensors", "--image", image};
+    };
+    EXPECT_EQ(run(judging("images/id/cross/0000.png")).code, 0) << "the options come from found.json again";
+    expect_refusal(judging("validation/id/cross/0000.png"), 4, {"found.json", "--allow-fit-on-test"});
 }
 
 TEST_F(Nac, SearchTriesThePublishedGridByItself) {
