@@ -129,7 +129,7 @@ TEST_F(MahalanobisCommand, RefusalsNameTheFault) {
     Words fitted = search_words("s.safetensors", "t.safetensors", "mahalanobis");
     std::replace(fitted.begin(), fitted.end(), std::string("val=folder:val/id"),
                  std::string("train=folder:train/id"));
-    expect_refusal(fitted, 4, {"train", "fitted on"});
+    expect_refusal(fitted, 4, {"train", "was fitted (or searched) on"});
     Words flat = search_words("s.safetensors", "t.safetensors", "mahalanobis");
     std::replace(flat.begin(), flat.end(), std::string("val=folder:val/id"),
                  std::string("flat=folder:images/ood-shapes"));
