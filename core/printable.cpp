@@ -50,4 +50,8 @@ std::string printable(std::string_view bytes, size_t limit) {
     return text;
 }
 
+std::string as_utf8(const std::string& bytes) {
+    return is_utf8(bytes) ? bytes : printable(bytes, bytes.size() * 4);
+}
+
 }  // namespace gs

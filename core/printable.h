@@ -15,4 +15,7 @@ bool is_utf8(std::string_view bytes);
 // end in "...".
 std::string printable(std::string_view bytes, size_t limit = 120);
 
+// For files that must be UTF-8, as JSON: as it is where it is UTF-8, else as printable(), of any length.
+std::string as_utf8(const std::string& bytes);
+
 }  // namespace gs

@@ -30,6 +30,10 @@ std::vector<std::string> differences(const RunIdentity& now, const RunIdentity& 
 }
 
 void require_same_run(const RunIdentity& now, const RunIdentity& then, const std::string& place) {
+    if (then.empty())
+        throw Error(ErrorKind::Usage, "--resume " + place +
+                                          ": does not say what it was started with (an earlier version wrote "
+                                          "it); --force begins anew");
     const std::vector<std::string> differ = differences(now, then);
     if (differ.empty()) return;
     throw Error(ErrorKind::Usage,

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/run_identity.h"
 #include "core/shard.h"
 #include "metrics/metrics.h"
 
@@ -25,10 +26,11 @@ struct RunInfo {
     std::string device, precision;
     int64_t threads = 0, batch = 0;
     uint64_t seed = 0;
-    std::optional<int64_t> limit;  // images a set; results with a limit are not comparable
-    std::optional<Shard> shard;    // of a run in parts: only this part of each set was scored
-    std::string stopped;           // why the run ended early; empty: it came to its end
-    std::string started;           // UTC, ISO 8601: "2026-11-21T08:27:17Z"
+    std::optional<int64_t> limit;      // images a set; results with a limit are not comparable
+    std::optional<Shard> shard;        // of a run in parts: only this part of each set was scored
+    std::string stopped;               // why the run ended early; empty: it came to its end
+    RunIdentity started_with;          // empty: of an earlier version
+    std::string started;               // UTC, ISO 8601: "2026-11-21T08:27:17Z"
     std::vector<std::string> resumed;  // when it went on after it was stopped, as `started`
     double wall_seconds = 0, images_per_second = 0;
     std::map<std::string, std::string> libraries;   // name -> version

@@ -40,6 +40,7 @@ Json to_json(const RunInfo& r) {
         {"shard", part(&Shard::index)},
         {"shards", part(&Shard::count)},
         {"stopped", r.stopped.empty() ? Json(nullptr) : Json(r.stopped)},
+        {"started_with", r.started_with},
         {"started", r.started},
         {"resumed", r.resumed},
         {"wall_seconds", number(r.wall_seconds)},

@@ -39,6 +39,7 @@ RunInfo read_run(const JsonNode& n) {
     r.limit = optional_count(n["limit"]);
     r.shard = read_shard(n);
     if (n.has("stopped") && !n["stopped"].is_null()) r.stopped = n["stopped"].text();
+    if (n.has("started_with")) r.started_with = n["started_with"].texts();
     r.started = n["started"].text();
     if (n.has("resumed"))
         for (const JsonNode& time : n["resumed"].items()) r.resumed.push_back(time.text());

@@ -108,6 +108,7 @@ Statistics merge_statistics(std::vector<Statistics> shards) {
     Statistics merged = shards.front();
     merged.shard = 0;
     merged.shards = 1;
+    merged.started_with.erase("--shard");
     for (size_t m = 0; m < merged.states.size(); ++m) {
         std::vector<FitState> parts;
         for (Statistics& s : shards) parts.push_back(std::move(s.states[m]));

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/run_identity.h"
 #include "scores/fit.h"
 
 namespace gs {
@@ -29,6 +30,7 @@ struct Statistics {
     int64_t shard = 0, shards = 1;                // merged: 0 of 1
     std::vector<ImageDigest> seen;                // ascending
     std::vector<FitState> states;
+    RunIdentity started_with{};  // the fit, or the search that tuned it; empty: of an earlier version
 
     bool saw(const ImageDigest& digest) const;
 };

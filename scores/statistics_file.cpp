@@ -16,6 +16,7 @@ using Json = nlohmann::json;
 
 constexpr std::string_view kSchema = "gradscore/statistics/1";
 constexpr const char* kSeen = "seen";
+constexpr const char* kStartedWith = "started_with";
 constexpr size_t kDigestBytes = std::tuple_size_v<ImageDigest>;
 
 std::string tensor_name(size_t state, const std::string& method, const std::string& array) {
@@ -57,6 +58,7 @@ class Reader {
         if (s.shard >= s.shards) fail("shard is not below shards" + kDamaged);
         s.seen = read_seen();
         s.states = read_states();
+        if (file_.metadata.contains(kStartedWith)) s.started_with = read_started_with();
         if (tensors_read_ != file_.tensors.size()) fail("holds tensors that belong to no fit" + kDamaged);
         return s;
     }
@@ -140,6 +142,14 @@ class Reader {
         return state;
     }
 
+    RunIdentity read_started_with() const {
+        const Json json = Json::parse(text(kStartedWith), nullptr, /*allow_exceptions=*/false);
+        const auto is_text = [](const Json& value) { return value.is_string(); };
+        if (!json.is_object() || !std::all_of(json.begin(), json.end(), is_text))
+            fail("metadata '" + std::string(kStartedWith) + "' is no object of texts" + kDamaged);
+        return json.get<RunIdentity>();
+    }
+
     Array read_array(const std::string& name) {
         const StoredTensor& stored = tensor(name);
         switch (stored.type) {
@@ -168,11 +178,6 @@ Statistics read_as_data(const Read& read) {
         if (error.kind() != ErrorKind::Weights) throw;
         throw Error(ErrorKind::Data, error.what());
     }
-}
-
-// Paths and messages need not be UTF-8, JSON must be.
-std::string as_utf8(const std::string& text) {
-    return is_utf8(text) ? text : printable(text, text.size() * 4);
 }
 
 std::string states_json(const Statistics& statistics) {
@@ -213,17 +218,14 @@ void write_statistics(const std::filesystem::path& path, const Statistics& s) {
     for (size_t i = 0; i < s.states.size(); ++i)
         for (const auto& [name, array] : s.states[i].arrays)
             tensors.push_back(named(tensor_name(i, s.states[i].method, name), array));
-    write_safetensors(path, tensors,
-                      {{"schema", std::string(kSchema)},
-                       {"net", s.net},
-                       {"weights_sha256", s.weights_sha256},
-                       {"preprocess", s.preprocess},
-                       {"precision", s.precision},
-                       {"set", as_utf8(s.set)},
-                       {"total", std::to_string(s.total)},
-                       {"shard", std::to_string(s.shard)},
-                       {"shards", std::to_string(s.shards)},
-                       {"states", states_json(s)}});
+    std::map<std::string, std::string> metadata{
+        {"schema", std::string(kSchema)},     {"net", s.net},
+        {"weights_sha256", s.weights_sha256}, {"preprocess", s.preprocess},
+        {"precision", s.precision},           {"set", as_utf8(s.set)},
+        {"total", std::to_string(s.total)},   {"shard", std::to_string(s.shard)},
+        {"shards", std::to_string(s.shards)}, {"states", states_json(s)}};
+    if (!s.started_with.empty()) metadata[kStartedWith] = Json(s.started_with).dump();
+    write_safetensors(path, tensors, metadata);
 }
 
 }  // namespace gs

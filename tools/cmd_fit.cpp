@@ -1,5 +1,4 @@
 // gradscore fit: what methods learn from a set of images, as a statistics file.
-#include <filesystem>
 #include <iostream>
 
 #include "core/join.h"
@@ -12,8 +11,6 @@
 namespace gs {
 namespace {
 
-namespace fs = std::filesystem;
-
 void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const Statistics& statistics) {
     if (flags.quiet) return;
     std::cout << flags.out << ": " << join(methods, ", ", &MethodSpec::written) << ", fitted on "
@@ -22,22 +19,6 @@ void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const 
         std::cout << ", shard " << statistics.shard << " of " << statistics.shards
                   << " (gradscore merge joins them)";
     std::cout << '\n';
-}
-
-RunIdentity identity_of(const Statistics& s, const std::string& methods) {
-    return {{"weights' SHA-256", s.weights_sha256},
-            {"preprocessing", s.preprocess},
-            {"precision", s.precision},
-            {"--id", s.set},
-            {"--shard", to_string(Shard{s.shard, s.shards})},
-            {"--methods", methods}};
-}
-
-// Throws Error(Usage) where the file that is there is of another fit.
-void require_same_fit(const fs::path& out, const Statistics& now, const std::vector<MethodSpec>& methods) {
-    const Statistics then = read_statistics(out);
-    require_same_run(identity_of(now, join(methods, ",", &MethodSpec::name)),
-                     identity_of(then, join(then.states, ",", &FitState::method)), out.string());
 }
 
 }  // namespace
@@ -63,6 +44,11 @@ int run_fit(const FitFlags& flags) {
 
     catch_interrupts();
     file.lock();
+    if (file.is_finished()) {
+        require_same_run(start.identity, read_statistics(flags.out).started_with, flags.out);
+        say(flags.out + " is finished: nothing to do");
+        return 0;
+    }
     Statistics statistics{.net = loaded.net.name,
                           .weights_sha256 = loaded.net.weights_sha256,
                           .preprocess = preprocess.describe(),
@@ -72,12 +58,8 @@ int run_fit(const FitFlags& flags) {
                           .shard = options.shard.index,
                           .shards = options.shard.count,
                           .seen = {},
-                          .states = {}};
-    if (file.is_finished()) {
-        require_same_fit(flags.out, statistics, methods);
-        say(flags.out + " is finished: nothing to do");
-        return 0;
-    }
+                          .states = {},
+                          .started_with = start.identity};
     RunJournal journal = file.open(start, flags.quiet);
     options.journal = &journal;
     FitOutcome outcome;

@@ -173,6 +173,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const auto tell_times = [&](const std::string& stopped) {
         info.command = run.journal.start().command;
         info.started = run.journal.start().started;
+        info.started_with = start.identity;
         info.resumed = run.journal.resumptions();
         info.wall_seconds = seconds_since(begin) + run.journal.seconds();
         info.stopped = stopped;

@@ -45,7 +45,7 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
 }
 
 nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
-                               const std::vector<Found>& found) {
+                               const std::vector<Found>& found, const RunIdentity& started_with) {
     nlohmann::ordered_json results = nlohmann::ordered_json::array(), sets = results, seen = results;
     for (const Found& f : found) {
         results.push_back({{"method", f.method}});
@@ -60,30 +60,28 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, co
                         {"digest", set.digest}});
         for (const ImageDigest& digest : set.seen) seen.push_back(hex(digest));
     }
-    return {{"schema", "gradscore/search/1"},
-            {"gradscore", version()},
-            {"net", loaded.net.name},
-            {"weights_sha256", loaded.net.weights_sha256},
-            {"preprocess", run.preprocess().describe()},
-            {"precision", precision},
-            {"results", results},
-            {"sets", sets},
-            {"seen", seen}};
-}
-
-std::string tuned_on(const std::string& sets) {
-    return "; tuned on " + sets;
+    nlohmann::ordered_json file{{"schema", "gradscore/search/1"},
+                                {"gradscore", version()},
+                                {"net", loaded.net.name},
+                                {"weights_sha256", loaded.net.weights_sha256},
+                                {"preprocess", run.preprocess().describe()},
+                                {"precision", precision}};
+    if (!started_with.empty()) file["started_with"] = started_with;
+    file.update({{"results", results}, {"sets", sets}, {"seen", seen}});
+    return file;
 }
 
 // The statistics with tuned fits in place of their own; the images searched on count as seen.
-void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found) {
+void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found,
+                 const RunIdentity& started_with) {
     Statistics statistics = read_statistics(flags.stats);
+    statistics.started_with = started_with;
     for (const Found& f : found)
         for (FitState& state : statistics.states)
             if (f.tuned && state.method == f.tuned->method && state.options == f.tuned->options)
                 state = *f.tuned;
     for (const SearchedSet& set : run.searched()) {
-        statistics.set += tuned_on(set.name + "=" + set.description);
+        statistics.set += "; tuned on " + set.name + "=" + set.description;
         statistics.seen.insert(statistics.seen.end(), set.seen.begin(), set.seen.end());
     }
     std::sort(statistics.seen.begin(), statistics.seen.end());
@@ -91,37 +89,9 @@ void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vect
     write_statistics(flags.out, statistics);
 }
 
-// What the file of a search that has come to its end tells of it.
-RunIdentity identity_of(const std::string& out) {
-    if (!out.ends_with(".safetensors")) {
-        const SearchFile file = read_search_file(out);
-        return {{"weights' SHA-256", file.weights_sha256},
-                {"preprocessing", file.preprocess},
-                {"precision", file.precision},
-                {"--methods", join(file.methods, ",", &MethodSpec::name)},
-                {"sets", join(file.sets, ", ")}};
-    }
-    const Statistics file = read_statistics(out);
-    return {{"weights' SHA-256", file.weights_sha256},
-            {"preprocessing", file.preprocess},
-            {"precision", file.precision},
-            {"sets", file.set}};
-}
-
-// Throws Error(Usage) where the file that is there is of another search.
-void require_same_search(const SearchFlags& flags, const SearchRun& run,
-                         const std::vector<MethodSpec>& methods) {
-    RunIdentity now{{"weights' SHA-256", run.net().weights_sha256},
-                    {"preprocessing", run.preprocess().describe()},
-                    {"precision", flags.net.precision}};
-    const auto named = [](const ImageSet* set) { return set->name() + "=" + set->description(); };
-    if (flags.out.ends_with(".safetensors")) {
-        now["sets"] = read_statistics(flags.stats).set + tuned_on(named(&run.id()));
-    } else {
-        now["--methods"] = join(methods, ",", &MethodSpec::name);
-        now["sets"] = join(run.sets(), ", ", named);
-    }
-    require_same_run(now, identity_of(flags.out), flags.out);
+RunIdentity started_with(const std::string& out) {
+    return out.ends_with(".safetensors") ? read_statistics(out).started_with
+                                         : read_search_file(out).started_with;
 }
 
 void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const std::vector<Found>& found) {
@@ -174,23 +144,23 @@ int run_search(const SearchFlags& flags) {
     SearchOptions options{.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test};
     catch_interrupts();
     std::optional<RunJournal> journal;
+    RunStart start;
     if (out) {
         out->lock();
+        start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded, preprocess,
+                          *backend, views, flags.stats);
         if (out->is_finished()) {
-            require_same_search(flags, {*backend, loaded.net, preprocess, statistics, views, options},
-                                methods);
+            require_same_run(start.identity, started_with(flags.out), flags.out);
             say(flags.out + " is finished: nothing to do");
             return 0;
         }
-        const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
-                                         preprocess, *backend, views, flags.stats);
         options.run.journal = &journal.emplace(out->open(start, flags.quiet));
     }
     SearchRun run(*backend, loaded.net, preprocess, statistics, views, options);
     const std::vector<Found> found = search_all(methods, run);
-    const nlohmann::ordered_json file = file_of(loaded, run, flags.net.precision, found);
+    const nlohmann::ordered_json file = file_of(loaded, run, flags.net.precision, found, start.identity);
     if (flags.out.ends_with(".safetensors")) {
-        write_tuned(flags, run, found);
+        write_tuned(flags, run, found, start.identity);
     } else if (!flags.out.empty()) {
         write_file_atomically(flags.out, file.dump(1) + "\n");
     }

@@ -111,6 +111,7 @@ std::vector<std::string> merge_notices(const std::vector<RunShard>& shards) {
 RunInfo merge_run_info(const std::vector<RunShard>& shards, const std::string& command) {
     RunInfo info = shards.front().results.run;
     info.shard.reset();
+    info.started_with.erase("--shard");
     info.command = command;
     info.wall_seconds = 0;
     double images = 0, seconds = 0;  // of running the net

@@ -16,18 +16,6 @@ fs::path config_path(const fs::path& run) {
     return run / "config.toml";
 }
 
-// What a finished run still tells of its start.
-RunIdentity identity_of_finished(const fs::path& out, const RunInfo& run) {
-    const auto config = read_file(config_path(out), ErrorKind::Data);
-    RunIdentity identity = identity_of_flags({reinterpret_cast<const char*>(config.data()), config.size()});
-    if (run.shard)
-        identity["--shard"] = to_string(*run.shard);  // of a device's part no flag, so not in the file
-    identity["version of gradscore"] = run.gradscore_version;
-    identity["weights' SHA-256"] = run.weights_sha256;
-    identity["preprocessing"] = run.preprocess;
-    return identity;
-}
-
 }  // namespace
 
 fs::path journal_path(const fs::path& run) {
@@ -44,11 +32,7 @@ std::optional<Results> finished_run(const fs::path& out, const RunStart& start) 
     if (!results.run.stopped.empty())
         throw Error(ErrorKind::Usage,
                     name + "the run ended early and left no journal; --force moves it aside and begins anew");
-    const RunIdentity then = identity_of_finished(out, results.run);
-    RunIdentity now;
-    for (const auto& [key, value] : start.identity)
-        if (key.starts_with("--") || then.contains(key)) now[key] = value;
-    require_same_run(now, then, out.string());
+    require_same_run(start.identity, results.run.started_with, out.string());
     return results;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/printable.h"
 #include "core/toml.h"
 #include "scores/score.h"
 #include "tools/run_folder.h"
@@ -27,14 +28,23 @@ void add_file(RunIdentity& identity, const std::string& path) {
         identity["SHA-256 of " + path] = sha256_of_file(path);
 }
 
-}  // namespace
-
+// Flags as config.toml holds them, by name; --out is left out, which says where and not what.
 RunIdentity identity_of_flags(const std::string& config) {
     RunIdentity identity;
     for (const TomlEntry& entry : read_toml(config, "config.toml"))
         if (entry.key != "out") identity["--" + entry.key] = join(entry.values, ",");
     return identity;
 }
+
+// As results and statistics keep it: they are JSON, and a name without a value says nothing.
+RunIdentity kept(const RunIdentity& identity) {
+    RunIdentity result;
+    for (const auto& [name, value] : identity)
+        if (!value.empty()) result[as_utf8(name)] = as_utf8(value);
+    return result;
+}
+
+}  // namespace
 
 RunStart run_start(const ImageRunFlags& flags, const std::string& config, const std::string& command,
                    const std::string& methods, const LoadedNet& loaded, const Preprocess& preprocess,
@@ -58,6 +68,7 @@ RunStart run_start(const ImageRunFlags& flags, const std::string& config, const 
         for (const auto& [option, value] : method.options) add_file(identity, value);
     start.circumstances = {{"threads", std::to_string(resolve_threads(flags.net.threads))},
                            {"backend", backend.description()}};
+    identity = kept(identity);
     for (const auto& [library, number] : library_versions()) start.circumstances[library] = number;
     return start;
 }

@@ -1,4 +1,5 @@
-// What a scoring run or a fit is started with, for the journal (tools/run_journal.h).
+// What a scoring run or a fit is started with, for the journal (tools/run_journal.h) and for what
+// comes out.
 #pragma once
 
 #include <memory>
@@ -13,9 +14,6 @@
 #include "tools/setup.h"
 
 namespace gs {
-
-// Flags as config.toml holds them, by name; --out is left out, which says where and not what.
-RunIdentity identity_of_flags(const std::string& config);
 
 // Flags, version, weights, net, preprocessing, the lists of images and the files that flags name, as hashes;
 // circumstances are the machine's. `config`: as TOML; `statistics`: the file of --stats, where there is that

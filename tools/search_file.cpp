@@ -57,9 +57,7 @@ SearchFile search_file_from_json(std::string_view text, const std::string& name)
     file.precision = root.has("precision") ? root["precision"].text() : "f32";
     for (const JsonNode& result : root["results"].items())
         file.methods.push_back(method_of(result["method"]));
-    if (root.has("sets"))
-        for (const JsonNode& set : root["sets"].items())
-            file.sets.push_back(set["name"].text() + "=" + set["set"].text());
+    if (root.has("started_with")) file.started_with = root["started_with"].texts();
     for (const JsonNode& digest : root["seen"].items()) file.seen.push_back(digest_of(digest));
     std::sort(file.seen.begin(), file.seen.end());
     return file;

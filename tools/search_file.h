@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/run_identity.h"
 #include "scores/score.h"
 #include "scores/statistics.h"
 
@@ -16,7 +17,7 @@ namespace gs {
 struct SearchFile {
     std::string weights_sha256, preprocess, precision;  // as in results.json
     std::vector<MethodSpec> methods;                    // ready to be used
-    std::vector<std::string> sets;                      // NAME=DESCRIPTION of each that was searched on
+    RunIdentity started_with;                           // empty: of an earlier version
     std::vector<ImageDigest> seen;                      // ascending
 };
 

@@ -147,12 +147,12 @@ def check_pages():
 
 
 def members(value):
-    """Names of all members of a JSON value, but for those that are names of things (methods, sets, files)."""
+    """Names of all members of a JSON value, but for those that are names of things (methods, sets, files, flags)."""
     if isinstance(value, list):
         return set().union(*map(members, value)) if value else set()
     if not isinstance(value, dict):
         return set()
-    keyed_by_things = all(re.search(r"[:=./]|^(msp|photos|textures|form)$", key) for key in value)
+    keyed_by_things = all(re.search(r"[:=./]|^(msp|photos|textures|form)$", key) for key in value) or any(key.startswith("--") for key in value)
     return (set() if keyed_by_things else set(value)).union(*map(members, value.values()))
 
 

@@ -26,6 +26,7 @@ Results full_results() {
     r.sets[0].image_sizes = ImageSizes{16, {1, 2}, {30, 40}, {500, 600}};
     r.sets[1].shared_with_id = 3;
     r.run.plan = {"224x224:", "forward     17 layers"};
+    r.run.started_with = {{"--limit", "40"}, {"images of dtd", "20 images, 00ff"}};
     r.warnings = {{"auroc-one", "msp", "dtd", "msp on dtd: …"}};
     r.metrics[0].metrics.auroc = std::numeric_limits<double>::quiet_NaN();
     r.metrics[1].metrics.aupr_in = 1.0 / 3;

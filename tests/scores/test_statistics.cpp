@@ -38,7 +38,8 @@ Statistics sample() {
                  .set = "train=folder:/data/train",
                  .total = 40,
                  .seen = {digest(1), digest(2), digest(9)},
-                 .states = {klm_state(3)}};
+                 .states = {klm_state(3)},
+                 .started_with = {{"--shard", "1/3"}, {"net", "a \"b\""}}};
     s.states.push_back({.method = "other",
                         .options = {},
                         .arrays = {{"a/b", {{3}, std::vector<float>{1, -2, 0.5f}}},
@@ -76,6 +77,7 @@ std::string refusal(const std::string& bytes) {
 void expect_equal(const Statistics& a, const Statistics& b) {
     EXPECT_EQ(std::tie(a.net, a.weights_sha256, a.preprocess, a.set, a.total, a.shard, a.shards, a.seen),
               std::tie(b.net, b.weights_sha256, b.preprocess, b.set, b.total, b.shard, b.shards, b.seen));
+    EXPECT_EQ(a.started_with, b.started_with);
     ASSERT_EQ(a.states.size(), b.states.size());
     for (size_t i = 0; i < a.states.size(); ++i) {
         EXPECT_EQ(a.states[i].method, b.states[i].method);
@@ -182,6 +184,18 @@ TEST_F(DamagedStatistics, EveryFactIsNeeded) {
     EXPECT_THAT(refused([](Parts& p) { p.metadata["shard"] = "1"; }), HasSubstr("shard is not below shards"));
 }
 
+TEST_F(StatisticsFiles, OfEarlierVersionsHaveFewerFacts) {
+    Statistics s = sample();
+    s.started_with.clear();
+    expect_equal(read_statistics(saved(s)), s);
+}
+
+TEST_F(DamagedStatistics, WhatTheyWereStartedWithIsChecked) {
+    for (const char* text : {"", "[]", "{\"a\":1}", "{"})
+        EXPECT_THAT(refused([&](Parts& p) { p.metadata["started_with"] = text; }),
+                    HasSubstr("metadata 'started_with' is no object of texts; the file is damaged"));
+}
+
 TEST_F(DamagedStatistics, ListsOfStatesAreChecked) {
     for (const char* list : {"", "{}", "[]", "[1]", "[{}]", "[{\"method\":1}]",
                              R"([{"method":"klm","options":{"by":1},"arrays":[]}])",
@@ -271,6 +285,7 @@ TEST(MergedStatistics, AreTheWholeInAnyOrder) {
     EXPECT_EQ(merged.shard, 0);
     EXPECT_EQ(merged.shards, 1);
     EXPECT_EQ(merged.total, 40);
+    EXPECT_EQ(merged.started_with, (RunIdentity{{"net", "a \"b\""}})) << "of no shard";
     EXPECT_EQ(merged.seen, (std::vector{digest(8), digest(9), digest(10), digest(20)}));
     EXPECT_EQ(merged.states.at(0).array("sums").as<double>(), (std::vector<double>{3, 3, 0, 6}));
     EXPECT_EQ(merged.states.at(0).array("counts").as<int64_t>(), (std::vector<int64_t>{3, 6}));

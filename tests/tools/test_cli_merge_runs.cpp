@@ -57,6 +57,8 @@ class MergeRuns : public DemoImages {
         for (const char* key :
              {"command", "started", "wall_seconds", "images_per_second", "threads", "batch", "plan"})
             EXPECT_EQ(json["run"].erase(key), 1u) << key;
+        for (const char* flag : {"--threads", "--batch"})
+            EXPECT_EQ(json["run"]["started_with"].erase(flag), 1u) << flag;
         json["run"]["libraries"].erase("backend");
         return json;
     }

@@ -257,7 +257,33 @@ TEST_F(StoppedRuns, AFinishedRunIsLeftAsItIs) {
     EXPECT_THAT(again.err, HasSubstr("the run in run is finished"));
     EXPECT_EQ(files_below(root_ / "a"), before);
     EXPECT_EQ(content(root_ / "a/run/results.json"), json);
-    expect_refusal(words({"--methods", "energy"}), 2, {"--methods: energy now, msp,gradnorm when"}, in("a"));
+}
+
+TEST_F(StoppedRuns, Case14_AFinishedRunIsNotTakenForAnother) {
+    ASSERT_EQ(run(words(), in("a")).code, 0);
+    const std::string json = content(root_ / "a/run/results.json");
+    const auto refused = [&](const Words& more, const std::vector<std::string>& parts) {
+        expect_refusal(words(more), 2, parts, in("a"));
+        EXPECT_EQ(content(root_ / "a/run/results.json"), json);
+    };
+    refused({"--methods", "energy"}, {"--methods: energy now, msp,gradnorm when"});
+    fs::rename(root_ / "images/id/disc", root_ / "images/id/plate");  // another label, the same images
+    refused({}, {"images of figures: 30 images, ", " now, 30 images, "});
+    fs::rename(root_ / "images/id/plate", root_ / "images/id/disc");
+    std::string earlier = json;
+    earlier.replace(earlier.find("started_with"), 12, "another_name");
+    write(root_ / "a/run/results.json", earlier);
+    expect_refusal(words(), 2, {"run: does not say what it was started with", "--force"}, in("a"));
+}
+
+TEST_F(StoppedRuns, MergedShardsAreTheWholeRun) {
+    Words merge{"merge", "run", "--quiet"};
+    for (const std::string shard : {"0", "1"}) {
+        merge.push_back("shard" + shard);
+        ASSERT_EQ(run(words({"--shard", shard + "/2", "--out", merge.back()}), in("parts")).code, 0);
+    }
+    ASSERT_EQ(run(merge, in("parts")).code, 0);
+    EXPECT_THAT(run(words(), in("parts")).err, HasSubstr("the run in run is finished"));
 }
 
 TEST_F(StoppedRuns, FoldersOfOtherThingsAreNotTouched) {

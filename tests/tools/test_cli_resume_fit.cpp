@@ -1,6 +1,7 @@
 // gradscore fit --resume: the statistics of a fit that was stopped are those of one that was not, byte for
 // byte.
 #include "core/file_lock.h"
+#include "scores/statistics.h"
 #include "tests/tools/resumed_runs.h"
 
 namespace gs::test {
@@ -70,7 +71,34 @@ TEST_F(ResumedFits, Case14_AnotherFitIsRefusedAndForceBeginsAnew) {
     const std::string done = statistics("a");
     EXPECT_THAT(run(fit("klm", "a", {"--resume"})).err, HasSubstr("a.safetensors is finished"));
     EXPECT_EQ(statistics("a"), done);
-    expect_refusal(fit("mahalanobis", "a", {"--resume"}), 2, {"methods: mahalanobis now, klm when"});
+}
+
+TEST_F(ResumedFits, Case14_AFinishedOneIsNotTakenForAnother) {
+    ASSERT_EQ(run(fit("klm", "a", {"--limit", "60"})).code, 0);
+    const std::string done = statistics("a");
+    const auto refused = [&](const std::string& method, const Words& more,
+                             const std::vector<std::string>& parts) {
+        expect_refusal(fit(method, "a", with(more, {"--resume"})), 2, parts);
+    };
+    refused("klm", {}, {"--limit: none now, 60 when the run began", "images of train: 120 images, "});
+    refused("klm:by=predicted", {"--limit", "60"}, {"--methods: klm:by=predicted now, klm when"});
+    refused("mahalanobis", {"--limit", "60"}, {"--methods: mahalanobis now, klm when"});
+    fs::rename(root_ / "train/id/cross", root_ / "train/id/a cross");  // other labels
+    refused("klm", {"--limit", "60"}, {"images of train: 60 images, "});
+    EXPECT_EQ(statistics("a"), done);
+
+    Statistics earlier = read_statistics(root_ / "a.safetensors");
+    earlier.started_with.clear();
+    write_statistics(root_ / "a.safetensors", earlier);
+    refused("klm", {"--limit", "60"}, {"a.safetensors: does not say what it was started with", "--force"});
+}
+
+TEST_F(ResumedFits, MergedOnesAreThoseOfTheWholeSet) {
+    for (const std::string shard : {"0", "1"})
+        ASSERT_EQ(run(fit("klm", shard, {"--shard", shard + "/2"})).code, 0);
+    ASSERT_EQ(run({"merge", "all.safetensors", "0.safetensors", "1.safetensors"}).code, 0);
+    EXPECT_THAT(run(fit("klm", "all", {"--resume"})).err, HasSubstr("all.safetensors is finished"));
+    expect_refusal(fit("klm", "1", {"--resume"}), 2, {"--shard: none now, 1/2 when the run began"});
 }
 
 TEST_F(ResumedFits, Case14_ARunGoesOnWithItsStatisticsAlone) {
@@ -84,6 +112,8 @@ TEST_F(ResumedFits, Case14_ARunGoesOnWithItsStatisticsAlone) {
     expect_refusal(command, 2, {"SHA-256 of ../s.safetensors: ", " when the run began"}, in("a"));
     ASSERT_EQ(run(fit("klm", "s", with(small, {"--force"}))).code, 0);
     EXPECT_EQ(run(command, in("a")).code, 0);
+    ASSERT_EQ(run(fit("klm", "s", with(small, {"--force", "--limit", "60"}))).code, 0);
+    expect_refusal(command, 2, {"SHA-256 of ../s.safetensors: ", " when the run began"}, in("a"));
 }
 
 TEST_F(ResumedFits, Case15_OneProcessAtATime) {

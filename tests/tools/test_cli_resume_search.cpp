@@ -81,11 +81,28 @@ TEST_F(ResumedSearches, Case14_AnotherSearchIsRefusedAndForceBeginsAnew) {
     EXPECT_EQ(file("a.json.journal"), journal);
     ASSERT_EQ(run(search(kNac, "a.json", {"--force"})).code, 0);
     EXPECT_EQ(file("a.json.journal.old1"), journal);
-    expect_refusal(search(kNac, "a.json", {"--resume", "--ood", "noise=synthetic:4:size=32"}), 2,
-                   {"sets: val=", "noise="});
     expect_refusal({"search", "--weights", demo_weights(), "--stats", "s.safetensors", "--id",
                     "val=folder:val/id", "--methods", kNac, "--resume"},
                    2, {"--resume", "--out"});
+}
+
+TEST_F(ResumedSearches, Case14_AFinishedOneIsNotTakenForAnother) {
+    const auto refused = [&](const std::string& method, const std::string& out, const Words& more,
+                             const std::vector<std::string>& parts) {
+        expect_refusal(search(method, out, with(more, {"--resume"})), 2, parts);
+    };
+    ASSERT_EQ(run(search(kNac, "a.json", {"--limit", "20"})).code, 0);
+    refused(kNac, "a.json", {}, {"--limit: none now, 20 when the run began", "images of val: 30 images"});
+    refused("nac:O=1/4:M=20:alpha=1", "a.json", {"--limit", "20"}, {"--methods: nac:O=1/4:M=20:alpha=1 now"});
+    refused(kNac, "a.json", {"--limit", "20", "--ood", "noise=synthetic:4:size=32"},
+            {"--ood: ", "images of noise: 4 images, "});
+    ASSERT_EQ(run(search("mahalanobis:eta=0", "a.safetensors")).code, 0);
+    refused("mahalanobis:eta=0/0.002", "a.safetensors", {},
+            {"--methods: mahalanobis:eta=0/0.002 now, mahalanobis:eta=0 when the run began"});
+    std::string earlier = file("a.json");
+    earlier.replace(earlier.find("started_with"), 12, "another_name");
+    write(root_ / "a.json", earlier);
+    refused(kNac, "a.json", {"--limit", "20"}, {"a.json: does not say what it was started with", "--force"});
 }
 
 TEST_F(ResumedSearches, Case15_OneProcessAtATime) {

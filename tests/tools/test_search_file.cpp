@@ -27,7 +27,7 @@ TEST(SearchFile, IsReadWithItsHashesInOrder) {
     ASSERT_EQ(file.methods.size(), 1u);
     EXPECT_EQ(file.methods[0].name, "nac");
     EXPECT_EQ(file.methods[0].options.at("alpha"), "30+0.01");
-    EXPECT_EQ(file.sets, std::vector<std::string>{"val=folder:val/id"});
+    EXPECT_EQ(file.started_with.at("--limit"), "20");
     ASSERT_EQ(file.seen.size(), 2u);
     EXPECT_EQ(file.seen[0][1], std::byte{0x11});
     EXPECT_LT(file.seen[0], file.seen[1]);
@@ -46,7 +46,7 @@ TEST(SearchFile, WrongMembersAreNamed) {
     EXPECT_THAT(complaint("search/1", "search/2"), HasSubstr("schema"));
     EXPECT_THAT(complaint("nac:variant=v15", "nac:variant"), HasSubstr("results[0].method"));
     EXPECT_THAT(complaint("\"nac:", "\"nac:a=1,msp:"), HasSubstr("results[0].method"));
-    EXPECT_THAT(complaint("\"set\": ", "\"sat\": "), HasSubstr("sets[0].set"));
+    EXPECT_THAT(complaint("\"20\"", "20"), HasSubstr("started_with"));
     EXPECT_THAT(complaint("ffee", "FFEE"), HasSubstr("seen[1]"));
     EXPECT_THAT(complaint("\"seen\"", "\"sean\""), HasSubstr("seen"));
 }
