@@ -35,6 +35,8 @@ struct RunInfo {
     double wall_seconds = 0, images_per_second = 0;
     std::map<std::string, std::string> libraries;   // name -> version
     std::map<std::string, std::string> statistics;  // files of fitted methods (option stats) -> SHA-256
+    // Of those, and of search files, the ones made under --limit: file -> images. Not comparable either.
+    std::map<std::string, int64_t> limited_fits;
     // What of the net ran for an image, as gradscore plan tells it; empty where the net was not run.
     std::vector<std::string> plan;
     std::vector<std::string> notices;
@@ -103,7 +105,7 @@ struct Results {
 
     // Whether every image of every set was scored or excluded.
     bool complete() const;
-    bool comparable() const { return complete() && !run.limit.has_value(); }
+    bool comparable() const { return complete() && !run.limit && run.limited_fits.empty(); }
     const SetInfo& id_set() const;  // the only set with role Id
     // Null where there is none.
     const MethodMetrics* find(std::string_view method, std::string_view ood) const;

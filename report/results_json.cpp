@@ -47,6 +47,7 @@ Json to_json(const RunInfo& r) {
         {"images_per_second", number(r.images_per_second)},
         {"libraries", r.libraries},
         {"statistics", r.statistics},
+        {"limited_fits", r.limited_fits},
         {"plan", r.plan},
         {"notices", r.notices},
         {"invalid_protocol", r.invalid_protocol}};

@@ -47,6 +47,9 @@ RunInfo read_run(const JsonNode& n) {
     r.images_per_second = n["images_per_second"].number();
     r.libraries = n["libraries"].texts();
     if (n.has("statistics")) r.statistics = n["statistics"].texts();
+    if (n.has("limited_fits"))
+        for (const std::string& file : n["limited_fits"].keys())
+            r.limited_fits[file] = n["limited_fits"][file].count();
     if (n.has("plan"))
         for (const JsonNode& line : n["plan"].items()) r.plan.push_back(line.text());
     for (const JsonNode& notice : n["notices"].items()) r.notices.push_back(notice.text());

@@ -80,6 +80,10 @@ std::string title(const Results& results) {
     return printable(results.run.net) + " on " + printable(results.id_set().name);
 }
 
+std::string under_limit(const std::string& file, int64_t images) {
+    return printable(file, 1000) + " was fitted or searched under --limit " + std::to_string(images);
+}
+
 std::string not_comparable(const Results& results) {
     const RunInfo& run = results.run;
     std::vector<std::string> reasons;
@@ -89,6 +93,7 @@ std::string not_comparable(const Results& results) {
     if (!run.stopped.empty()) reasons.push_back("the run ended early: " + printable(run.stopped, 1000));
     if (run.limit)
         reasons.push_back("at most " + grouped(*run.limit) + " images of each set were scored (--limit)");
+    for (const auto& [file, images] : run.limited_fits) reasons.push_back(under_limit(file, images));
     if (reasons.empty() && !results.complete()) reasons.push_back("images of a set are missing");
     return join(reasons, "; ");
 }

@@ -42,6 +42,8 @@ std::string image_counts(const SetInfo& set);
 std::string title(const Results& results);  // "mobilenet-v2 on imagenet-sample"
 inline constexpr std::string_view kConventions =
     "ID is the positive class; FPR95 = FPR at the ID recall closest to 95 %. Figures in percent.";
+// Of a file of RunInfo::limited_fits.
+std::string under_limit(const std::string& file, int64_t images);
 std::string not_comparable(const Results& results);  // why; empty where it is comparable
 
 }  // namespace gs

@@ -73,6 +73,10 @@ std::string states_text(const Statistics& s) {
     return join(s.states, ", ", [](const FitState& state) { return described(state.method, state.options); });
 }
 
+std::string limit_text(const Statistics& s) {
+    return s.limit ? std::to_string(*s.limit) : "none";
+}
+
 // Sorted by shard, all of one fit, each shard once.
 void check_shards(const std::vector<Statistics>& shards) {
     const Statistics& first = shards.front();
@@ -83,6 +87,7 @@ void check_shards(const std::vector<Statistics>& shards) {
         check_same("precision", first.precision, s.precision);
         check_same("the set", first.set, s.set);
         check_same("the set's images", std::to_string(first.total), std::to_string(s.total));
+        check_same("--limit", limit_text(first), limit_text(s));
         check_same("the number of shards", std::to_string(first.shards), std::to_string(s.shards));
         check_same("methods", states_text(first), states_text(s));
     }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct Statistics {
     std::string precision = "f32";                // as in results.json
     std::string set;                              // "train=folder:/data/train"
     int64_t total = 0;                            // images of the whole set, before shards
+    std::optional<int64_t> limit{};               // of the fit's images, or of a search's: a trial
     int64_t shard = 0, shards = 1;                // merged: 0 of 1
     std::vector<ImageDigest> seen;                // ascending
     std::vector<FitState> states;
@@ -39,6 +41,8 @@ struct Statistics {
 Statistics read_statistics(const std::filesystem::path& path);
 // The same for bytes in memory; `name` is the path in messages.
 Statistics read_statistics_from_memory(std::span<const std::byte> bytes, const std::string& name);
+// Statistics::limit alone, of however large a file.
+std::optional<int64_t> limit_of_statistics(const std::filesystem::path& path);
 void write_statistics(const std::filesystem::path& path, const Statistics& statistics);
 // Shards of one fit, in any order. Throws Error(Usage) saying what differs, which shard is missing or there
 // twice.

@@ -41,11 +41,7 @@ class Reader {
     explicit Reader(const WeightFile& file) : file_(file), name_(file.path.string()) {}
 
     Statistics read() {
-        if (file_.format != "safetensors" || !file_.metadata.contains("schema"))
-            fail("no statistics file; gradscore fit writes them");
-        if (text("schema") != kSchema)
-            fail("schema '" + printable(text("schema")) + "', this version reads '" + std::string(kSchema) +
-                 "'");
+        require_schema();
         Statistics s;
         s.net = text("net");
         s.weights_sha256 = text("weights_sha256");
@@ -53,6 +49,7 @@ class Reader {
         if (file_.metadata.contains("precision")) s.precision = text("precision");  // else an older file
         s.set = text("set");
         s.total = number("total", 1);
+        s.limit = limit();
         s.shards = number("shards", 1);
         s.shard = number("shard", 0);
         if (s.shard >= s.shards) fail("shard is not below shards" + kDamaged);
@@ -63,6 +60,11 @@ class Reader {
         return s;
     }
 
+    std::optional<int64_t> limit() const {
+        require_schema();
+        return file_.metadata.contains("limit") ? std::optional(number("limit", 1)) : std::nullopt;
+    }
+
   private:
     const WeightFile& file_;
     const std::string name_;
@@ -70,6 +72,14 @@ class Reader {
     const std::string kDamaged = "; the file is damaged";
 
     [[noreturn]] void fail(const std::string& why) const { throw Error(ErrorKind::Data, name_ + ": " + why); }
+
+    void require_schema() const {
+        if (file_.format != "safetensors" || !file_.metadata.contains("schema"))
+            fail("no statistics file; gradscore fit writes them");
+        if (text("schema") != kSchema)
+            fail("schema '" + printable(text("schema")) + "', this version reads '" + std::string(kSchema) +
+                 "'");
+    }
 
     const std::string& text(const char* key) const {
         const auto at = file_.metadata.find(key);
@@ -171,9 +181,9 @@ class Reader {
 
 // Whatever a reader of weights finds wrong is wrong with the data here.
 template <class Read>
-Statistics read_as_data(const Read& read) {
+auto as_data(const Read& read) {
     try {
-        return Reader(read()).read();
+        return read();
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::Weights) throw;
         throw Error(ErrorKind::Data, error.what());
@@ -201,11 +211,15 @@ NamedTensor named(std::string name, const Array& array) {
 }  // namespace
 
 Statistics read_statistics(const std::filesystem::path& path) {
-    return read_as_data([&] { return read_weights(path); });
+    return as_data([&] { return Reader(read_weights(path)).read(); });
 }
 
 Statistics read_statistics_from_memory(std::span<const std::byte> bytes, const std::string& name) {
-    return read_as_data([&] { return read_weights_from_memory(bytes, name); });
+    return as_data([&] { return Reader(read_weights_from_memory(bytes, name)).read(); });
+}
+
+std::optional<int64_t> limit_of_statistics(const std::filesystem::path& path) {
+    return as_data([&] { return Reader(read_weights(path)).limit(); });
 }
 
 void write_statistics(const std::filesystem::path& path, const Statistics& s) {
@@ -224,6 +238,7 @@ void write_statistics(const std::filesystem::path& path, const Statistics& s) {
         {"precision", s.precision},           {"set", as_utf8(s.set)},
         {"total", std::to_string(s.total)},   {"shard", std::to_string(s.shard)},
         {"shards", std::to_string(s.shards)}, {"states", states_json(s)}};
+    if (s.limit) metadata["limit"] = std::to_string(*s.limit);
     if (!s.started_with.empty()) metadata[kStartedWith] = Json(s.started_with).dump();
     write_safetensors(path, tensors, metadata);
 }

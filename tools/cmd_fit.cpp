@@ -15,6 +15,7 @@ void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const 
     if (flags.quiet) return;
     std::cout << flags.out << ": " << join(methods, ", ", &MethodSpec::written) << ", fitted on "
               << grouped(static_cast<int64_t>(statistics.seen.size())) << " images of " << statistics.set;
+    if (statistics.limit) std::cout << ", under --limit: what it scores is not comparable";
     if (statistics.shards > 1)
         std::cout << ", shard " << statistics.shard << " of " << statistics.shards
                   << " (gradscore merge joins them)";
@@ -54,7 +55,8 @@ int run_fit(const FitFlags& flags) {
                           .preprocess = preprocess.describe(),
                           .precision = flags.net.precision,
                           .set = set->name() + "=" + set->description(),
-                          .total = 0,
+                          .total = set->size(),
+                          .limit = flags.limit,
                           .shard = options.shard.index,
                           .shards = options.shard.count,
                           .seen = {},
@@ -71,7 +73,6 @@ int run_fit(const FitFlags& flags) {
     }
     if (!outcome.complete) throw journal.interrupted();
     for (const std::string& notice : outcome.notices) say("notice: " + notice);
-    statistics.total = outcome.total;
     statistics.seen = std::move(outcome.seen);
     statistics.states = std::move(outcome.states);
     write_statistics(flags.out, statistics);

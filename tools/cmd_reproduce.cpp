@@ -12,6 +12,7 @@
 #include "report/reproduction.h"
 #include "report/scores_csv.h"
 #include "report/table.h"
+#include "report/table_parts.h"
 #include "tools/owned_folder.h"
 #include "tools/reproduce_plan.h"
 #include "tools/score_run.h"
@@ -105,12 +106,20 @@ std::string objection(const PlannedRun& run, const Given& given, const std::stri
     return !weights.empty() ? weights : !id.empty() ? id : given.sets.at(set).objection;
 }
 
+std::string objection_to_statistics(const TableRow& row, const Given& given, const RunInfo& run) {
+    if (row.statistics.empty()) return "";
+    const auto limited = run.limited_fits.find(given.stats.at(row.statistics));
+    return limited == run.limited_fits.end() ? "" : under_limit(limited->first, limited->second);
+}
+
 void fill_rows(const PaperTable& table, const PlannedRun& run, const Given& given, const Results& results,
                const fs::path& folder, std::vector<RowRun>& rows) {
     for (const size_t r : run.rows)
         for (const std::string& set : run.ood) {
             SetFigures figures = figures_of(table, run, results, set, table.rows[r].method_on(set), folder);
             figures.not_comparable = objection(run, given, set);
+            if (figures.not_comparable.empty())
+                figures.not_comparable = objection_to_statistics(table.rows[r], given, results.run);
             rows[r].sets.emplace(set, std::move(figures));
         }
 }

@@ -133,8 +133,8 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
                                flags.net.precision);
     const ScoreContext context{loaded.net, preprocess, &statistics};
-    use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(), flags.net.precision,
-                     &statistics);
+    info.limited_fits = use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(),
+                                         flags.net.precision, &statistics);
     const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
     std::vector<const ImageSet*> lists;
     for (const auto& set : sets) lists.push_back(set.get());

@@ -45,7 +45,8 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
 }
 
 nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
-                               const std::vector<Found>& found, const RunIdentity& started_with) {
+                               const std::vector<Found>& found, const std::optional<int64_t>& limit,
+                               const RunIdentity& started_with) {
     nlohmann::ordered_json results = nlohmann::ordered_json::array(), sets = results, seen = results;
     for (const Found& f : found) {
         results.push_back({{"method", f.method}});
@@ -65,7 +66,9 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, co
                                 {"net", loaded.net.name},
                                 {"weights_sha256", loaded.net.weights_sha256},
                                 {"preprocess", run.preprocess().describe()},
-                                {"precision", precision}};
+                                {"precision", precision},
+                                {"limit", nullptr}};
+    if (limit) file["limit"] = *limit;
     if (!started_with.empty()) file["started_with"] = started_with;
     file.update({{"results", results}, {"sets", sets}, {"seen", seen}});
     return file;
@@ -73,8 +76,9 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, co
 
 // The statistics with tuned fits in place of their own; the images searched on count as seen.
 void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found,
-                 const RunIdentity& started_with) {
+                 const std::optional<int64_t>& limit, const RunIdentity& started_with) {
     Statistics statistics = read_statistics(flags.stats);
+    statistics.limit = limit;
     statistics.started_with = started_with;
     for (const Found& f : found)
         for (FitState& state : statistics.states)
@@ -87,6 +91,17 @@ void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vect
     std::sort(statistics.seen.begin(), statistics.seen.end());
     statistics.seen.erase(std::unique(statistics.seen.begin(), statistics.seen.end()), statistics.seen.end());
     write_statistics(flags.out, statistics);
+}
+
+// The least of --limit here and in the fits of the statistics.
+std::optional<int64_t> least_limit(const SearchFlags& flags, const std::vector<MethodSpec>& methods) {
+    std::optional<int64_t> least = flags.limit;
+    for (const MethodSpec& method : methods) {
+        const auto named = method.options.find("stats");
+        const auto of_fit = limit_of_statistics(named == method.options.end() ? flags.stats : named->second);
+        if (of_fit && (!least || *of_fit < *least)) least = of_fit;
+    }
+    return least;
 }
 
 RunIdentity started_with(const std::string& out) {
@@ -158,9 +173,11 @@ int run_search(const SearchFlags& flags) {
     }
     SearchRun run(*backend, loaded.net, preprocess, statistics, views, options);
     const std::vector<Found> found = search_all(methods, run);
-    const nlohmann::ordered_json file = file_of(loaded, run, flags.net.precision, found, start.identity);
+    const std::optional<int64_t> limit = least_limit(flags, methods);
+    const nlohmann::ordered_json file =
+        file_of(loaded, run, flags.net.precision, found, limit, start.identity);
     if (flags.out.ends_with(".safetensors")) {
-        write_tuned(flags, run, found, start.identity);
+        write_tuned(flags, run, found, limit, start.identity);
     } else if (!flags.out.empty()) {
         write_file_atomically(flags.out, file.dump(1) + "\n");
     }

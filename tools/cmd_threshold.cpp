@@ -56,7 +56,7 @@ int run_threshold(const ThresholdFlags& flags) {
         run.results, run.sets, find_method(run.results.methods, flags.method, flags.run), flags.tpr);
     if (!found.comparable)
         say("notice: " + flags.run + ": " + not_comparable(run.results) +
-            ": the threshold is of these images only");
+            ": the threshold is for trials only");
     write_file_atomically(flags.out, threshold_to_json(found));
     if (flags.json) {
         std::cout << threshold_to_json(found);

@@ -59,7 +59,6 @@ class Fitter {
 
     FitOutcome run(std::span<const std::unique_ptr<Fit>> fits) {
         FitOutcome outcome;
-        outcome.total = total_;
         std::vector<FitPass> passes = group_by_selection(fits, labels_);
         for (FitPass& pass : passes) keep_shard(pass.images);
         for (size_t i = 0; i < passes.size() && outcome.complete; ++i) {

@@ -43,7 +43,6 @@ FitterOptions fitter_options(const ImageRunFlags& flags);
 
 struct FitOutcome {
     bool complete = true;              // false: interrupted(), the rest means nothing
-    int64_t total = 0;                 // images of the set (of --limit), before shards
     std::vector<ImageDigest> seen;     // of the images used, ascending
     std::vector<SetFailure> failures;  // images that could not be used, in order of index
     std::vector<FitState> states;      // one a fit; complete, unless of a shard

@@ -62,7 +62,11 @@ Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
                                  scorer.invalid_protocol().end());
     for (const MethodInfo& method : scorer.method_infos())
         if (const auto stats = method.options.find("stats"); stats != method.options.end())
-            if (!stats->second.empty()) info.statistics[stats->second] = sha256_of_file(stats->second);
+            if (!stats->second.empty()) {
+                info.statistics[stats->second] = sha256_of_file(stats->second);
+                if (const auto limit = limit_of_statistics(stats->second))
+                    info.limited_fits[stats->second] = *limit;
+            }
     Results results = summarise(std::move(info), scorer.method_infos(), scored);
     write_results(out, results);
     return results;

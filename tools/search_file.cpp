@@ -57,6 +57,7 @@ SearchFile search_file_from_json(std::string_view text, const std::string& name)
     file.precision = root.has("precision") ? root["precision"].text() : "f32";
     for (const JsonNode& result : root["results"].items())
         file.methods.push_back(method_of(result["method"]));
+    if (root.has("limit") && !root["limit"].is_null()) file.limit = root["limit"].count();
     if (root.has("started_with")) file.started_with = root["started_with"].texts();
     for (const JsonNode& digest : root["seen"].items()) file.seen.push_back(digest_of(digest));
     std::sort(file.seen.begin(), file.seen.end());
@@ -69,17 +70,21 @@ SearchFile read_search_file(const std::filesystem::path& path) {
     return search_file_from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
-void use_search_files(std::vector<MethodSpec>& methods, const std::string& weights_sha256,
-                      const std::string& preprocess, const std::string& precision,
-                      StatisticsStore* statistics) {
+std::map<std::string, int64_t> use_search_files(std::vector<MethodSpec>& methods,
+                                                const std::string& weights_sha256,
+                                                const std::string& preprocess, const std::string& precision,
+                                                StatisticsStore* statistics) {
+    std::map<std::string, int64_t> limited;
     for (MethodSpec& method : methods) {
         const auto named = method.options.find("search");
         if (named == method.options.end()) continue;
         const std::string path = named->second;
         SearchFile file = read_search_file(path);
         method = with_options_of(method, file, path, weights_sha256, preprocess, precision);
+        if (file.limit) limited[path] = *file.limit;
         if (statistics != nullptr) statistics->also_seen(path, std::move(file.seen));
     }
+    return limited;
 }
 
 }  // namespace gs

@@ -72,9 +72,21 @@ TEST(ResultsJson, InvalidProtocolsAreMarked) {
     EXPECT_TRUE(results_from_json(old.dump(), "r").run.invalid_protocol.empty());
 }
 
+TEST(ResultsJson, FitsUnderALimitMakeThemIncomparable) {
+    Results r = full_results();
+    r.run.limit.reset();
+    EXPECT_EQ(Json::parse(results_to_json(r)).at("comparable"), true);
+    r.run.limited_fits = {{"s.safetensors", 60}};
+    const std::string text = results_to_json(r);
+    EXPECT_EQ(Json::parse(text).at("comparable"), false);
+    EXPECT_EQ(results_from_json(text, "r").run.limited_fits, r.run.limited_fits);
+    EXPECT_THAT(results_table(r), HasSubstr("NOT COMPARABLE: s.safetensors was fitted or searched under "
+                                            "--limit 60\n"));
+}
+
 TEST(ResultsJson, ResultsOfEarlierVersionsLackFacts) {
     Json old = Json::parse(results_to_json(full_results()));
-    old["run"].erase("plan");
+    for (const char* name : {"plan", "started_with", "limited_fits"}) old["run"].erase(name);
     for (Json& set : old["sets"])
         for (const char* name : {"shared_with_id", "image_sizes"}) set.erase(name);
     const Results r = results_from_json(old.dump(), "r");
@@ -95,6 +107,7 @@ TEST(ResultsJson, ReadsBackWhatWasWritten) {
     EXPECT_EQ(back.sets[1].shared_with_id, 3);
     EXPECT_FALSE(back.sets[0].shared_with_id || back.sets[1].image_sizes);
     EXPECT_EQ(back.run.plan, r.run.plan);
+    EXPECT_EQ(back.run.started_with, r.run.started_with);
     EXPECT_EQ(back.methods[1].options.at("temperature"), "2");
     EXPECT_EQ(back.warnings[0].message, r.warnings[0].message);
     EXPECT_TRUE(std::isnan(back.find("msp", "dtd")->metrics.auroc));

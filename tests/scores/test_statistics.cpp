@@ -37,6 +37,7 @@ Statistics sample() {
                  .preprocess = "centre crop 32",
                  .set = "train=folder:/data/train",
                  .total = 40,
+                 .limit = 30,
                  .seen = {digest(1), digest(2), digest(9)},
                  .states = {klm_state(3)},
                  .started_with = {{"--shard", "1/3"}, {"net", "a \"b\""}}};
@@ -77,6 +78,7 @@ std::string refusal(const std::string& bytes) {
 void expect_equal(const Statistics& a, const Statistics& b) {
     EXPECT_EQ(std::tie(a.net, a.weights_sha256, a.preprocess, a.set, a.total, a.shard, a.shards, a.seen),
               std::tie(b.net, b.weights_sha256, b.preprocess, b.set, b.total, b.shard, b.shards, b.seen));
+    EXPECT_EQ(a.limit, b.limit);
     EXPECT_EQ(a.started_with, b.started_with);
     ASSERT_EQ(a.states.size(), b.states.size());
     for (size_t i = 0; i < a.states.size(); ++i) {
@@ -92,6 +94,7 @@ void expect_equal(const Statistics& a, const Statistics& b) {
 
 TEST_F(StatisticsFiles, AreReadBackAsWritten) {
     expect_equal(read_statistics(saved(sample())), sample());
+    EXPECT_EQ(limit_of_statistics(saved(sample())), 30);
     Statistics shard = sample();
     shard.shard = 2;
     shard.shards = 5;
@@ -177,6 +180,8 @@ TEST_F(DamagedStatistics, EveryFactIsNeeded) {
          std::vector<std::pair<std::string, std::string>>{{"total", "0"},
                                                           {"total", "4x"},
                                                           {"total", ""},
+                                                          {"limit", "0"},
+                                                          {"limit", "all"},
                                                           {"shards", "0"},
                                                           {"shard", "-1"},
                                                           {"shard", "99999999999999999999"}})
@@ -187,7 +192,9 @@ TEST_F(DamagedStatistics, EveryFactIsNeeded) {
 TEST_F(StatisticsFiles, OfEarlierVersionsHaveFewerFacts) {
     Statistics s = sample();
     s.started_with.clear();
+    s.limit.reset();
     expect_equal(read_statistics(saved(s)), s);
+    EXPECT_EQ(limit_of_statistics(saved(s)), std::nullopt);
 }
 
 TEST_F(DamagedStatistics, WhatTheyWereStartedWithIsChecked) {
@@ -285,6 +292,7 @@ TEST(MergedStatistics, AreTheWholeInAnyOrder) {
     EXPECT_EQ(merged.shard, 0);
     EXPECT_EQ(merged.shards, 1);
     EXPECT_EQ(merged.total, 40);
+    EXPECT_EQ(merged.limit, 30);
     EXPECT_EQ(merged.started_with, (RunIdentity{{"net", "a \"b\""}})) << "of no shard";
     EXPECT_EQ(merged.seen, (std::vector{digest(8), digest(9), digest(10), digest(20)}));
     EXPECT_EQ(merged.states.at(0).array("sums").as<double>(), (std::vector<double>{3, 3, 0, 6}));
@@ -303,6 +311,7 @@ TEST(MergedStatistics, WhatDiffersIsNamed) {
         {"preprocessing", [](Statistics& s) { s.preprocess = "b"; }},
         {"the set: 'train=folder:/data/train' and 'b'", [](Statistics& s) { s.set = "b"; }},
         {"the set's images", [](Statistics& s) { s.total = 1; }},
+        {"--limit: '30' and 'none'", [](Statistics& s) { s.limit.reset(); }},
         {"the number of shards", [](Statistics& s) { s.shards = 4; }},
         {"methods", [](Statistics& s) { s.states[0].options["by"] = "predicted"; }},
         {"methods", [](Statistics& s) { s.states.push_back(s.states[0]); }}};

@@ -87,6 +87,36 @@ TEST_F(FitCommand, ThenScores) {
     EXPECT_EQ(column("named", "figures"), column("run", "figures"));
 }
 
+// klm of the folders' first two classes, 8 images, is no fit for others: it is marked wherever it goes.
+TEST_F(FitCommand, UnderALimitIsMarkedEverywhere) {
+    const Words limit{"--limit", "8", "--methods", "klm:by=predicted"};
+    EXPECT_THAT(fit("s.safetensors", limit).out,
+                HasSubstr("under --limit: what it scores is not comparable"));
+    const Statistics s = read_statistics(root_ / "s.safetensors");
+    EXPECT_EQ(s.total, 40);
+    EXPECT_EQ(s.limit, 8);
+    EXPECT_EQ(s.seen.size(), 8u);
+    for (const std::string shard : {"0", "1"}) {
+        Words words = limit;
+        words.insert(words.end(), {"--shard", shard + "/2"});
+        fit(shard + ".safetensors", words);
+    }
+    ASSERT_EQ(run({"merge", "merged.safetensors", "0.safetensors", "1.safetensors"}).code, 0);
+    EXPECT_EQ(read_statistics(root_ / "merged.safetensors").limit, 8);
+    for (const std::string name : {"s", "merged"}) {
+        const Ran ran = score({"--id", kId, "--methods", "klm,msp", "--stats", name + ".safetensors", "--out",
+                               name, "--quiet"});
+        const std::string reason = name + ".safetensors was fitted or searched under --limit 8";
+        EXPECT_THAT(ran.out, HasSubstr("NOT COMPARABLE: " + reason));
+        EXPECT_EQ(results(name)["comparable"], false);
+        EXPECT_EQ(results(name)["run"]["limited_fits"], (nlohmann::json{{name + ".safetensors", 8}}));
+        EXPECT_THAT(content(root_ / name / "results.md"), HasSubstr("**Not comparable:** " + reason));
+        EXPECT_THAT(run({"threshold", name, "--method", "klm", "--out", name + ".json"}).err,
+                    HasSubstr(reason + ": the threshold is for trials only"));
+        EXPECT_EQ(nlohmann::json::parse(content(root_ / (name + ".json")))["comparable"], false);
+    }
+}
+
 TEST_F(FitCommand, ShardsMergedAreTheWhole) {
     fit("whole.safetensors");
     for (const char* shard : {"0", "1", "2"})

@@ -110,6 +110,11 @@ TEST_F(MahalanobisCommand, SearchOfOneStepAndProperBounds) {
     EXPECT_EQ(reference->eta, 0.001);
     EXPECT_EQ(reference->weight.size(), 2u);
     EXPECT_NE(reference->weight, image->weight) << "the published clamp takes the dark half away";
+    EXPECT_EQ(read_statistics(root_ / "image.safetensors").limit, std::nullopt);
+    Words few = search_words("s.safetensors", "few.safetensors", "mahalanobis:eta=0.001");
+    few.insert(few.end(), {"--limit", "20"});
+    expect_done(few);
+    EXPECT_EQ(read_statistics(root_ / "few.safetensors").limit, 20);
 }
 
 TEST_F(MahalanobisCommand, RefusalsNameTheFault) {

@@ -217,6 +217,36 @@ TEST_F(Nac, SearchTriesThePublishedGridByItself) {
     ASSERT_EQ(ran.code, 0) << ran.err;
     // CIFAR-10's grids of avgpool, layer3 and layer2: 2, 4 and 2 combinations.
     EXPECT_EQ(json::parse(ran.out)["results"][0]["combinations"], 2 * 4 * 2);
+    EXPECT_EQ(json::parse(ran.out)["limit"], 6);
+}
+
+TEST_F(Nac, ALimitOfTheSearchOrOfItsFitStaysWithWhatWasFound) {
+    fit("nac:layers=avgpool", "s.safetensors");
+    fit("nac:layers=avgpool", "few.safetensors", {"--limit", "20"});
+    const Words sets{"--ood", kValidationShapes, "--methods", "nac:layers=avgpool:O=1/4:M=20:alpha=1"};
+    const auto limit_of = [&](const std::string& out, const Words& more) {
+        Words words = search(sets);
+        words.insert(words.end(), {"--out", out});
+        words.insert(words.end(), more.begin(), more.end());
+        if (more.empty())
+            std::replace(words.begin(), words.end(), std::string("s.safetensors"),
+                         std::string("few.safetensors"));
+        EXPECT_EQ(run(words).code, 0);
+        return json::parse(content(root_ / out))["limit"];
+    };
+    EXPECT_EQ(limit_of("whole.json", {"--strict"}), nullptr);
+    EXPECT_EQ(limit_of("a.json", {"--limit", "15"}), 15);
+    EXPECT_EQ(limit_of("b.json", {}), 20) << "of few.safetensors";
+    score({"--id", kId, "--methods", "nac:layers=avgpool", "--stats", "few.safetensors", "--out", "few",
+           "--quiet"});
+    EXPECT_EQ(results("few")["run"]["limited_fits"], (json{{"few.safetensors", 20}}));
+    for (const std::string name : {"whole", "a", "b"}) {
+        const std::string file = name + ".json";
+        score({"--id", kId, "--methods", "nac:search=" + file, "--stats", "s.safetensors", "--out", name,
+               "--quiet"});
+        EXPECT_EQ(results(name)["comparable"], name == "whole");
+        EXPECT_EQ(results(name)["run"]["limited_fits"].contains(file), name != "whole");
+    }
 }
 
 TEST_F(Nac, SearchRefusesWhatProvesNothing) {

@@ -193,9 +193,10 @@ class ReproduceWithStatistics : public Reproduce {
         table_["rows"].back()["fit_on_test"] = "templates of test images";
         put();
     }
-    void fit(const std::string& set, const std::string& out) const {
-        const Ran ran =
-            run({"fit", "--weights", demo_weights(), "--id", set, "--methods", "klm", "--out", out});
+    void fit(const std::string& set, const std::string& out, const Words& more = {}) const {
+        Words words{"fit", "--weights", demo_weights(), "--id", set, "--methods", "klm", "--out", out};
+        words.insert(words.end(), more.begin(), more.end());
+        const Ran ran = run(words);
         EXPECT_EQ(ran.code, 0) << ran.err;
     }
 };
@@ -233,6 +234,17 @@ TEST_F(ReproduceWithStatistics, StatisticsOfTestImagesAreNoValidOnes) {
     fit("test=folder:images/id", "test.safetensors");
     const Ran ran = reproduce({"--out", "out", "--stats", "train=test.safetensors"}, 4);
     EXPECT_THAT(ran.err, HasSubstr("was fitted (or searched) on this very image"));
+}
+
+TEST_F(ReproduceWithStatistics, OfATrialTheyAreNotComparable) {
+    fit("train=folder:train/id", "train.safetensors", {"--limit", "39"});
+    for (const size_t r : {0, 2}) table_["rows"][r]["figures"]["textures"] = {50, 50};
+    put();
+    const Ran ran = reproduce({"--out", "out", "--stats", "train=train.safetensors"}, 7);
+    EXPECT_THAT(ran.out, HasSubstr("not comparable: train.safetensors was fitted or searched under --limit"));
+    const json rows = result("out")["rows"];
+    EXPECT_EQ(rows[0]["not_comparable"], json::array()) << "reads none";
+    EXPECT_EQ(rows[2]["not_comparable"].size(), 1u);
 }
 
 TEST_F(ReproduceWithStatistics, WrongFilesAreSaidBeforeAnythingRuns) {

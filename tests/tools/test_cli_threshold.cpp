@@ -72,7 +72,7 @@ TEST_F(ThresholdTest, NeedsNoMetricsAndNoNameOfTheOnlyMethod) {
 TEST_F(ThresholdTest, PartOfARunIsNoticed) {
     score({"--id", kId, "--methods", "msp", "--shard", "0/2", "--out", "run", "--quiet"});
     const Ran ran = made({"run", "--out", "t.json"});
-    EXPECT_THAT(ran.err, AllOf(HasSubstr("notice: run: only shard 0/2"), HasSubstr("of these images only")));
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("notice: run: only shard 0/2"), HasSubstr("for trials only")));
     EXPECT_EQ(file("t.json")["comparable"], false);
 }
 
