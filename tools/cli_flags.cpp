@@ -41,8 +41,8 @@ void add_image_run(CLI::App& app, ImageRunFlags& f) {
                    "tiny-images, npy, synthetic");
     app.add_option("--resize", f.preprocess.resize, "256 (short side), 480x480 (width x height) or none");
     app.add_option("--crop", f.preprocess.crop, "centre crop: 224, 224x192 or none");
-    app.add_option("--mean", f.preprocess.mean, "a,b,c in [0, 1]");
-    app.add_option("--std", f.preprocess.std, "a,b,c in [0, 1]");
+    app.add_option("--mean", f.preprocess.mean, "a,b,c of pixels from 0 to 1");
+    app.add_option("--std", f.preprocess.std, "a,b,c of pixels from 0 to 1");
     app.add_flag("--pillow13", f.preprocess.pillow13,
                  "resize as Pillow 13 (vertical pass first on some portraits)");
     app.add_option("--limit", f.limit, "only the first N images of each set; results are not comparable");

@@ -17,6 +17,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "report/text.h"
 #include "tools/score_run.h"
 
 namespace gs {
@@ -53,6 +54,22 @@ std::array<float, 3> parse_triple(const std::string& text, const std::string& fl
             throw Error(ErrorKind::Usage, flag + ": needs three numbers, a,b,c");
         values[i] = static_cast<float>(parse_number(text.substr(begin, end - begin), flag));
         begin = end + 1;
+    }
+    return values;
+}
+
+// Means or deviations of pixels from 0 to 1. Papers print those of 0 to 255 too, which no later step would
+// notice.
+std::array<float, 3> parse_pixels(const std::string& text, const std::string& flag, bool may_be_zero) {
+    const std::array<float, 3> values = parse_triple(text, flag);
+    for (const float v : values) {
+        if (v <= 1 && (may_be_zero ? v >= 0 : v > 0)) continue;
+        std::string message = flag + " " + text + ": each value must be " +
+                              (may_be_zero ? "from 0 to 1" : "above 0 and at most 1");
+        if (v > 1)
+            message += "; divide those of pixels from 0 to 255 by 255: " +
+                       join(values, ",", [](float of_255) { return significant(of_255 / 255, 4); });
+        throw Error(ErrorKind::Usage, message);
     }
     return values;
 }
@@ -101,10 +118,8 @@ Preprocess resolve_preprocess(const Preprocess& fallback, const PreprocessFlags&
             p.crop = Size{side, side};
         }
     }
-    if (!flags.mean.empty()) p.mean = parse_triple(flags.mean, "--mean");
-    if (!flags.std.empty()) p.std = parse_triple(flags.std, "--std");
-    for (const float s : p.std)
-        if (!(s > 0)) throw Error(ErrorKind::Usage, "--std: each value must be above 0");
+    if (!flags.mean.empty()) p.mean = parse_pixels(flags.mean, "--mean", /*may_be_zero=*/true);
+    if (!flags.std.empty()) p.std = parse_pixels(flags.std, "--std", /*may_be_zero=*/false);
     if (flags.pillow13) p.order = ResizeOrder::Pillow13;
     return p;
 }

@@ -236,7 +236,12 @@ TEST_F(Score, WrongUsageIsOneLineBeforeAnythingIsWritten) {
     refuse({"--id", kId, "--resize", "tall"}, {"--resize"});
     refuse({"--id", kId, "--crop", "0"}, {"--crop"});
     refuse({"--id", kId, "--mean", "1,2"}, {"--mean"});
-    refuse({"--id", kId, "--std", "1,0,1"}, {"--std"});
+    refuse({"--id", kId, "--mean", "125.3,123.0,113.9"},
+           {"--mean 125.3,123.0,113.9: each value must be from 0 to 1", "by 255: 0.4914,0.4824,0.4467"});
+    refuse({"--id", kId, "--mean", "-.1,0,0"}, {"--mean"});
+    refuse({"--id", kId, "--mean", "nan,0,0"}, {"--mean"});
+    refuse({"--id", kId, "--std", "63,62.1,66.7"}, {"--std", "divide", "0.2471,0.2435,0.2616"});
+    refuse({"--id", kId, "--std", "1,0,1"}, {"--std 1,0,1: each value must be above 0"});
     refuse({"--id", kId, "--reuse", "images"}, {"--reuse images", "--save"});
     refuse({"--id", kId, "--arch", "none.json"}, {"none.json"});
     refuse({"--id", kId, "--net", "resnet20-cifar"}, {"holds resnet8-cifar, not resnet20-cifar"}, 3);
