@@ -1,6 +1,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "core/error.h"
+#include "core/printable.h"
 #include "cpu/kernels/kernels.h"
 
 namespace gs::cpu {
@@ -39,6 +41,8 @@ const Kernels* find_kernels(const char* isa) {
 const Kernels& best_kernels() {
     if (const char* asked = std::getenv("GRADSCORE_ISA")) {
         if (const Kernels* kernels = find_kernels(asked)) return *kernels;
+        throw Error(ErrorKind::Usage, "GRADSCORE_ISA=" + printable(asked) +
+                                          ": baseline, avx2 or avx512, where this machine has them");
     }
     for (const char* isa : {"avx512", "avx2"}) {
         if (const Kernels* kernels = find_kernels(isa)) return *kernels;

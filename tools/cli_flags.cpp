@@ -146,7 +146,7 @@ void add_search(CLI::App& app, SearchFlags& f) {
 }
 
 void add_merge(CLI::App& app, MergeFlags& f) {
-    app.add_option("out", f.out, "what they become")->required();
+    app.add_option("out", f.out, "merged file or run folder")->required();
     app.add_option("in", f.in, "statistics files, the shards of one fit, or run folders, those of one run")
         ->required();
     app.add_flag("--force", f.force, "replace OUT; move an old run aside");

@@ -132,7 +132,7 @@ constexpr std::array<std::pair<const char*, const char*>, 9> kExitCodes{{
 
 constexpr std::array<std::pair<const char*, const char*>, 3> kEnvironment{{
     {"XDG_CACHE_HOME", "folder of gradscore/convolutions.tsv, what was measured on GPUs (else ~/.cache)"},
-    {"NO_COLOR", "progress without colour and cursor movement"},
+    {"NO_COLOR", "any value: progress without colour"},
     {"GRADSCORE_ISA", "baseline, avx2 or avx512: kernels of this instruction set instead of the best"},
 }};
 

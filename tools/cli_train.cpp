@@ -44,7 +44,8 @@ void add_train(CLI::App& app, TrainFlags& f) {
     app.add_option("--checkpoint-minutes", f.checkpoint_minutes,
                    "a checkpoint at least this often, beside that of every epoch")
         ->capture_default_str();
-    app.add_option("--log-every", f.log_every, "steps of a line in log.jsonl")->capture_default_str();
+    app.add_option("--log-every", f.log_every, "write a line to log.jsonl every N steps")
+        ->capture_default_str();
     app.add_flag("--pth", f.pth, "write weights for PyTorch (.pth), too");
     app.add_flag(
         "--cache-features", f.cache_features,

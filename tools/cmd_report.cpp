@@ -19,12 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void require_run_folder(const std::string& run) {
-    std::error_code error;
-    if (fs::is_regular_file(fs::path(run) / "results.json", error)) return;
-    throw Error(ErrorKind::Data, run + ": no run folder (it has no results.json); gradscore score makes one");
-}
-
 RunReport read_report(const std::string& folder, const ReportFlags& flags) {
     Results results = read_results_json(fs::path(folder) / "results.json");
     std::vector<ScoreTable> tables;

@@ -68,6 +68,7 @@ std::string score_config(const ScoreFlags& f) {
     if (f.allow_fit_on_test) text += "allow-fit-on-test = true\n";
     add("device", f.net.device);
     add("precision", f.net.precision);
+    if (f.net.deterministic) text += "deterministic = true\n";
     text += "threads = " + std::to_string(f.net.threads) + "\nbatch = " + std::to_string(f.net.batch) + "\n";
     add("resize", f.preprocess.resize);
     add("crop", f.preprocess.crop);

@@ -91,7 +91,15 @@ ScoreTable read_score_table(const fs::path& path, const std::vector<MethodInfo>&
     return table;
 }
 
+void require_run_folder(const fs::path& run) {
+    std::error_code error;
+    if (fs::is_regular_file(run / "results.json", error)) return;
+    throw Error(ErrorKind::Data,
+                run.string() + ": no run folder (it has no results.json); gradscore score makes one");
+}
+
 StoredRun read_run(const fs::path& run) {
+    require_run_folder(run);
     StoredRun stored{read_results_json(run / "results.json"), {}};
     for (const SetInfo& info : stored.results.sets)
         stored.sets.push_back(

@@ -40,6 +40,8 @@ struct StoredRun {
     Results results;
     std::vector<ScoredSet> sets;  // in the order of results.sets
 };
+// Throws Error(Data) for a folder without results.json.
+void require_run_folder(const std::filesystem::path& run);
 // Throws Error(Data) for files that are missing, damaged, or do not belong together.
 ScoreTable read_score_table(const std::filesystem::path& path, const std::vector<MethodInfo>& methods);
 StoredRun read_run(const std::filesystem::path& run);

@@ -165,7 +165,7 @@ TEST_F(Metrics, AreRecomputedFromTheScores) {
 }
 
 TEST_F(Metrics, FaultsOfARunAreNamed) {
-    expect_refusal({"metrics", "nowhere"}, 4, {"nowhere/results.json"});
+    expect_refusal({"metrics", "nowhere"}, 4, {"nowhere: no run folder", "gradscore score makes one"});
     score({"--id", kId, "--ood", kShapes, "--methods", "msp,energy", "--out", "run", "--quiet"});
     const std::string good = csv("run", "shapes");
     const fs::path path = root_ / "run/scores/shapes.csv";

@@ -108,6 +108,10 @@ TEST_F(Reproduce, ConfigOfARunMakesItAgain) {
     reproduce({"--out", "out"});
     score({"--config", "out/resnet8/config.toml", "--out", "again", "--quiet"});
     EXPECT_EQ(csv("again", "textures"), csv("out/resnet8", "textures"));
+    EXPECT_THAT(content(root_ / "again/config.toml"), HasSubstr("deterministic = false"));
+    reproduce({"--out", "fixed", "--deterministic"});
+    score({"--config", "fixed/resnet8/config.toml", "--out", "fixed again", "--quiet"});
+    EXPECT_THAT(content(root_ / "fixed again/config.toml"), HasSubstr("deterministic = true"));
 }
 
 TEST_F(Reproduce, ALimitIsNeverOutOfTolerance) {

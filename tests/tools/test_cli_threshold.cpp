@@ -90,7 +90,7 @@ TEST_F(ThresholdTest, FaultsAreNamed) {
     for (const char* tpr : {"0", "1.01", "-1", "nan", "x"})
         refuse({"run", "--method", "msp", "--tpr", tpr, "--out", "t.json"}, 2, {"--tpr"});
     refuse({"run", "--method", "msp"}, 2, {"--out is required"});
-    refuse({"nowhere", "--out", "t.json"}, 4, {"nowhere/results.json"});
+    refuse({"nowhere", "--out", "t.json"}, 4, {"nowhere: no run folder"});
     std::string text = csv("run", "figures");
     for (size_t at = 0; (at = text.find(",,0.", at)) != text.npos;)
         text.replace(at + 2, text.find(',', at + 2) - at - 2, "-inf");
