@@ -28,7 +28,8 @@ void add_net_flags(CLI::App& app, NetFlags& flags, bool weights_required) {
                    "auto (read off the weights) or a name such as bit-r101x1, resnet34-cifar")
         ->capture_default_str();
     app.add_option("--arch", flags.arch,
-                   "JSON file that overrides fields the weights cannot tell (strides, pool_window)");
+                   "JSON file that overrides fields the weights cannot tell (strides, pool_window)")
+        ->needs(weights);
     add_device_flags(app, flags);
     app.add_flag("--allow-nonfinite", flags.allow_nonfinite, "use weights with NaN or infinite values");
     app.add_flag("--no-fuse", flags.no_fuse, "run every layer by itself (to compare)");
@@ -90,8 +91,8 @@ void add_score(CLI::App& app, ScoreFlags& f) {
     app.add_option("--image", f.images, "image to judge; may be given many times")
         ->needs(threshold)
         ->configurable(false);
-    for (const char* of_runs :
-         {"--id", "--ood", "--methods", "--out", "--save", "--reuse", "--limit", "--shard"})
+    for (const char* of_runs : {"--id", "--ood", "--methods", "--out", "--save", "--reuse", "--limit",
+                                "--shard", "--seed", "--resume", "--force"})
         threshold->excludes(app.get_option(of_runs));
     app.fallthrough();  // --config stands with the main program
 }
@@ -160,8 +161,10 @@ void add_bench(CLI::App& app, BenchFlags& f) {
     app.add_option("--size", f.size, "side of the square images; default: the net's")
         ->check(CLI::Range(1, 8192));
     app.add_option("--images", f.images, "images a round")->capture_default_str();
-    app.add_option("--rounds", f.rounds, "the median counts")->capture_default_str();
-    app.add_option("--classes", f.classes, "of random weights; 0: the usual number")->capture_default_str();
+    app.add_option("--rounds", f.rounds, "number of rounds; the median is reported")->capture_default_str();
+    app.add_option("--classes", f.classes, "classes of the random net (0: the family's default)")
+        ->capture_default_str()
+        ->excludes(app.get_option("--weights"));
     app.add_option("--seed", f.seed, "of random weights and images")->capture_default_str();
     app.add_flag("--json", f.json, "one JSON object on stdout");
 }

@@ -132,6 +132,8 @@ int run_judge(const ScoreFlags& flags) {
     StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
                                flags.net.precision);
     const auto score = score_of(threshold, flags.threshold, {loaded.net, preprocess, &statistics});
+    if (!flags.stats.empty() && !score->options().contains("stats"))
+        say("notice: --stats " + flags.stats + ": " + threshold.method.name + " does not read it");
     if (!flags.quiet)
         for (const std::string& notice : loaded.notices) say("notice: " + notice);
 
@@ -142,6 +144,9 @@ int run_judge(const ScoreFlags& flags) {
     const auto images = open_image_files(flags.images);
     std::vector<Judgement> judged(flags.images.size());
     const auto each = [&](const Batch& batch, const Evidence& evidence) {
+        if (flags.strict && !batch.failures.empty())
+            throw Error(ErrorKind::Data, images->item(batch.failures.front().index).path + ": " +
+                                             batch.failures.front().reason + " (--strict)");
         if (!flags.allow_fit_on_test) require_unseen(statistics, *images, batch.indices, batch.digests);
         judge(batch, evidence, *score, threshold.threshold, *images, judged);
     };

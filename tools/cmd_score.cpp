@@ -1,4 +1,5 @@
 // gradscore score: a run folder with config.toml, scores/<set>.csv, results.json, results.md (and arrays/).
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -48,6 +49,17 @@ RunInfo describe_run(const ScoreFlags& flags, const Backend& backend, const Load
     info.libraries["backend"] = backend.description();
     info.notices = loaded.notices;
     return info;
+}
+
+// --stats that no method reads is likely a slip: of the methods, or of the file.
+void note_unused(const std::string& stats, const std::vector<MethodInfo>& methods, RunInfo& info) {
+    const auto reads = [&](const MethodInfo& method) {
+        const auto option = method.options.find("stats");
+        return option != method.options.end() && option->second == stats;
+    };
+    if (stats.empty() || std::any_of(methods.begin(), methods.end(), reads)) return;
+    info.notices.push_back("--stats " + stats + ": no method of this run reads it");
+    say("notice: " + info.notices.back());
 }
 
 // Of methods that want the ID set itself for their fit.
@@ -169,6 +181,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     fitting.journal = &run.journal;
     fit_on_id_set(fits, *sets.front(), *backend, context, fitting, info);
     if (!scorer) scorer = make_scorer();
+    note_unused(flags.stats, scorer->method_infos(), info);
     scorer->use(run.journal);
     const auto tell_times = [&](const std::string& stopped) {
         info.command = run.journal.start().command;

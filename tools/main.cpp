@@ -150,6 +150,8 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         throw Error(ErrorKind::Usage, usage_line(app, error));
     }
+    if (app.get_option("--config")->count() > 0 && !score_app->parsed())
+        throw Error(ErrorKind::Usage, "--config: only gradscore score takes a file of flags");
     if (score_app->parsed() && !score.threshold.empty()) return run_judge(score);
     if (score_app->parsed()) {
         require_given(score.id, "--id");

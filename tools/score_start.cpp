@@ -23,9 +23,7 @@ ListedContents contents_of(const ImageSet& set) {
 }
 
 void add_file(RunIdentity& identity, const std::string& path) {
-    std::error_code none;
-    if (!path.empty() && std::filesystem::is_regular_file(path, none))
-        identity["SHA-256 of " + path] = sha256_of_file(path);
+    if (!path.empty()) identity["SHA-256 of " + path] = sha256_of_file(path);
 }
 
 // Flags as config.toml holds them, by name; --out is left out, which says where and not what.
@@ -65,7 +63,9 @@ RunStart run_start(const ImageRunFlags& flags, const std::string& config, const 
     add_file(identity, flags.net.arch);
     add_file(identity, statistics);
     for (const MethodSpec& method : parse_methods(methods))
-        for (const auto& [option, value] : method.options) add_file(identity, value);
+        for (const auto& [option, value] : method.options)
+            if (std::error_code none; std::filesystem::is_regular_file(value, none))
+                add_file(identity, value);
     start.circumstances = {{"threads", std::to_string(resolve_threads(flags.net.threads))},
                            {"backend", backend.description()}};
     identity = kept(identity);

@@ -65,6 +65,12 @@ TEST_F(Commands, NothingAndNonsense) {
     expect_refusal({"convert", "a"}, 2, {"out is required"});
     expect_refusal({"inspect", "a", "b"}, 2, {"b"});
     expect_refusal({"--json"}, 2, {"--list-methods"});
+    write(root_ / "f.toml", "[score]\nlimit = 3\n");
+    expect_refusal({"--config", "f.toml", "devices"}, 2, {"--config: only gradscore score takes"});
+    expect_refusal({"--config", "f.toml"}, 2, {"--config: only gradscore score takes"});
+    options_.environment.emplace_back("GRADSCORE_ISA", "sse9");
+    expect_refusal({"plan", "--net", "resnet20-cifar"}, 2,
+                   {"GRADSCORE_ISA=sse9: baseline, avx2 or avx512, where this machine has them"});
 }
 
 TEST_F(Commands, ListMethodsIsWhatThereIs) {
@@ -114,6 +120,7 @@ TEST_F(Commands, PlanShowsThePassesThatMethodsNeed) {
     expect_refusal({"plan"}, 2, {"--net NAME or --weights FILE"});
     expect_refusal(with("magic"), 2, {"no method 'magic'"});
     expect_refusal({"plan", "--net", "resnet-cifar"}, 2, {"no such net"});
+    expect_refusal(with("msp", {"--arch", "none.json"}), 2, {"--arch requires --weights"});
 }
 
 TEST_F(Commands, BenchPrintsOneObject) {
@@ -136,6 +143,8 @@ TEST_F(Commands, BenchPrintsOneObject) {
     expect_refusal({"bench"}, 2, {"--net NAME or --weights FILE"});
     expect_refusal({"bench", "--net", "resnet20-cifar", "--images", "0"}, 2, {"--images"});
     expect_refusal({"bench", "--weights", "none.pth"}, 3, {"none.pth"});
+    expect_refusal({"bench", "--weights", demo_weights(), "--classes", "7"}, 2,
+                   {"--weights excludes --classes"});
 }
 
 class Metrics : public DemoImages {};

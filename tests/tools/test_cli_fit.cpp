@@ -150,8 +150,11 @@ TEST_F(FitCommand, Case21_ImagesOfTheFitAreNotScored) {
                    4, {"train: ", "--allow-fit-on-test"});
     EXPECT_FALSE(fs::exists(root_ / "id/results.json"));
 
-    score({"--id", kTrain, "--methods", "msp", "--stats", "s.safetensors", "--out", "msp", "--quiet"});
-    EXPECT_TRUE(fs::exists(root_ / "msp/results.json")) << "no method reads the statistics";
+    const Words msp{"--id",          kTrain,  "--methods", "msp",    "--stats",
+                    "s.safetensors", "--out", "msp",       "--quiet"};
+    const std::string unread = "--stats s.safetensors: no method of this run reads it";
+    EXPECT_THAT(score(msp).err, HasSubstr("notice: " + unread));
+    EXPECT_THAT(results("msp")["run"]["notices"].dump(), HasSubstr(unread));
 }
 
 TEST_F(FitCommand, OneImageIsEnough) {
@@ -197,6 +200,9 @@ TEST_F(FitCommand, OtherWeightsOrPreprocessingAreRefused) {
 
 TEST_F(FitCommand, RefusalsComeBeforeTheWork) {
     expect_refusal(score_words({"--id", kId}), 2, {"'klm' needs a fit", "gradscore fit"});
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--methods", "msp", "--stats", "none",
+                    "--out", "run", "--quiet"},
+                   4, {"none: cannot open"});
     expect_refusal(fit_words("s.safetensors", {"--methods", "msp"}), 2, {"'msp' needs no fit"});
     expect_refusal(fit_words("s.safetensors", {"--methods", "klm:templates=id-test"}), 2, {"id-test"});
     expect_refusal(fit_words("s.bin"), 2, {"must end in .safetensors"});

@@ -142,6 +142,9 @@ TEST_F(ThresholdTest, ALineAnImageAndACodeForBadOnes) {
     EXPECT_TRUE(json["images"][0]["in_distribution"].is_null());
     EXPECT_THAT(json["images"][0]["reason"].get<std::string>(), HasSubstr("JPEG"));
 
+    expect_refusal(judging({"--image", "images/id/cross/0000.png", "bad.png", "--strict"}), 4,
+                   {"bad.png: ", "(--strict)"});
+
     std::string text = content(root_ / "t.json");
     text.replace(text.find("\"threshold\": "), 13, "\"threshold\": 1e9, \"x\": ");
     write(root_ / "t.json", text);
@@ -172,6 +175,11 @@ TEST_F(ThresholdTest, FlagsThatDoNotGoTogether) {
                                                                                       {"--shard", "0/2"},
                                                                                       {"--limit", "3"}})
         expect_refusal(judging({"--image", image, flag, value}), 2, {"--threshold", flag});
+    for (const char* flag : {"--resume", "--force"})
+        expect_refusal(judging({"--image", image, flag}), 2, {"--threshold", flag});
+    const Ran unread = run(judging({"--image", image, "--stats", "s.safetensors"}));
+    EXPECT_EQ(unread.code, 0);
+    EXPECT_THAT(unread.err, HasSubstr("notice: --stats s.safetensors: msp does not read it"));
     expect_refusal({"score", "--weights", demo_weights(), "--image", image}, 2,
                    {"--image requires --threshold"});
     expect_refusal({"score", "--threshold", "none.json", "--weights", demo_weights(), "--image", image}, 4,
