@@ -28,7 +28,7 @@ Json method_json(const Page& page, const RunReport& run, size_t m) {
     for (size_t s = 1; s < run.results.sets.size(); ++s)
         figures[std::to_string(run.set_keys[s])] =
             figures_json(run.results.find(name, run.results.sets[s].name)->metrics);
-    if (const MethodMetrics* average = run.results.find_average(name); average && page.lists.sets.size() > 1)
+    if (const MethodMetrics* average = page.average(run, name); average && page.lists.sets.size() > 1)
         figures["average"] = figures_json(average->metrics);
     return {{"key", run.method_keys[m]},
             {"figures", std::move(figures)},

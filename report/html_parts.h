@@ -15,6 +15,11 @@ struct Page {
     bool several() const { return runs.size() > 1; }
     // The tag of a heading within a run's part of a section, one level deeper where runs have headings.
     std::string heading(int depth) const { return "h" + std::to_string(depth + (several() ? 3 : 2)); }
+    // Only runs with all OOD sets of the page have averages in it: those over other sets do not compare.
+    bool has_all_sets(const RunReport& run) const { return run.results.sets.size() == lists.sets.size() + 1; }
+    const MethodMetrics* average(const RunReport& run, const std::string& method) const {
+        return has_all_sets(run) ? run.results.find_average(method) : nullptr;
+    }
 };
 
 // <tag class="…">escaped text</tag>

@@ -23,11 +23,16 @@ constexpr Column kColumns[] = {{"fpr", "FPR95", &DetectionMetrics::fpr95_closest
 // An OOD set of the page's list, or past its end the average.
 const MethodMetrics* find(const Page& page, const RunReport& run, const std::string& method, size_t set) {
     return set < page.lists.sets.size() ? run.results.find(method, page.lists.sets[set])
-                                        : run.results.find_average(method);
+                                        : page.average(run, method);
 }
 
 bool has_average(const Page& page) {
     return page.lists.sets.size() > 1;
+}
+
+bool lacks_averages(const Page& page) {
+    return has_average(page) && !std::all_of(page.runs.begin(), page.runs.end(),
+                                             [&](const RunReport& run) { return page.has_all_sets(run); });
 }
 
 std::string set_key(const Page& page, size_t set) {
@@ -39,7 +44,8 @@ std::string head(const Page& page) {
     const size_t groups = page.lists.sets.size() + (has_average(page) ? 1 : 0);
     for (size_t s = 0; s < groups; ++s) {
         const std::string name = s < page.lists.sets.size() ? page.lists.sets[s] : "Average";
-        sets += "<th colspan=\"3\" scope=\"colgroup\">" + xml_escaped(name) + "</th>";
+        sets += "<th colspan=\"3\" scope=\"colgroup\"" + svg::attributes({{"data-set", set_key(page, s)}}) +
+                ">" + xml_escaped(name) + "</th>";
         for (const Column& c : kColumns)
             figures += "<th" +
                        svg::attributes({{"scope", "col"},
@@ -132,7 +138,7 @@ std::string figure_rows(const Page& page, const RunReport& run, size_t r) {
     std::string rows;
     for (const auto* list : {&run.results.metrics, &run.results.averages})
         for (const MethodMetrics& m : *list) {
-            if (list == &run.results.averages && !has_average(page)) continue;
+            if (list == &run.results.averages && !(has_average(page) && page.has_all_sets(run))) continue;
             rows += "<tr><th scope=\"row\">" + xml_escaped(m.method) + "</th><td>" +
                     (m.ood.empty() ? "<em>average</em>" : xml_escaped(m.ood)) + "</td>";
             if (page.several()) rows += "<td class=\"run\">" + std::to_string(r + 1) + "</td>";
@@ -159,7 +165,11 @@ std::string results_table(const Page& page) {
            choice("aupr-convention", "AUPR", kAuprConventions) + "</div>\n" +
            "<p class=\"small\" id=\"results-note\">Figures in percent. <span id=\"convention\">FPR95: " +
            std::string(kFprConventions[0].text) + "; AUPR: " + std::string(kAuprConventions[0].text) +
-           "</span>. The best of a column is bold.</p>\n" +
+           "</span>. The best of a column is bold." +
+           (lacks_averages(page)
+                ? " Averages are over all OOD sets of this page: a run that lacks one has none."
+                : "") +
+           "</p>\n" +
            scrolling("Results", "<table id=\"results-table\" aria-describedby=\"results-note\">\n" +
                                     head(page) + body(page) + "</table>\n") +
            "<p id=\"sorted\" class=\"unseen\" aria-live=\"polite\"></p>\n";

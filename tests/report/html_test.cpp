@@ -218,6 +218,21 @@ TEST(ReportPage, RunsOfOtherImagesAreMarked) {
     EXPECT_FALSE(data_of(sample_page(std::move(same)))["oneRun"].get<bool>());
 }
 
+// An average over other sets is not set beside one over all.
+TEST(ReportPage, ARunThatLacksASetHasNoAverages) {
+    auto sets = test::sample_sets();
+    sets.pop_back();
+    const std::string note = "a run that lacks one has none", row = "<em>average</em>";
+    const std::string page = sample_page({sample_report(), sample_report(sets)});
+    EXPECT_THAT(page, HasSubstr(note));
+    EXPECT_EQ(count_of(page, "data-set=\"average\">–</td>"), 2 * 3u) << "figures of the second run's methods";
+    EXPECT_EQ(count_of(page, row), 2u) << "a row a method, of the first run alone";
+    const auto runs = data_of(page)["runs"];
+    EXPECT_TRUE(runs[0]["methods"][0]["figures"].contains("average"));
+    EXPECT_FALSE(runs[1]["methods"][0]["figures"].contains("average"));
+    EXPECT_THAT(sample_page({sample_report(), sample_report()}), Not(HasSubstr(note)));
+}
+
 // Methods and sets keep their colour and their place in the choices, whatever the run.
 TEST(ReportPage, RunsShareTheListsByName) {
     auto sets = test::sample_sets();
