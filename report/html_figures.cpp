@@ -45,9 +45,12 @@ std::vector<FigureFile> report_figures(const std::vector<RunReport>& runs) {
         for (size_t s = 0; s < run.results.sets.size(); ++s) {
             const std::string set = plain(run.results.sets[s].name);
             if (run.methods.size() > 1) add("agreement-" + set, agreement_chart(run, s));
-            if (s == 0) continue;
-            add("roc-" + set, roc_chart(run, s));
-            add("precision-recall-" + set, precision_recall_chart(run, s));
+            if (s > 0) {
+                add("roc-" + set, roc_chart(run, s));
+                add("precision-recall-" + set, precision_recall_chart(run, s));
+            } else if (run.results.sets.size() > 1) {
+                continue;  // the histograms of OOD sets show the ID set's scores, too
+            }
             for (size_t m = 0; m < run.methods.size(); ++m)
                 add("scores-" + plain(run.results.methods[m].name) + "-" + set, score_chart(run, m, s));
         }

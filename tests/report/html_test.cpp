@@ -200,6 +200,14 @@ TEST(ReportPage, FiguresHaveNamesOfTheirOwn) {
     EXPECT_EQ(names.size(), 3u + 2 * (2 + 2));  // agreement a set; ROC, precision-recall, scores an OOD set
 }
 
+TEST(ReportPage, FiguresOfAnIdSetAlone) {
+    std::vector<std::string> names;
+    for (const FigureFile& figure : report_figures({sample_report({test::sample_sets()[0]})}))
+        names.push_back(figure.name);
+    EXPECT_THAT(names, testing::ElementsAre("agreement-imagenet.svg", "scores-msp-imagenet.svg",
+                                            "scores-energy_temperature_2-imagenet.svg"));
+}
+
 TEST(ReportPage, RunsOfOtherImagesAreMarked) {
     auto sets = test::sample_sets();
     for (auto& set : sets) set.info.digest = "1";
