@@ -30,8 +30,10 @@ def set_json(name, role, images, excluded, source):
 
 
 def write_run(out, gradscore, images=1000, methods=METHODS, sets=("near", "far"), id_name="photos", seed=1,
-              path="{set}/image {index:06d}.jpg", excluded=(), source="folder:/nowhere/{set}", run=None):
-    """One ID set and OOD `sets` of `images` each; `excluded`: (path, reason) of images without scores."""
+              path="{set}/image {index:06d}.jpg", excluded=(), source="folder:/nowhere/{set}", run=None,
+              drop=0.8):
+    """One ID set and OOD `sets` of `images` each, their scores lower by `drop` a set; `excluded`: (path, reason) of images
+    without scores."""
     os.makedirs(os.path.join(out, "scores"))
     draw = random.Random(seed)
     empty = {name: None for name in METRICS} | {"id_count": 0, "ood_count": 0, "id_excluded": 0, "ood_excluded": 0}
@@ -42,7 +44,7 @@ def write_run(out, gradscore, images=1000, methods=METHODS, sets=("near", "far")
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["index", "path", "label", "prediction", "reason", *methods])
             for index in range(images):
-                common = draw.gauss(0, 1) - position * 0.8
+                common = draw.gauss(0, 1) - position * drop
                 if index < len(excluded):
                     writer.writerow([index, excluded[index][0], "", "", excluded[index][1], *[""] * len(methods)])
                     continue

@@ -47,7 +47,10 @@
     const aupr = document.getElementById("aupr-convention").selectedOptions[0];
     kindColumns.fpr = fpr.value;
     kindColumns.aupr = aupr.value;
-    for (const name of all('th[data-kind="aupr"] .name', table)) name.textContent = aupr.dataset.column;
+    for (const head of all('th[data-kind="aupr"]', table)) {
+      one(".name", head).textContent = aupr.dataset.column;
+      one("button", head).setAttribute("aria-label", columnName(head));
+    }
     document.getElementById("convention").textContent = `FPR95: ${fpr.text}; AUPR: ${aupr.text}`;
     for (const kind of ["fpr", "aupr"]) {
       fillCells(kind);
@@ -55,6 +58,12 @@
     }
     const sorted = one("th[aria-sort]", table);
     if (sorted) sortBy(sorted, sorted.getAttribute("aria-sort"));
+  }
+
+  // "FPR95, textures"
+  function columnName(head) {
+    const set = one(`th[scope="colgroup"][data-set="${head.dataset.set}"]`, table);
+    return one(".name", head).textContent + (set ? ", " + set.textContent : "");
   }
 
   function sortBy(head, direction) {
@@ -82,12 +91,13 @@
       button.type = "button";
       button.append(...head.childNodes);
       head.append(button);
+      button.setAttribute("aria-label", columnName(head));
       button.addEventListener("click", () => {
         const now = head.getAttribute("aria-sort"), first = head.dataset.sort;
         const turned = first === "ascending" ? "descending" : "ascending";
         sortBy(head, now === first ? turned : first);
         document.getElementById("sorted").textContent =
-          `Sorted by ${button.textContent}, ${head.getAttribute("aria-sort")}`;
+          `Sorted by ${columnName(head)}, ${head.getAttribute("aria-sort")}`;
       });
     }
     for (const id of ["fpr-convention", "aupr-convention"])
@@ -170,6 +180,9 @@
   function placeMark(run, set, kind, method, x, y) {
     const mark = one(`.pair[data-set="${set}"] .${kind} .mark[data-m="${method.key}"]`, run);
     if (!mark) return;
+    const exists = Number.isFinite(x) && Number.isFinite(y);  // no precision where no image is accepted
+    mark.toggleAttribute("hidden", !exists);
+    if (!exists) return;
     const plot = plotOf(mark.ownerSVGElement);
     mark.setAttribute("cx", (plot.left + plot.width * x).toFixed(2));
     mark.setAttribute("cy", (plot.top + plot.height * (1 - y)).toFixed(2));

@@ -123,6 +123,61 @@ def check_threshold(page, results):
     check(rates(page) == old, "to 95 % TPR")
 
 
+def check_columns(page):
+    """Sorting, heard: which column, of which set, and which way."""
+    heads = "[...document.querySelectorAll('#results-table th button')]"
+    names = page.run(heads + ".map(b => b.ariaLabel)")
+    check("FPR95, near" in names and "AUROC, Average" in names, f"columns are named with their set {names[:4]}")
+    check(len(set(names)) == len(names), "no two alike")
+    marks = []
+    for _ in range(2):
+        page.run(heads + ".find(b => b.ariaLabel === 'AUROC, far').click()")
+        marks.append(page.run("getComputedStyle(document.querySelector('[aria-sort] button'), '::after').content"))
+    check(page.run("document.getElementById('sorted').textContent") == "Sorted by AUROC, far, ascending", "sorting is told")
+    check(len(set(marks)) == 2, f"up and down look different {marks}")
+    page.run("""(s => { s.selectedIndex = 2; s.dispatchEvent(new Event('change')) })(document.getElementById('aupr-convention'))""")
+    column = page.run("document.querySelector('th[data-kind=aupr] .name').textContent")
+    check(column + ", far" in page.run(heads + ".map(b => b.ariaLabel)"), f"another convention is named, too ({column})")
+
+
+def check_averages(page):
+    """Run 1 has two OOD sets, run 2 one of them."""
+    page.run("""for (const s of document.querySelectorAll('#fpr-convention, #aupr-convention'))
+                { s.selectedIndex = 1; s.dispatchEvent(new Event('change')) }""")
+    averages = page.run("""[...document.querySelectorAll('#results-table td[data-set="average"]')]
+        .map(c => [c.parentElement.dataset.run, c.textContent])""")
+    check(all((text == "–") == (run == "1") for run, text in averages), "a run that lacks a set has no averages")
+
+
+def check_no_image_accepted(page):
+    """The strictest threshold accepts images of the set far alone."""
+    check(tab_to(page, "e.type === 'range'"), "Tab reaches the threshold")
+    page.press("End")
+    check(rates(page)[2][2] == "n/a", "no precision where no image is accepted")
+    marks = page.run("""[...document.querySelectorAll('.pr .mark.chosen')].filter(m => m.checkVisibility()).length""")
+    check(marks == 1, f"nor its mark: {marks} of the two runs")  # run 2's threshold has not moved
+    broken = page.run("[...document.querySelectorAll('svg *')].filter(e => [...e.attributes].some(a => /NaN/.test(a.value))).length")
+    check(broken == 0, "no picture has a NaN")
+    page.press("Home")
+    check(page.run("[...document.querySelectorAll('.pr .mark.chosen')].filter(m => m.checkVisibility()).length") == 2,
+          "it is back with the images")
+
+
+def check_two_runs(page, gradscore, folder):
+    runs = []
+    for name, sets in (("two-sets", ["near", "far"]), ("one-set", ["near"])):
+        runs.append(os.path.join(folder, name))
+        write_run(runs[-1], gradscore, images=200, methods=METHODS[:2], sets=sets, drop=-3)
+    html = os.path.join(folder, "runs.html")
+    subprocess.run([gradscore, "report", *runs, "--out", html], check=True, capture_output=True)
+    url = pathlib.Path(html).resolve().as_uri()
+    page.open(url)
+    check_columns(page)
+    check_averages(page)
+    check_no_image_accepted(page)
+    return url
+
+
 def check_names(page):
     """Every control and picture has a name; nothing that is hidden takes the focus."""
     nameless = page.run("""[...document.querySelectorAll('select, input, button, svg[role=img], [role=region], table')]
@@ -207,8 +262,9 @@ def main(gradscore, folder):
         check_names(page)
         check_looks(page, url, folder)
         check_without_script(page, url, results, folder)
+        pages = {url, check_two_runs(page, gradscore, folder)}
         asked = {request for request in page.requests if not request.startswith("data:")}
-        check(asked == {url}, f"nothing else was asked for {asked - {url}}")
+        check(asked == pages, f"nothing else was asked for {asked - pages}")
         check(page.errors == [], f"the console has no error {page.errors[:3]}")
     print(f"{len(failures)} checks failed" if failures else "all checks hold")
     return 1 if failures else 0
