@@ -137,6 +137,18 @@ TEST(PaperTables, TrapsAreMarked) {
     EXPECT_EQ(rows("gaia", [](const TableRow& r) { return r.method_for.contains("textures"); }), 1);
 }
 
+// OpenOOD has a list of its own for every set of every benchmark.
+TEST(PaperTables, OpenOodsSetsAreThoseOfTheirBenchmark) {
+    for (const std::string name : {"openood", "nac"}) {
+        const PaperTable t = find_table(name);
+        for (const TableCheckpoint& c : t.checkpoints) {
+            EXPECT_THAT(t.set(c.id)->hint, testing::HasSubstr("benchmark_imglist/" + c.name + "/"));
+            for (const std::string& ood : c.ood)
+                EXPECT_THAT(t.set(ood)->hint, testing::HasSubstr("benchmark_imglist/" + c.name + "/"));
+        }
+    }
+}
+
 TEST(PaperTables, MethodsAreWrittenAsTheCommandTakesThem) {
     for (const PaperTable& t : all_tables())
         for (const TableRow& row : t.rows) {
