@@ -68,6 +68,10 @@ def make(folder, source, gradscore, draw_demo):
     records = b"".join(bytes([i % 10]) + draw.randbytes(3072) for i in range(20))
     (folder / "cifar-10-batches-bin/test_batch.bin").write_bytes(records)
     shutil.copy(source / "tests/data/sets/svhn_plain.mat", folder / "test_32x32.mat")
+    for part in ("val", "train"):  # ImageNet-1k's folders; MOS' list of the validation images
+        (folder / "ILSVRC-2012" / part / "n01440764").mkdir(parents=True)
+        (folder / "ILSVRC-2012" / part / "n01440764" / f"{part}_1.JPEG").touch()
+    (folder / "imagenet2012_group_softmax_val_list.txt").write_text("val/n01440764/val_1.JPEG 0 287\n")
     for name in ("dtd/images", "LSUN", "LSUN_resize", "iSUN"):
         shutil.copytree(folder / "textures", folder / name)
     write_safetensors(folder / "wrn.safetensors", wide_resnet(40, 2, 10))
