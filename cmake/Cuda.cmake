@@ -1,7 +1,20 @@
 # The CUDA toolkit, its compiler and cuDNN. GRADSCORE_CUDA: AUTO builds without CUDA where one of them is missing, and
 # says so; ON stops there. Sets GRADSCORE_HAS_CUDA and target gs_cudnn (headers and libraries of cuDNN and cuBLAS).
 
-set(GRADSCORE_CUDA_ARCHITECTURES 90 CACHE STRING "GPU architectures, as CMAKE_CUDA_ARCHITECTURES (make cuda-release: all)")
+# This machine's GPUs, as far as there is code for them; 9.0 where there is none.
+if(NOT DEFINED CACHE{GRADSCORE_CUDA_ARCHITECTURES})
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE found ERROR_QUIET
+    RESULT_VARIABLE ignored)
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]" found "${found}")
+  list(TRANSFORM found REPLACE "\\." "")
+  list(FILTER found INCLUDE REGEX "^([89].|...)$")
+  list(REMOVE_DUPLICATES found)
+  if(NOT found)
+    set(found 90)
+  endif()
+  set(GRADSCORE_CUDA_ARCHITECTURES "${found}" CACHE STRING
+    "GPU architectures, as CMAKE_CUDA_ARCHITECTURES; at first this machine's (make cuda-release: all)")
+endif()
 set(CUDNN_ROOT "" CACHE PATH "cuDNN's folder, with include/ and lib/ (a pip package's nvidia/cudnn will do)")
 set(GRADSCORE_HAS_CUDA FALSE)
 

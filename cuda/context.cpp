@@ -1,6 +1,26 @@
 #include "cuda/context.h"
 
+#include "cuda/kernels/code.h"
+
 namespace gs::cuda {
+namespace {
+
+// Before anything runs: a launch that fails would be taken for a fault of gradscore's.
+void require_code(const DeviceProperties& device) {
+    const cudaError_t found = find_code();
+    if (found != cudaErrorNoKernelImageForDevice) return check(found, "search for kernels");
+    cudaGetLastError();
+    const std::string advice =
+        device.compute_capability < 80
+            ? "8.0 or later is needed"
+            : "use make cuda-release, or make build CMAKE_FLAGS=-DGRADSCORE_CUDA_ARCHITECTURES=" +
+                  std::to_string(device.compute_capability);
+    throw Error(ErrorKind::Device, "--device cuda:" + std::to_string(device.ordinal) +
+                                       ": this build has no code for " + device.name +
+                                       ", of compute capability " + device.capability_text() + "; " + advice);
+}
+
+}  // namespace
 
 DeviceProperties properties_of(int ordinal) {
     int count = 0;
@@ -21,15 +41,19 @@ DeviceProperties properties_of(int ordinal) {
             .total_bytes = properties.totalGlobalMem};
 }
 
+std::string DeviceProperties::capability_text() const {
+    return std::to_string(compute_capability / 10) + "." + std::to_string(compute_capability % 10);
+}
+
 Context::Context(const CudaOptions& options)
     : options_(options),
       device_(properties_of(options.device)),
       current_(options.device),
       stream_(make_stream()) {
+    require_code(device_);
     if (options.wgmma_norms && device_.compute_capability != 90)
         throw Error(ErrorKind::Device, "norms by wgmma need compute capability 9.0; " + device_.name +
-                                           " has " + std::to_string(device_.compute_capability / 10) + "." +
-                                           std::to_string(device_.compute_capability % 10));
+                                           " has " + device_.capability_text());
 }
 
 void* Context::scratch(Scratch purpose, size_t bytes) {

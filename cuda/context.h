@@ -13,6 +13,7 @@ struct DeviceProperties {
     int ordinal = 0;
     std::string name;            // "NVIDIA H200"
     int compute_capability = 0;  // 90 for 9.0
+    std::string capability_text() const;
     int multiprocessors = 0;
     size_t total_bytes = 0;
 };

@@ -33,8 +33,7 @@ CudaBackend::CudaBackend(const CudaOptions& options)
 std::string CudaBackend::description() const {
     const DeviceProperties& device = context_->device();
     return "cuda:" + std::to_string(device.ordinal) + ": " + device.name + ", compute capability " +
-           std::to_string(device.compute_capability / 10) + "." +
-           std::to_string(device.compute_capability % 10) + ", " + engine_->description() + ", " +
+           device.capability_text() + ", " + engine_->description() + ", " +
            name_of(context_->options().precision) +
            (context_->options().wgmma_norms ? ", norms by wgmma" : "");
 }

@@ -137,6 +137,7 @@ enum cudaError_t {
     cudaErrorInvalidDevice = 101,
     cudaErrorNoDevice = 100,
     cudaErrorInsufficientDriver = 35,
+    cudaErrorNoKernelImageForDevice = 209,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorNotReady = 600,
 };
@@ -201,6 +202,16 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char*, void**, unsigned, unsi
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
     return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+struct cudaFuncAttributes {};
+namespace gs::emulated {
+int compute_capability();
+}
+// As if compiled for 8.0 and later.
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, Kernel*) {
+    return gs::emulated::compute_capability() < 80 ? cudaErrorNoKernelImageForDevice : cudaSuccess;
 }
 
 struct cudaLaunchConfig_t {

@@ -84,6 +84,9 @@ size_t allocated_bytes() {
 void limit_multiprocessors(int count) {
     memory().multiprocessors = count;
 }
+int compute_capability() {
+    return memory().capability;
+}
 void set_compute_capability(int capability) {
     memory().capability = capability;
 }

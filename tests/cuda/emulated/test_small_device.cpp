@@ -1,11 +1,26 @@
-// Gradient norms on a device with fewer multiprocessors than a row of a gradient has tiles.
+// Devices that are not what kernels were tuned or compiled for.
 #include <cuda_runtime.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/cuda/norms/gradient_problem.h"
 
 namespace gs::test {
 namespace {
+
+TEST(ADeviceWithoutCode, IsRefusedAtOnce) {
+    emulated::set_compute_capability(75);
+    try {
+        make_cuda_backend({});
+        ADD_FAILURE() << "no error";
+    } catch (const Error& e) {
+        EXPECT_EQ(e.kind(), ErrorKind::Device);
+        EXPECT_THAT(e.what(),
+                    testing::HasSubstr("no code for emulated on the host, of compute capability 7.5; 8.0"));
+    }
+    emulated::set_compute_capability(90);
+    EXPECT_NO_THROW(make_cuda_backend({}));
+}
 
 // More tiles a row than multiprocessors: they cannot wait for each other, and the product is made twice.
 TEST(GradientNormsOnASmallDevice, AreTheSameBits) {
