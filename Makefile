@@ -18,19 +18,18 @@ setup:
 setup-dev:
 	@bash tools/setup.sh build test
 
-# A changed list of files or flags reconfigures by itself; the first run configures.
-$(BUILD)/CMakeCache.txt:
-	cmake $(GENERATOR) -S . -B $(BUILD) $(CMAKE_FLAGS)
+# CMake configures again by itself where lists of files have changed; here at first, until it has been done, and where
+# flags are given. It writes cmake_install.cmake last.
+FIRST = $(if $(wildcard $(BUILD)/cmake_install.cmake),,-DGRADSCORE_TESTS=OFF)
 
 build: setup
-	@$(MAKE) --no-print-directory $(BUILD)/CMakeCache.txt CMAKE_FLAGS="-DGRADSCORE_TESTS=OFF $(CMAKE_FLAGS)"
+	$(if $(FIRST)$(CMAKE_FLAGS),cmake $(GENERATOR) -S . -B $(BUILD) $(FIRST) $(CMAKE_FLAGS))
 	@cmake --build $(BUILD) -j $(JOBS) --target gradscore gradscore-draw-demo
 
 # For every GPU from the A100 on: machine code of 8.0, 8.6, 8.9, 9.0 and 12.0, and PTX of the last two for later ones.
 # In the same folder: only CUDA's files differ from what `make build` or `make test` left there.
 cuda-release: setup
-	@$(MAKE) --no-print-directory $(BUILD)/CMakeCache.txt CMAKE_FLAGS="-DGRADSCORE_TESTS=OFF $(CMAKE_FLAGS)"
-	@cmake -S . -B $(BUILD) -DGRADSCORE_CUDA=ON \
+	@cmake $(GENERATOR) -S . -B $(BUILD) $(FIRST) -DGRADSCORE_CUDA=ON \
 	  -DGRADSCORE_CUDA_ARCHITECTURES="80-real;86-real;89-real;90;120" $(CMAKE_FLAGS)
 	@cmake --build $(BUILD) -j $(JOBS) --target gradscore
 

@@ -1,4 +1,4 @@
-# Every third-party library, found once. Debian and Ubuntu package names stand in the Makefile.
+# Every third-party library, found once. tools/setup.sh has Debian's and Ubuntu's packages.
 
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
