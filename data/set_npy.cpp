@@ -1,8 +1,7 @@
 // Kind npy: float32 [N, 3, H, W], normalised already and used as it is, or uint8 [N, H, W, 3] RGB images.
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
+#include "core/finite.h"
 #include "core/npy.h"
 #include "data/sets.h"
 
@@ -50,8 +49,7 @@ class NpySet : public ImageSet {
                 std::memcpy(&out.values[3 * i + c], bytes.data() + (c * plane + i) * sizeof(float),
                             sizeof(float));
         // A ReLU makes zeros of NaN: a score would come out that means nothing.
-        if (!std::all_of(out.values.begin(), out.values.end(), [](float v) { return std::isfinite(v); }))
-            throw Error(ErrorKind::Data, "a value that is NaN or infinite");
+        if (!all_finite(out.values)) throw Error(ErrorKind::Data, "a value that is NaN or infinite");
         return out;
     }
 

@@ -1,6 +1,6 @@
 #include "scores/fit.h"
 
-#include "scores/softmax.h"
+#include "core/finite.h"
 
 namespace gs {
 

@@ -1,9 +1,9 @@
 #include "scores/mahalanobis_state.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
+#include "core/finite.h"
 #include "core/join.h"
 
 namespace gs {
@@ -31,8 +31,7 @@ const std::vector<double>& finite_rows(const FitState& state, const std::string&
     const std::vector<double>& values = array.as<double>();
     if (array.shape.size() != 2 || array.shape[0] != rows)
         fail("'" + name + "' does not fit the other arrays");
-    if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); }))
-        fail("'" + name + "' has values that are not finite");
+    if (!all_finite(values)) fail("'" + name + "' has values that are not finite");
     return values;
 }
 
@@ -144,9 +143,7 @@ std::optional<MahalanobisTuning> get_tuning(const FitState& state) {
     const std::vector<double>& eta = state.array("tuning/eta").as<double>();
     if (weight.size() != layers_of(state).size() || bias.size() != 1 || eta.size() != 1)
         fail("the tuned values do not fit the layers");
-    const auto finite = [](double v) { return std::isfinite(v); };
-    if (!std::all_of(weight.begin(), weight.end(), finite) || !finite(bias[0]) || !finite(eta[0]) ||
-        eta[0] < 0)
+    if (!all_finite(weight) || !all_finite(bias) || !all_finite(eta) || eta[0] < 0)
         fail("the tuned values are not finite");
     return MahalanobisTuning{weight, bias[0], eta[0]};
 }

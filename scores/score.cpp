@@ -3,10 +3,10 @@
 #include <limits>
 #include <set>
 
+#include "core/finite.h"
 #include "core/join.h"
 #include "scores/factories.h"
 #include "scores/fit.h"
-#include "scores/softmax.h"
 
 namespace gs {
 namespace {

@@ -9,10 +9,6 @@
 
 namespace gs {
 
-inline bool all_finite(std::span<const float> values) {
-    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-}
-
 // NaN where any logit is NaN, as in PyTorch.
 inline double max_logit(std::span<const float> z) {
     float m = z[0];
@@ -25,7 +21,7 @@ inline double max_logit(std::span<const float> z) {
 // would be rounded away for a confident net. NaN where the largest logit is not finite, as in PyTorch.
 inline double log_max_softmax(std::span<const float> z, double temperature = 1) {
     const auto top = std::max_element(z.begin(), z.end());
-    const double m = max_logit(z);
+    const double m = *top;
     double others = m - m;
     for (auto v = z.begin(); v != z.end(); ++v)
         if (v != top) others += std::exp((*v - m) / temperature);

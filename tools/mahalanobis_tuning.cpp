@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/finite.h"
 #include "metrics/metrics.h"
 #include "scores/logistic_regression.h"
 #include "scores/softmax.h"
@@ -95,8 +96,7 @@ TuningResult tune_mahalanobis(const LayerScores& clean, const LayerScores& attac
     for (size_t e = 0; e < etas.size(); ++e) {
         const auto& id = clean.by_eta[e];
         const auto& ood = attacked.by_eta[e];
-        const auto finite = [](double v) { return std::isfinite(v); };
-        if (!std::all_of(id.begin(), id.end(), finite) || !std::all_of(ood.begin(), ood.end(), finite))
+        if (!all_finite(id) || !all_finite(ood))
             throw Error(ErrorKind::Data, "search of mahalanobis: layer scores are not finite");
         const CrossValidated fit = fit_logistic_cv(labelled_rows(id, ood, layers, 0, images / 2));
         const double fpr = fpr95(fit.model, labelled_rows(id, ood, layers, images / 2, images));

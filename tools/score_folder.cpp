@@ -60,13 +60,13 @@ Results write_scored(const fs::path& out, RunInfo info, const Scorer& scorer,
     info.notices.insert(info.notices.end(), scorer.notices().begin(), scorer.notices().end());
     info.invalid_protocol.insert(info.invalid_protocol.end(), scorer.invalid_protocol().begin(),
                                  scorer.invalid_protocol().end());
-    for (const MethodInfo& method : scorer.method_infos())
-        if (const auto stats = method.options.find("stats"); stats != method.options.end())
-            if (!stats->second.empty()) {
-                info.statistics[stats->second] = sha256_of_file(stats->second);
-                if (const auto limit = limit_of_statistics(stats->second))
-                    info.limited_fits[stats->second] = *limit;
-            }
+    for (const MethodInfo& method : scorer.method_infos()) {
+        const auto stats = method.options.find("stats");
+        if (stats == method.options.end() || stats->second.empty() || info.statistics.contains(stats->second))
+            continue;  // a file that several methods read is hashed once
+        info.statistics[stats->second] = sha256_of_file(stats->second);
+        if (const auto limit = limit_of_statistics(stats->second)) info.limited_fits[stats->second] = *limit;
+    }
     Results results = summarise(std::move(info), scorer.method_infos(), scored);
     write_results(out, results);
     return results;
