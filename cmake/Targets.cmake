@@ -25,7 +25,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   endif()
 endif()
 if(GRADSCORE_SANITIZE)
-  gs_cxx_options(-fsanitize=${GRADSCORE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  gs_cxx_options(-fsanitize=${GRADSCORE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+                 -D_GLIBCXX_ASSERTIONS)  # spans and vectors check their indices
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     gs_cxx_options(-Wno-maybe-uninitialized)  # false alarms when instrumented (PR 105562)
   endif()

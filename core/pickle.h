@@ -86,7 +86,7 @@ std::optional<std::string_view> text(const Value& value);
 ValuePtr find(const Value& dict, std::string_view key);
 
 struct Limits {
-    size_t max_objects = 4'000'000;  // values built, and memo entries and stack slots, each
+    size_t max_objects = 4'000'000;  // values built, memo entries, stack slots and marks, each
     size_t max_depth = 200;          // nesting of containers
 };
 

@@ -31,7 +31,10 @@ class Stack : protected Reader {
         if (stack_.size() >= limits_.max_objects) fail("too many values on the stack");
         stack_.push_back(value);
     }
-    void push_mark() { marks_.push_back(stack_.size()); }
+    void push_mark() {
+        if (marks_.size() >= limits_.max_objects) fail("too many marks on the stack");
+        marks_.push_back(stack_.size());
+    }
 
     // Nothing is ever taken from below the last mark.
     Value* top() const {
@@ -65,7 +68,10 @@ class Stack : protected Reader {
             pop();
     }
 
-    void put(uint64_t index) { memo_[index] = top(); }
+    void put(uint64_t index) {
+        memo_[index] = top();
+        if (memo_.size() > limits_.max_objects) fail("too many memo entries");
+    }
     void memoize() { put(memo_.size()); }
     void get(uint64_t index) {
         const auto found = memo_.find(index);

@@ -111,6 +111,8 @@ class Record {
         if (type == nullptr) fail("a malformed dtype");
         if (!type->type) fail("type " + std::string(type->name) + " is not supported; save it as float32");
         if (!use.untyped) fail("a dtype of its own over a typed storage");
+        if (use.view_offset != 0 || use.view_elements != use.elements)
+            fail("a dtype over a part of untyped bytes, which PyTorch does not write");
         const auto width = static_cast<int64_t>(type->width);
         use.view_elements = use.elements / width;
         return *type->type;

@@ -239,8 +239,12 @@ TEST(Pickle, Case02_LimitsBindObjectsAndStack) {
     EXPECT_THAT(error_of("N" + std::string(200, '2') + ".", limits),
                 HasSubstr("too many values on the stack"));
     EXPECT_EQ(error_of(std::string(50, 'N') + ".", limits), "no error");
-    EXPECT_THAT(error_of("Np1\n" + std::string(200, '(') + ".", limits),
+    EXPECT_THAT(error_of("Np1\n" + std::string(50, '(') + ".", limits),
                 HasSubstr("empty"));  // marks hold no values
+    EXPECT_THAT(error_of("N" + std::string(200, '(') + ".", limits), HasSubstr("too many marks"));
+    std::string memo = "N";
+    for (int i = 0; i < 200; ++i) memo += "p" + std::to_string(1'000'000 * i) + "\n";
+    EXPECT_THAT(error_of(memo + ".", limits), HasSubstr("too many memo entries"));
 }
 
 TEST(Pickle, TruncationAndMutationNeverCrash) {

@@ -113,6 +113,14 @@ TEST(TorchTensors, UntypedStoragesTakeTheTensorsType) {
     const std::string float32 = global("torch", "float32");
     EXPECT_THAT(values_of(file(id, float32, 6)), ElementsAre(0, 1, 2, 3, 4, 5));
     EXPECT_THAT(error_of(file(id, float32, 7)), HasSubstr("reaches beyond its storage of 6"));
+    // A view of bytes: its offset would count elements that are wider.
+    const std::string view = tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"),
+                                    text("cpu"), integer(24), tuple({text("v"), integer(20), integer(4)})}) +
+                             "Q";
+    const std::string seen = call("torch._utils", "_rebuild_tensor_v3",
+                                  {view, integer(0), integers({1}), integers({1}), "\x89", "N", float32});
+    EXPECT_THAT(error_of(legacy(dict({{"w", seen}}), {{"0", 24, kSix}})),
+                HasSubstr("over a part of untyped"));
     EXPECT_THAT(error_of(file(id, "K\x01", 6)), HasSubstr("malformed dtype"));
     EXPECT_THAT(error_of(file(id, global("torch", "uint16"), 6)), HasSubstr("type uint16 is not supported"));
     EXPECT_THAT(error_of(file(storage("FloatStorage", "0", 6), float32, 6)),
