@@ -5,20 +5,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 #include "core/error.h"
 #include "core/printable.h"
 
 namespace gs {
+namespace {
+
+constexpr std::string_view kMark = "gradscore ";
+
+}  // namespace
 
 FileLock::FileLock(const std::filesystem::path& path, const std::string& owner) : path_(path) {
+    GS_REQUIRE(owner.empty() || owner.starts_with(kMark));
     while (true) {
-        fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
         if (fd_ < 0)
             throw Error(ErrorKind::Internal,
                         path.string() + ": cannot open: " + std::generic_category().message(errno));
+        refuse_foreign();
         // Without locks on its file system a folder can be used, if by nobody else.
         if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS)
             break;
@@ -45,6 +54,21 @@ FileLock::FileLock(const std::filesystem::path& path, const std::string& owner) 
 FileLock::~FileLock() {
     if (is_at_path()) ::unlink(path_.c_str());
     ::close(fd_);
+}
+
+// What stands there is emptied and taken away: it must be a lock.
+void FileLock::refuse_foreign() const {
+    struct stat info {};
+    std::array<char, kMark.size()> begin{};
+    const bool regular = ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
+    const ssize_t got = regular ? ::pread(fd_, begin.data(), begin.size(), 0) : -1;
+    // Empty, or cut short where the disk was full, is what a process may leave that was killed.
+    if (got >= 0 && kMark.starts_with(std::string_view(begin.data(), static_cast<size_t>(got)))) return;
+    ::close(fd_);
+    throw Error(ErrorKind::Usage,
+                path_.string() +
+                    ": stands where the lock of this work belongs, and is none; move it, or "
+                    "choose another place");
 }
 
 bool FileLock::is_at_path() const {

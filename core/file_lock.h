@@ -10,8 +10,9 @@ namespace gs {
 // stands in it in one line; it goes when the owner lets go, and is left behind, free, by one that was killed.
 class FileLock {
   public:
-    // `owner`: who we are, for others to read. Throws Error(Usage) "PATH: held by OWNER…" where another
-    // process holds it.
+    // `owner`: who we are, for others to read: "gradscore …", or empty. Throws Error(Usage) "PATH: held by
+    // OWNER…" where another process holds it, and where there is something that is no lock: a link, a file of
+    // another content.
     FileLock(const std::filesystem::path& path, const std::string& owner);
     ~FileLock();
     FileLock(const FileLock&) = delete;
@@ -20,6 +21,7 @@ class FileLock {
   private:
     std::filesystem::path path_;
     int fd_ = -1;
+    void refuse_foreign() const;
     bool is_at_path() const;  // not so where the file was moved or replaced
 };
 

@@ -1,11 +1,13 @@
 // Files that grow, and locks. (Atomic and mapped files are tested where they are used.)
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/file_lock.h"
 #include "core/files.h"
+#include "tests/support/failure.h"
 #include "tests/support/scratch_file.h"
 
 namespace gs {
@@ -50,16 +52,16 @@ TEST(AppendFile, IsNotCutLonger) {
 TEST(FileLock, IsHeldOnceAndGoneAfterwards) {
     const std::string path = test::ScratchFile({}, ".lock").path();
     {
-        const FileLock lock(path, "me (process 1)");
-        EXPECT_EQ(content(path), "me (process 1)");
+        const FileLock lock(path, "gradscore (process 1)");
+        EXPECT_EQ(content(path), "gradscore (process 1)");
         try {
-            const FileLock second(path, "somebody else");
+            const FileLock second(path, "gradscore elsewhere");
             FAIL() << "no error";
         } catch (const Error& error) {
             EXPECT_EQ(error.kind(), ErrorKind::Usage);
-            EXPECT_THAT(error.what(), HasSubstr(path + ": held by me (process 1); wait for it"));
+            EXPECT_THAT(error.what(), HasSubstr(path + ": held by gradscore (process 1); wait for it"));
         }
-        EXPECT_EQ(content(path), "me (process 1)") << "the owner's name stays";
+        EXPECT_EQ(content(path), "gradscore (process 1)") << "the owner's name stays";
     }
     EXPECT_NE(::access(path.c_str(), F_OK), 0);
 }
@@ -68,12 +70,40 @@ TEST(FileLock, IsHeldOnceAndGoneAfterwards) {
 TEST(FileLock, LeavesWhatIsNotItsOwn) {
     const std::string path = test::ScratchFile({}, ".lock").path(), aside = path + ".old";
     {
-        const FileLock lock(path, "me");
+        const FileLock lock(path, "gradscore me");
         ASSERT_EQ(::rename(path.c_str(), aside.c_str()), 0);
-        const FileLock other(path, "somebody else");
-        EXPECT_EQ(content(path), "somebody else");
+        const FileLock other(path, "gradscore elsewhere");
+        EXPECT_EQ(content(path), "gradscore elsewhere");
     }
     EXPECT_EQ(::unlink(aside.c_str()), 0);
+}
+
+// A file of the lock's name that somebody wrote, and what a link leads to, is neither emptied nor taken away.
+TEST(FileLock, TouchesNothingThatIsNoLock) {
+    const test::ScratchFile notes({}, ".lock");
+    AppendFile(notes.path(), 0).write("my notes");
+    EXPECT_THAT(test::failure_of(ErrorKind::Usage, [&] { FileLock(notes.path(), "gradscore me"); }),
+                HasSubstr(notes.path() + ": stands where the lock"));
+    EXPECT_THAT(test::failure_of(ErrorKind::Usage, [&] { require_free(notes.path()); }),
+                HasSubstr("and is none"));
+    EXPECT_EQ(content(notes.path()), "my notes");
+
+    const test::ScratchFile empty({}, "");
+    const std::string link = empty.path() + ".link";
+    ASSERT_EQ(::symlink(empty.path().c_str(), link.c_str()), 0);
+    EXPECT_THROW(FileLock(link, "gradscore me"), Error);
+    EXPECT_EQ(content(empty.path()), "");
+    EXPECT_EQ(::unlink(link.c_str()), 0);
+
+    ASSERT_EQ(::mkfifo(link.c_str(), 0600), 0);
+    EXPECT_THROW(FileLock(link, "gradscore me"), Error);
+    EXPECT_EQ(::unlink(link.c_str()), 0);
+    // What a killed process may leave.
+    for (const char* left : {"", "grad", "gradscore of another day"}) {
+        const test::ScratchFile file({}, ".lock");
+        AppendFile(file.path(), 0).write(left);
+        EXPECT_NO_THROW(FileLock(file.path(), "gradscore me")) << left;
+    }
 }
 
 TEST(FileLock, EndsWithItsProcess) {
@@ -81,14 +111,14 @@ TEST(FileLock, EndsWithItsProcess) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-        new FileLock(file.path(), "a child, whose name is longer");  // never destroyed
+        new FileLock(file.path(), "gradscore of a child, whose name is longer");  // never destroyed
         ::_exit(0);
     }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_EQ(status, 0);
-    const FileLock lock(file.path(), "me");
-    EXPECT_EQ(content(file.path()), "me");
+    const FileLock lock(file.path(), "gradscore me");
+    EXPECT_EQ(content(file.path()), "gradscore me");
 }
 
 TEST(Temporaries, OfKilledProcessesAreRemoved) {
