@@ -208,6 +208,21 @@ bool vertical_first(const Image& image, Size size, ResizeOrder order) {
     return order == ResizeOrder::Pillow13 && rows_lost > 0 && rows_lost > 2 * columns_lost;
 }
 
+// The image between the passes, and the weights, grow with the longer side: one of 1 x 100,000,000 pixels
+// would become hundreds of gigabytes on its way to 480 x 480.
+void check_between(const Image& image, Size size, const detail::Region& region, bool rows_first) {
+    constexpr double kMost = 1 << 28;
+    const auto ratio = [](int64_t in, int64_t out) { return std::max(1.0, double(in) / double(out)); };
+    const double across = ratio(image.width, size.width), down = ratio(image.height, size.height);
+    const double rows = std::min(double(image.height), double(region.height) * down + 2 * down);
+    const double columns = std::min(double(image.width), double(region.width) * across + 2 * across);
+    const double between = rows_first ? columns * double(region.height) : rows * double(region.width);
+    const double weights = 2 * across * double(region.width) + 2 * down * double(region.height);
+    if (std::max(between, weights) > kMost)
+        throw Error(ErrorKind::Data, std::to_string(image.width) + "x" + std::to_string(image.height) +
+                                         " pixels are too long and narrow to be resized");
+}
+
 }  // namespace
 
 Image detail::resize_region(const Image& image, Size size, const Region& region, ResizeOrder order,
@@ -218,12 +233,14 @@ Image detail::resize_region(const Image& image, Size size, const Region& region,
     const bool same_width = size.width == image.width, same_height = size.height == image.height;
     if (same_width && same_height) return cut(image, region);
 
+    const bool rows_first = vertical_first(image, size, order);
+    check_between(image, size, region, rows_first);
     Taps x = make_taps(image.width, size.width, region.left, region.left + region.width);
     Taps y = make_taps(image.height, size.height, region.top, region.top + region.height);
     const Kernels& kernels = portable ? kPortable : best_kernels();
     if (same_width) return resize_rows(image, y, {region.left, region.width}, kernels);
     if (same_height) return resize_columns(image, x, {region.top, region.height}, kernels);
-    if (vertical_first(image, size, order)) {
+    if (rows_first) {
         const Span columns = rebase(x);
         return resize_columns(resize_rows(image, y, columns, kernels), x, {0, region.height}, kernels);
     }

@@ -1,8 +1,10 @@
 // Resizing, cropping and normalising, equal to Pillow and torchvision to the bit.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "data/resize.h"
 #include "tests/data/expected.h"
+#include "tests/support/failure.h"
 
 namespace gs::test {
 namespace {
@@ -66,6 +68,18 @@ TEST(Resize, WhiteStaysWhite) {
         const Image white{w, h, std::vector<uint8_t>(static_cast<size_t>(w * h * 3), 255)};
         for (uint8_t value : resize_bilinear(white, 2, 3).rgb) ASSERT_GE(value, 254);
     }
+}
+
+// What stands between the passes would be 480 x 3,000,000 pixels: 4 GB for an image of 9 MB.
+TEST(Resize, LongAndNarrowImagesAreRefused) {
+    constexpr int64_t kRows = 3'000'000;
+    const Image image{1, kRows, std::vector<uint8_t>(kRows * 3, 200)};
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { resize_bilinear(image, 480, 480); }),
+                testing::HasSubstr("1x3000000 pixels are too long and narrow"));
+    // The rows go first here, and a part asks for less.
+    EXPECT_EQ(resize_bilinear(image, 480, 480, ResizeOrder::Pillow13).rgb.at(7), 200);
+    const detail::Region corner{0, 0, 8, 1};
+    EXPECT_EQ(detail::resize_region(image, {480, 480}, corner, ResizeOrder::HorizontalFirst).rgb.at(7), 200);
 }
 
 TEST(Prepare, EqualsTorchvision) {
