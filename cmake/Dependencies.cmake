@@ -8,7 +8,6 @@ pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(MATIO REQUIRED IMPORTED_TARGET matio)
-pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial hdf5)  # what matio reads version 7.3 with, to keep it silent
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)  # headers only; float64 linear algebra of fits

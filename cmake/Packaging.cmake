@@ -32,7 +32,7 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
   "Library of gradscore\n The static library with its headers and its CMake package.")
 # The libraries' development files, as the static library leaves them to whoever links it.
 string(JOIN ", " CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  libssl-dev libjpeg-dev libspng-dev libzip-dev libmatio-dev libhdf5-dev zlib1g-dev pkg-config)
+  libssl-dev libjpeg-dev libspng-dev libzip-dev libmatio-dev zlib1g-dev pkg-config)
 if(TARGET gs_onednn)
   string(APPEND CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS ", libdnnl-dev")
 endif()

@@ -60,14 +60,13 @@ class ImageSet {
 //                         of A, B … classes; the label counts classes through the groups
 //   cifar10:PATH, cifar100:PATH[:split=train]  a .bin or pickled file, or the folder of the archive (its test
 //                         part)
-//   svhn:FILE.mat         cropped digits, version 5 or 7.3; label 10 becomes 0
+//   svhn:FILE.mat         cropped digits, MATLAB version 5; label 10 becomes 0
 //   tiny-images:FILE[:skip=LIST]  the 80 million tiny images' binary; LIST: numbers of images to leave out,
 //   from
 //                         1 on, one a line
 //   npy:FILE              float32 [N, 3, H, W] used as it is, or uint8 [N, H, W, 3]
 //   synthetic:N[:size=224]  smooth noise made from `seed`
-// Throws Error(Usage) for a bad spec, Error(Data) for sets that cannot be read or are empty. Not to be called
-// from several threads at once (HDF5).
+// Throws Error(Usage) for a bad spec, Error(Data) for sets that cannot be read or are empty.
 std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed = 0);
 
 // The kinds there are: "folder", "list" …

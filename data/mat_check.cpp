@@ -92,9 +92,10 @@ class MatrixHeader {
 void check_mat_file(Bytes file, const std::string& path) {
     const auto bad = [&](const std::string& what) { throw Error(ErrorKind::Data, path + ": " + what); };
     if (file.size() < kFileHeader || std::memcmp(file.data(), "MATLAB", 6) != 0) bad("not a MATLAB file");
-    if (std::memcmp(file.data() + 124, "\0\2IM", 4) == 0) return;  // 7.3, whatever the text before says
+    if (std::memcmp(file.data() + 124, "\0\2IM", 4) == 0)  // HDF5, whose library trusts what it reads
+        bad("a MATLAB file of version 7.3; save it with -v7 (SVHN's own files are of version 5)");
     if (std::memcmp(file.data() + 124, "\0\1IM", 4) != 0)
-        bad("a MATLAB file of another version than 5 or 7.3, or of a big-endian machine");
+        bad("a MATLAB file of another version than 5, or of a big-endian machine");
     for (size_t at = kFileHeader; at < file.size();) {
         const Bytes rest = file.subspan(at);
         const uint32_t type = rest.size() < 8 ? 0 : word(rest, 0),

@@ -8,8 +8,8 @@
 
 namespace gs::detail {
 
-// Checks that a version 5 file holds plain numeric arrays only, whose lengths fit into the file. Files of
-// version 7.3 (HDF5) pass. Throws Error(Data) "PATH: …".
+// Checks that a file is of version 5 and holds plain numeric arrays only, whose lengths fit into the file.
+// Throws Error(Data) "PATH: …".
 void check_mat_file(std::span<const std::byte> file, const std::string& path);
 
 }  // namespace gs::detail

@@ -1,5 +1,4 @@
 // Kind svhn: the cropped digits, a MATLAB file with X uint8 [32, 32, 3, N] and y [N, 1].
-#include <hdf5.h>
 #include <matio.h>
 
 #include <algorithm>
@@ -73,7 +72,6 @@ std::vector<int64_t> read_labels(mat_t* file, size_t count, const std::string& p
 std::unique_ptr<ImageSet> open_svhn(const SetSource& source) {
     const std::string& path = source.path;
     check_mat_file(MappedFile(path, ErrorKind::Data).bytes(), path);
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // version 7.3 is HDF5, which prints a page for every fault
     const MatFile file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
     if (!file) bad(path, "not a MATLAB file");
     const std::shared_ptr<matvar_t> x(Mat_VarReadInfo(file.get(), "X"), Close{});

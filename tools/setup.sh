@@ -12,7 +12,7 @@ packages=()
 for group in "$@"; do
   case "$group" in
     build) packages+=(g++ cmake ninja-build pkg-config libssl-dev libjpeg-dev libspng-dev libzip-dev libmatio-dev
-                      libhdf5-dev nlohmann-json3-dev libcli11-dev libeigen3-dev libdnnl-dev) ;;
+                      nlohmann-json3-dev libcli11-dev libeigen3-dev libdnnl-dev) ;;
     test) packages+=(libgtest-dev libgmock-dev libboost-context-dev python3) ;;
     bench) packages+=(libbenchmark-dev) ;;
     fuzz) packages+=(clang) ;;

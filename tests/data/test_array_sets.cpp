@@ -86,7 +86,9 @@ TEST_F(Sets, TinyImagesWithoutThoseOfAList) {
         return text;
     };
     EXPECT_EQ(kept("4\n2\n3\n2\n"), "0456");  // numbers count from 1
-    EXPECT_EQ(kept("1\r\n7\r\n"), "12345");
+    EXPECT_EQ(kept("\xef\xbb\xbf"
+                   "1\r\n7\r\n"),
+              "12345");
     EXPECT_EQ(kept("79302017\n6"), "012346");
     EXPECT_EQ(kept(""), "0123456");
     expect_error(tiny + write("skip.txt", "5\n0\n").string(), ErrorKind::Data, "skip.txt:2: not the number");
@@ -95,14 +97,13 @@ TEST_F(Sets, TinyImagesWithoutThoseOfAList) {
     expect_error(tiny + write("skip.txt", "1\n2\n3\n4\n5\n6\n7\n").string(), ErrorKind::Data, "no images");
 }
 
-// Writes an SVHN file with matio: the version 7.3 is HDF5, which scipy cannot write.
-void write_mat(const fs::path& path, mat_ft version, matio_classes type, std::vector<size_t> dims,
-               size_t labels) {
+// Writes an SVHN file with matio.
+void write_mat(const fs::path& path, matio_classes type, std::vector<size_t> dims, size_t labels) {
     std::string pixels;
     for (int64_t n = 0; n < 3; ++n) pixels += planes(n, true);
     std::vector<uint8_t> y{5, 10, 1};
     const auto type_of_data = type == MAT_C_UINT8 ? MAT_T_UINT8 : MAT_T_INT8;
-    mat_t* file = Mat_CreateVer(path.c_str(), nullptr, version);
+    mat_t* file = Mat_CreateVer(path.c_str(), nullptr, MAT_FT_MAT5);
     ASSERT_NE(file, nullptr);
     matvar_t* x =
         Mat_VarCreate("X", type, type_of_data, static_cast<int>(dims.size()), dims.data(), pixels.data(), 0);
@@ -118,27 +119,24 @@ void write_mat(const fs::path& path, mat_ft version, matio_classes type, std::ve
 TEST_F(Sets, Svhn) {
     expect_known("svhn:" + (given / "svhn_plain.mat").string(), {5, 0, 1});
     expect_known("svhn:" + (given / "svhn_compressed.mat").string(), {5, 0, 1});
-    write_mat(dir / "v73.mat", MAT_FT_MAT73, MAT_C_UINT8, {32, 32, 3, 3}, 3);
-    expect_known("svhn:" + (dir / "v73.mat").string(), {5, 0, 1});
-    write_mat(dir / "one.mat", MAT_FT_MAT5, MAT_C_UINT8, {32, 32, 3}, 1);
+    write_mat(dir / "one.mat", MAT_C_UINT8, {32, 32, 3}, 1);
     expect_known("svhn:" + (dir / "one.mat").string(), {5});
 }
 
 TEST_F(Sets, BadSvhn) {
-    write_mat(dir / "labels.mat", MAT_FT_MAT5, MAT_C_UINT8, {32, 32, 3, 3}, 2);
+    write_mat(dir / "labels.mat", MAT_C_UINT8, {32, 32, 3, 3}, 2);
     expect_error("svhn:" + (dir / "labels.mat").string(), ErrorKind::Data,
                  "y does not have a label for each image");
-    write_mat(dir / "signed.mat", MAT_FT_MAT5, MAT_C_INT8, {32, 32, 3, 3}, 3);
+    write_mat(dir / "signed.mat", MAT_C_INT8, {32, 32, 3, 3}, 3);
     expect_error("svhn:" + (dir / "signed.mat").string(), ErrorKind::Data, "its X is something else");
-    write_mat(dir / "shape.mat", MAT_FT_MAT5, MAT_C_UINT8, {3, 32, 32, 3}, 3);
+    write_mat(dir / "shape.mat", MAT_C_UINT8, {3, 32, 32, 3}, 3);
     expect_error("svhn:" + (dir / "shape.mat").string(), ErrorKind::Data,
                  "its X is something else; needed are SVHN's X uint8 [32, 32, 3, N]");
     std::string hdf = "MATLAB 7.3";
     hdf.resize(124, ' ');
     hdf += std::string("\0\2IM", 4) + std::string(384, '\0') + "\x89HDF\r\n\x1a\n" + std::string(500, '\1');
-    testing::internal::CaptureStderr();
-    expect_error("svhn:" + write("hdf.mat", hdf).string(), ErrorKind::Data, "hdf.mat: ");
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    expect_error("svhn:" + write("hdf.mat", hdf).string(), ErrorKind::Data,
+                 "hdf.mat: a MATLAB file of version 7.3; save it with -v7");
     const auto bytes = read_file(given / "svhn_plain.mat", ErrorKind::Data);
     std::string plain(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     expect_error("svhn:" + write("cut.mat", plain.substr(0, plain.size() - 100)).string(), ErrorKind::Data,
