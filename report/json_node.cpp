@@ -8,22 +8,32 @@
 namespace gs {
 namespace {
 
-// The parser's callback: ordered_json keeps a key's second value without a word, which would make a file mean
-// something else than what its reader sees.
-class DuplicateKeys {
+constexpr int kMostNesting = 64;
+constexpr size_t kMostKeys = 10'000;
+
+// The parser's callback. ordered_json keeps a key's second value without a word, which would make a file mean
+// something else than what its reader sees; and it searches linearly for keys, so that their number is
+// limited.
+class Check {
   public:
-    bool operator()(int /*depth*/, nlohmann::ordered_json::parse_event_t event,
+    bool operator()(int depth, nlohmann::ordered_json::parse_event_t event,
                     const nlohmann::ordered_json& value) {
         using Event = nlohmann::ordered_json::parse_event_t;
+        if (depth > kMostNesting) fail("nests deeper than " + std::to_string(kMostNesting) + " levels");
         if (event == Event::object_start) open_.emplace_back();
         if (event == Event::object_end) open_.pop_back();
-        if (event == Event::key && !open_.back().insert(value.get<std::string>()).second)
-            throw Error(ErrorKind::Data, "'" + printable(value.get<std::string>()) + "' stands twice");
+        if (event != Event::key) return true;
+        if (!open_.back().insert(value.get<std::string>()).second)
+            fail("'" + printable(value.get<std::string>()) + "' stands twice");
+        if (open_.back().size() > kMostKeys)
+            fail("an object of more than " + std::to_string(kMostKeys) + " members");
         return true;
     }
 
   private:
     std::vector<std::set<std::string>> open_;
+
+    [[noreturn]] static void fail(const std::string& what) { throw Error(ErrorKind::Data, what); }
 };
 
 }  // namespace
@@ -31,7 +41,7 @@ class DuplicateKeys {
 JsonDocument::JsonDocument(std::string_view text, const std::string& name, const std::string& advice)
     : file_{name, advice} {
     try {
-        DuplicateKeys check;
+        Check check;
         json_ = JsonNode::Json::parse(text.begin(), text.end(), std::ref(check));
     } catch (const nlohmann::json::exception& e) {
         throw Error(ErrorKind::Data, name + ": not JSON: " + printable(e.what(), 200));

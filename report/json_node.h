@@ -48,7 +48,8 @@ class JsonNode {
 
 class JsonDocument {
   public:
-    // Throws Error(Data) for what is no JSON or has a key twice in an object. `advice` ends every complaint.
+    // Throws Error(Data) for what is no JSON, has a key twice in an object or more than 10,000, or nests
+    // deeper than 64 levels. `advice` ends every complaint.
     JsonDocument(std::string_view text, const std::string& name, const std::string& advice);
     JsonDocument(const JsonDocument&) = delete;
     JsonDocument& operator=(const JsonDocument&) = delete;

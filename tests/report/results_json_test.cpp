@@ -229,9 +229,24 @@ TEST(ResultsJson, UnknownMembersArePassedOver) {
 }
 
 TEST(ResultsJson, DeepNestingIsNoDanger) {
-    EXPECT_THAT(error_of(std::string(2'000'000, '[')), HasSubstr("not JSON"));
-    const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
-    EXPECT_THAT(error_of("{\"x\": " + deep + "}"), HasSubstr("schema is missing"));
+    EXPECT_THAT(error_of(std::string(60, '[')), HasSubstr("not JSON"));
+    EXPECT_THAT(error_of(std::string(2'000'000, '[')), HasSubstr("nests deeper than 64 levels"));
+    const auto nested = [](size_t levels) {
+        return "{\"x\": " + std::string(levels, '[') + std::string(levels, ']') + "}";
+    };
+    EXPECT_THAT(error_of(nested(200'000)), HasSubstr("nests deeper than 64 levels"));
+    EXPECT_THAT(error_of(nested(60)), HasSubstr("schema is missing"));
+}
+
+// Members are searched for one after the other: a million of them would take hours.
+TEST(ResultsJson, MembersAreLimited) {
+    const auto with = [](int members) {
+        std::string text = "{";
+        for (int i = 0; i < members; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
+        return text + "}";
+    };
+    EXPECT_THAT(error_of(with(10'000)), HasSubstr("schema is missing"));
+    EXPECT_THAT(error_of(with(1'000'000)), HasSubstr("an object of more than 10000 members"));
 }
 
 TEST(ResultsJson, AKeyGivenTwiceIsRefused) {
