@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <regex>
 
 #include "core/sums.h"
 
@@ -21,6 +20,16 @@ bool ends_with(std::string_view text, std::string_view end) {
     return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+// "block12/…" -> "12", and "…" is what is left; nothing where `text` does not begin so.
+std::string_view take_numbered(std::string_view& text, std::string_view word) {
+    if (!text.starts_with(word)) return {};
+    const size_t end = text.find_first_not_of("0123456789", word.size());
+    if (end == word.size() || end == text.npos || text[end] != '/') return {};
+    const std::string_view number = text.substr(word.size(), end - word.size());
+    text.remove_prefix(end + 1);
+    return number;
+}
+
 // "block1/unit01/a/standardized_conv2d/kernel" -> "body.block1.unit01.conv1.weight"; nothing for names that
 // are not BiT's. Source: gradnorm_ood resnetv2.py load_from.
 std::optional<std::string> bit_name(std::string name) {
@@ -31,16 +40,20 @@ std::optional<std::string> bit_name(std::string name) {
     if (name == "group_norm/beta") return "before_head.gn.bias";
     if (name == "head/conv2d/kernel") return "head.conv.weight";
     if (name == "head/conv2d/bias") return "head.conv.bias";
-    static const std::regex unit(
-        R"(block(\d+)/unit(\d+)/([abc])/(proj/)?(standardized_conv2d/kernel|group_norm/gamma|group_norm/beta))");
-    std::smatch match;
-    if (!std::regex_match(name, match, unit)) return std::nullopt;
-    const std::string stem = "body.block" + match[1].str() + ".unit" + match[2].str() + ".";
-    if (match[4].matched) return stem + "downsample.weight";
-    const std::string number(1, static_cast<char>('1' + (match[3].str()[0] - 'a')));
-    const std::string kind = match[5].str();
-    if (kind == "standardized_conv2d/kernel") return stem + "conv" + number + ".weight";
-    return stem + "gn" + number + (kind == "group_norm/gamma" ? ".weight" : ".bias");
+    std::string_view rest = name;
+    const std::string_view block = take_numbered(rest, "block"), unit = take_numbered(rest, "unit");
+    if (block.empty() || unit.empty() || rest.size() < 2 || rest[0] < 'a' || rest[0] > 'c' || rest[1] != '/')
+        return std::nullopt;
+    const std::string number(1, static_cast<char>('1' + (rest[0] - 'a')));
+    rest.remove_prefix(2);
+    const bool projection = rest.starts_with("proj/");
+    if (projection) rest.remove_prefix(5);
+    const bool kernel = rest == "standardized_conv2d/kernel", gamma = rest == "group_norm/gamma";
+    if (!kernel && !gamma && rest != "group_norm/beta") return std::nullopt;
+    const std::string stem = "body.block" + std::string(block) + ".unit" + std::string(unit) + ".";
+    if (projection) return stem + "downsample.weight";
+    if (kernel) return stem + "conv" + number + ".weight";
+    return stem + "gn" + number + (gamma ? ".weight" : ".bias");
 }
 
 // [kh][kw][in][out] -> [out][in][kh][kw]
@@ -124,6 +137,11 @@ const StoredTensor& WeightReader::stored(std::string_view name) const {
     const auto it = tensors_.find(name);
     GS_REQUIRE(it != tensors_.end());
     return *it->second.tensor;
+}
+
+bool WeightReader::is_transposed(std::string_view name) const {
+    const auto it = tensors_.find(name);
+    return it != tensors_.end() && it->second.hwio;
 }
 
 std::vector<std::string> WeightReader::names(std::string_view prefix) const {

@@ -31,6 +31,8 @@ class WeightReader {
     std::optional<std::vector<int64_t>> shape(std::string_view name) const;
     // As the file has it; `name` must be there.
     const StoredTensor& stored(std::string_view name) const;
+    // Stored as height x width x in x out, as BiT's .npz are: shape() and take() have it in PyTorch's order.
+    bool is_transposed(std::string_view name) const;
     // Names with this prefix, sorted.
     std::vector<std::string> names(std::string_view prefix = "") const;
     // Highest number + 1 of PREFIX.<number>. among the names; 0 where there is none.

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/printable.h"
 #include "nets/architecture.h"
 #include "nets/weight_reader.h"
 #include "tools/commands.h"
@@ -33,8 +34,8 @@ class TreePrinter {
         while (shared + 1 < parts.size() && shared + 1 < open_.size() && parts[shared] == open_[shared])
             ++shared;
         for (size_t depth = shared; depth + 1 < parts.size(); ++depth)
-            std::cout << std::string(2 * depth, ' ') << parts[depth] << '\n';
-        std::string line = std::string(2 * (parts.size() - 1), ' ') + parts.back();
+            std::cout << std::string(2 * depth, ' ') << printable(parts[depth]) << '\n';
+        std::string line = std::string(2 * (parts.size() - 1), ' ') + printable(parts.back());
         line.resize(std::max<size_t>(line.size() + 2, 36), ' ');
         std::cout << line << what << '\n';
         open_ = std::move(parts);
@@ -48,7 +49,7 @@ class TreePrinter {
             if (c == '.' || c == '/') {
                 parts.emplace_back();
             } else {
-                parts.back() += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+                parts.back() += c;
             }
         }
         return parts;
@@ -62,10 +63,8 @@ std::string count(int64_t n) {
     return digits;
 }
 
-// Halves in plain order are copied bit for bit.
-bool kept_as_stored(const StoredTensor& tensor) {
-    const bool half = tensor.type == StoredType::F16 || tensor.type == StoredType::BF16;
-    return half && tensor.strides.empty();
+bool is_half(const StoredTensor& tensor) {
+    return tensor.type == StoredType::F16 || tensor.type == StoredType::BF16;
 }
 
 nlohmann::json inspect_json(const WeightFile& file) {
@@ -100,15 +99,16 @@ int run_inspect(const InspectFlags& flags) {
     }
     const auto [architecture, name] = guess(file);
     std::cout << '\n'
-              << file.path.string() << ": " << file.format << ", " << file.tensors.size() << " tensors, "
-              << count(values) << " values\nsha256  " << file.sha256() << '\n';
+              << printable(file.path.string(), 4096) << ": " << file.format << ", " << file.tensors.size()
+              << " tensors, " << count(values) << " values\nsha256  " << file.sha256() << '\n';
     if (architecture) {
         std::cout << "net     " << name << ", " << architecture->classes << " classes; input "
                   << default_preprocess(*architecture).describe() << '\n';
     } else {
-        std::cout << "net     none: " << name << '\n';
+        std::cout << "net     none: " << printable(name, 4096) << '\n';
     }
-    for (const auto& [key, value] : file.metadata) std::cout << "meta    " << key << " = " << value << '\n';
+    for (const auto& [key, value] : file.metadata)
+        std::cout << "meta    " << printable(key) << " = " << printable(value, 4096) << '\n';
     for (const std::string& notice : file.notices) say("notice: " + notice);
     return 0;
 }
@@ -120,7 +120,7 @@ int run_convert(const ConvertFlags& flags) {
     const auto [architecture, name] = guess(file);
 
     // Names and shapes as the reference's PyTorch code has them (BiT's .npz: renamed, kernels transposed);
-    // halves stay halves, every other float becomes float32, integers stay.
+    // halves in plain order are copied bit for bit, every other float becomes float32, integers stay.
     std::vector<std::vector<float>> floats;
     std::vector<NamedTensor> tensors;
     for (const std::string& tensor_name : reader.names()) {
@@ -130,7 +130,8 @@ int run_convert(const ConvertFlags& flags) {
             continue;
         }
         const std::vector<int64_t> shape = *reader.shape(tensor_name);
-        if (stored.is_floating() && !kept_as_stored(stored)) {
+        const bool kept = is_half(stored) && stored.strides.empty() && !reader.is_transposed(tensor_name);
+        if (stored.is_floating() && !kept) {
             floats.push_back(reader.take(tensor_name, shape));
             tensors.push_back({tensor_name, StoredType::F32, shape, std::as_bytes(std::span(floats.back()))});
         } else {

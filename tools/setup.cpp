@@ -17,6 +17,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/printable.h"
 #include "report/text.h"
 #include "tools/score_run.h"
 
@@ -217,7 +218,7 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
 }
 
 void say(const std::string& line) {
-    std::cerr << line << '\n' << std::flush;
+    std::cerr << printable(line, 4 * line.size() + 1) << '\n' << std::flush;
 }
 
 }  // namespace gs

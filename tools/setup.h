@@ -63,6 +63,6 @@ double peak_memory_mib();
 
 double seconds_since(std::chrono::steady_clock::time_point then);
 
-void say(const std::string& line);  // to stderr
+void say(const std::string& line);  // to stderr; names in it may hold anything: control characters as \xNN
 
 }  // namespace gs

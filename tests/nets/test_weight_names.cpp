@@ -106,6 +106,18 @@ TEST(WeightNames, TwoNpzNamesForOneTensorAreAFault) {
     }
 }
 
+// A regular expression would call itself for every digit.
+TEST(WeightNames, ANameOfAMillionDigitsIsANameLikeOthers) {
+    EditableWeights weights;
+    weights.add("block" + std::string(1'000'000, '1') + "/unit01/a/group_norm/gamma", {1});
+    weights.add("block" + std::string(1'000'000, '1') + "/unit01/d/group_norm/gamma", {1});
+    WeightFile file = weights.file();
+    file.format = "npz";
+    const std::vector<std::string> names = WeightReader(file).names("body.block1");
+    ASSERT_EQ(names.size(), 1u);
+    EXPECT_TRUE(names[0].ends_with("1.unit01.gn1.weight"));
+}
+
 // As DataParallel saves a net; and written and read again as a file.
 TEST(WeightNames, Case06_ModulePrefixesAreTakenOff) {
     const GoldenNet golden(GoldenCase{"cifar_basic"});

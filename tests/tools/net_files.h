@@ -1,6 +1,7 @@
 // A net's weights as files of every format, made from golden nets' recipes.
 #pragma once
 
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -57,17 +58,33 @@ inline std::string torch_legacy_of(const Items& items) {
     return legacy(dict({{"state_dict", state_dict_pickle(items, "module.")}}), storages);
 }
 
-inline std::string npy_of(const EditableWeights::Item& item) {
+// float16, little-endian, cut to its 10 bits of mantissa; too small ones become zero.
+inline std::string halves(const std::vector<float>& values) {
+    std::string bytes;
+    for (const float value : values) {
+        const auto bits = std::bit_cast<uint32_t>(value);
+        const uint32_t sign = bits >> 16 & 0x8000U, exponent = bits >> 23 & 0xFFU;
+        const uint32_t magnitude = exponent <= 112 ? 0 : (exponent - 112) << 10 | (bits >> 13 & 0x3FFU);
+        bytes += testing_weights::raw(static_cast<uint16_t>(sign | magnitude));
+    }
+    return bytes;
+}
+
+enum class Float { Single, Half };
+
+inline std::string npy_of(const EditableWeights::Item& item, Float type = Float::Single) {
     std::string shape;
     for (const int64_t extent : item.shape) shape += std::to_string(extent) + ", ";
-    const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }";
+    const std::string descr = type == Float::Half ? "<f2" : "<f4";
+    const std::string header =
+        "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
     return "\x93NUMPY\x01" + std::string(1, '\0') +
            testing_weights::raw(static_cast<uint16_t>(header.size())) + header +
-           testing_weights::floats(item.values);
+           (type == Float::Half ? halves(item.values) : testing_weights::floats(item.values));
 }
-inline std::string npz_of(const Items& items) {
+inline std::string npz_of(const Items& items, Float type = Float::Single) {
     std::vector<testing_weights::ZipItem> entries;
-    for (const auto& item : items) entries.push_back({item.name + ".npy", npy_of(item)});
+    for (const auto& item : items) entries.push_back({item.name + ".npy", npy_of(item, type)});
     return testing_weights::zip(entries);
 }
 

@@ -62,6 +62,30 @@ TEST_F(Weights, BitFromItsOwnFormats) {
     expect_same_scores({"net.safetensors", "bit.npz", "bit.pth.tar"}, json["net"], "48");
 }
 
+// Halves are kept as they are stored, but for kernels that are turned round.
+TEST_F(Weights, BitOfHalves) {
+    write(root_ / "bit.npz", npz_of(as_bit_npz(golden_weights("bit").items), Float::Half));
+    const nlohmann::json json = nlohmann::json::parse(run({"inspect", "bit.npz", "--json"}).out);
+    EXPECT_EQ(json["tensors"][0]["dtype"], "F16");
+    expect_same_scores({"bit.npz"}, json["net"], "48");
+}
+
+// Names come from a file that somebody made: nothing in them reaches the terminal as it is.
+TEST_F(Weights, NamesAreShownWithoutControlCharacters) {
+    EditableWeights odd;
+    odd.add(
+        "a\x1b[2J.\x7f"
+        "b\xc2\x9b",
+        {2, 3});
+    save_safetensors(root_ / "odd.safetensors", odd.items);
+    const Ran ran = run({"inspect", "odd.safetensors"});
+    EXPECT_EQ(ran.code, 0);
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("a\\x1b[2J\n"), HasSubstr("  \\x7fb\\xc2\\x9b ")));
+    const Ran score = run({"score", "--weights", "odd.safetensors", "--id", "s=synthetic:2", "--out", "out"});
+    EXPECT_EQ(score.code, 3);
+    EXPECT_EQ((ran.out + ran.err + score.err).find_first_of("\x1b\x7f"), std::string::npos);
+}
+
 TEST_F(Weights, InspectShowsTheTree) {
     write(root_ / "net.th", torch_legacy_of(golden_weights("option_a").items));
     const Ran ran = run({"inspect", "net.th"});
