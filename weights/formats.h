@@ -51,7 +51,8 @@ void read_pickle(const Input& input, WeightFile& file);  // PyTorch's legacy for
 int64_t checked_elements(const Input& input, const std::string& tensor, std::span<const int64_t> shape,
                          StoredType type);
 
-// Takes `module.` (from every name that has it) and `model.` (where all names do) off, with a notice.
+// Takes `module.` and torch.compile's `_orig_mod.` (from every name that has it) and `model.` (where all
+// names do) off, with a notice.
 void strip_prefixes(WeightFile& file);
 
 // Names unique and UTF-8, count and total size within limits, at least one tensor.

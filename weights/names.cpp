@@ -34,7 +34,9 @@ bool strip(WeightFile& file, std::string_view prefix, bool from_all) {
 void strip_prefixes(WeightFile& file) {
     constexpr int kMostLayers = 4;  // `module.module.model.` and the like; hostile files may have thousands
     for (int i = 0; i < kMostLayers; ++i)
-        if (!strip(file, "module.", false) && !strip(file, "model.", true)) return;
+        if (!strip(file, "module.", false) && !strip(file, "_orig_mod.", false) &&
+            !strip(file, "model.", true))
+            return;
 }
 
 void check_tensors(const Input& input, const WeightFile& file) {

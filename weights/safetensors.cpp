@@ -159,8 +159,11 @@ class Header : public nlohmann::json_sax<nlohmann::json> {
 
 // Sorted by place, the spans must tile the data exactly, and each must be what shape and type say.
 void place_tensors(const Input& input, std::vector<Entry>& entries, std::span<const std::byte> data) {
-    std::stable_sort(entries.begin(), entries.end(),
-                     [](const Entry& a, const Entry& b) { return a.begin < b.begin; });
+    // Tensors without elements share their place with the next one, which may stand before them in the
+    // header.
+    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
     uint64_t at = 0;
     for (Entry& entry : entries) {
         const auto fail = [&](const std::string& why) {

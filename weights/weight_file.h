@@ -56,7 +56,8 @@ class WeightFile {
 
 struct ReadLimits {
     size_t max_unpacked_bytes = size_t{32} << 30;  // all entries of a zip together
-    double max_ratio = 200;                        // unpacked / packed size of a zip entry (beyond 1 MiB)
+    double max_ratio = 200;                        // unpacked / packed size of a zip entry …
+    size_t harmless_bytes = size_t{1} << 30;  // … that is larger: zeros (a fresh head's) pack 1000 to 1
     size_t max_tensors = 100'000;
 };
 

@@ -9,8 +9,6 @@
 namespace gs::weights {
 namespace {
 
-constexpr uint64_t kAlwaysFine = 1 << 20;  // an entry of a megabyte is no bomb, whatever its ratio
-
 std::string reason_of(zip_error_t& error) {
     std::string text = zip_error_strerror(&error);
     zip_error_fini(&error);
@@ -76,7 +74,7 @@ void ZipArchive::check_sizes() const {
         packed += entry.packed;
         const double ratio =
             static_cast<double>(entry.size) / static_cast<double>(std::max<uint64_t>(entry.packed, 1));
-        if (entry.size > kAlwaysFine && ratio > input_.limits.max_ratio)
+        if (entry.size > input_.limits.harmless_bytes && ratio > input_.limits.max_ratio)
             input_.fail("refused: " + shown + "would unpack to " + std::to_string(entry.size) + " bytes, " +
                         std::to_string(static_cast<uint64_t>(std::min(ratio, 1e18))) +
                         " times its packed size (a zip bomb?)");

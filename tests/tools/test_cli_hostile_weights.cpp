@@ -50,20 +50,24 @@ class HostileWeights : public GradscoreTest {
         return testing_weights::zip({{"a/data.pkl", pickle}});
     }
 
-    // 64 MiB of zeros in an entry of 64 KiB.
+    // 1088 MiB of zeros in an entry of a megabyte.
     static std::string bomb() {
+        constexpr int kParts = 17;
         const std::string zeros(size_t{64} << 20, '\0');
-        std::string packed(zeros.size() / 500, '\0');
+        std::string packed(kParts * zeros.size() / 500, '\0');
         z_stream stream{};
         EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
-        stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(zeros.data()));
-        stream.avail_in = static_cast<uInt>(zeros.size());
         stream.next_out = reinterpret_cast<Bytef*>(packed.data());
         stream.avail_out = static_cast<uInt>(packed.size());
-        EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+        for (int part = 1; part <= kParts; ++part) {
+            stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(zeros.data()));
+            stream.avail_in = static_cast<uInt>(zeros.size());
+            EXPECT_EQ(deflate(&stream, part < kParts ? Z_NO_FLUSH : Z_FINISH),
+                      part < kParts ? Z_OK : Z_STREAM_END);
+        }
         packed.resize(stream.total_out);
         deflateEnd(&stream);
-        const auto added = static_cast<int64_t>(zeros.size() - packed.size());
+        const auto added = static_cast<int64_t>(kParts * zeros.size() - packed.size());
         return testing_weights::zip({{.name = "a.npy", .data = packed, .method = 8, .size_added = added}});
     }
 
@@ -117,7 +121,7 @@ TEST_F(HostileWeights, Case04_ZipsThatLie) {
     refuse("directory.pth", zip({{"a/data.pkl", pickle, "a/data.pkx"}}), {"damaged zip archive"});
 
     refuse("sizes.npz", zip({{.name = "a.npy", .data = "tiny", .size_added = 3'000'000'000}}), {});
-    // 64 MiB of zeros, 64 KiB packed: a thousand to one.
+    // 1088 MiB of zeros, a megabyte packed: a thousand to one.
     refuse("bomb.npz", bomb(), {"zip bomb"});
 }
 

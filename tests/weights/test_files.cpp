@@ -93,6 +93,21 @@ TEST(WeightFiles, WrappersAndPrefixesComeOffWithNotices) {
     EXPECT_THAT(read_weights(own_files() / "metadata.pth").notices, ElementsAre());
 }
 
+// As torch.compile names what it wraps, alone and inside DataParallel.
+TEST(WeightFiles, TorchCompilesPrefixComesOff) {
+    const auto tensor = [](const std::string& name, int begin) {
+        return "\"" + name + R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" + std::to_string(begin) + "," +
+               std::to_string(begin + 1) + "]}";
+    };
+    const std::string text = testing_weights::safetensors(
+        "{" + tensor("module._orig_mod.a", 0) + "," + tensor("module._orig_mod.b", 1) + "}", "xy");
+    const WeightFile file = read_weights_from_memory(testing_weights::bytes_of(text), "a");
+    EXPECT_NE(file.find("a"), nullptr);
+    EXPECT_NE(file.find("b"), nullptr);
+    EXPECT_THAT(file.notices, ElementsAre("prefix 'module.' removed from 2 names",
+                                          "prefix '_orig_mod.' removed from 2 names"));
+}
+
 TEST(WeightFiles, RefusalsSayWhy) {
     const std::pair<const char*, const char*> cases[] = {
         {"whole_model.pt", "refused: the pickle names __main__.Net"},

@@ -38,6 +38,8 @@ TEST(Safetensors, Case05_LayoutRulesAreNamed) {
                R"(],"data_offsets":[)" + std::to_string(begin) + "," + std::to_string(end) + "]}";
     };
     EXPECT_EQ(error_of_header("{" + entry("a", 4, 8) + "," + entry("b", 0, 4) + "}"), "no error");
+    // One without elements, written after the one that begins at the same byte.
+    EXPECT_EQ(error_of_header("{" + entry("a", 0, 8) + "," + entry("b", 0, 0) + "}"), "no error");
     EXPECT_THAT(error_of_header("{" + entry("a", 0, 4) + "," + entry("b", 3, 8) + "}"),
                 HasSubstr("'b' overlaps"));
     EXPECT_THAT(error_of_header("{" + entry("a", 0, 4) + "," + entry("b", 5, 8) + "}"),
