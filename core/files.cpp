@@ -108,6 +108,12 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, ErrorKind ki
     return bytes;
 }
 
+std::string_view without_bom(std::string_view text) {
+    constexpr std::string_view kMark = "\xef\xbb\xbf";
+    if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+    return text;
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
     std::string name = path_.string() + std::string(kTemporary) + "XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);

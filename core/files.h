@@ -35,6 +35,9 @@ class MappedFile {
     size_t size_ = 0;
 };
 
+// Text without the byte order mark that Windows' editors put before it.
+std::string_view without_bom(std::string_view text);
+
 // Whole file into memory. Throws Error(kind) as above; also when it is longer than `limit` bytes.
 std::vector<std::byte> read_file(const std::filesystem::path& path, ErrorKind kind, size_t limit = SIZE_MAX);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/files.h"
 
 namespace gs {
 namespace {
@@ -26,7 +27,7 @@ void append_utf8(std::string& to, unsigned code) {
 
 class Parser {
   public:
-    Parser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+    Parser(std::string_view text, const std::string& name) : text_(without_bom(text)), name_(name) {}
 
     std::vector<TomlEntry> parse() {
         std::vector<TomlEntry> entries;

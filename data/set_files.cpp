@@ -67,7 +67,9 @@ class Walk {
     void visit(const fs::directory_entry& entry, const std::string& relative) {
         std::error_code ignored;
         if (entry.is_directory(ignored)) return enter(entry.path(), relative + "/");
-        if (is_image_name(entry.path()) && entry.is_regular_file(ignored))
+        // A link that leads nowhere is an image that cannot be read: it will be listed as such.
+        const fs::file_status status = entry.status(ignored);
+        if (is_image_name(entry.path()) && (fs::is_regular_file(status) || !fs::exists(status)))
             images.push_back(relative);
         else
             ++others;
@@ -139,7 +141,7 @@ void join_groups(std::vector<Line>& lines, const std::vector<int64_t>& groups, c
 
 std::vector<Line> parse_lines(std::string_view text, const std::string& name) {
     std::vector<Line> lines;
-    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+    text = without_bom(text);
     for (int64_t number = 1; !text.empty(); ++number) {
         const size_t length = std::min(text.find('\n'), text.size());
         const std::string_view line = trim(text.substr(0, length));

@@ -53,6 +53,7 @@ class TinyImages : public ImageSet {
 
 std::vector<int64_t> parse_skip_list(std::string_view text, const std::string& name) {
     std::vector<int64_t> indices;
+    text = without_bom(text);
     for (int64_t number = 1; !text.empty(); ++number) {
         const size_t length = std::min(text.find('\n'), text.size());
         std::string_view line = text.substr(0, length);

@@ -151,7 +151,7 @@ void require_unique_indices(const ScoreTable& table, const std::string& name) {
 }  // namespace
 
 ScoreTable scores_from_csv(std::string_view text, const std::string& name) {
-    Records records(text, name);
+    Records records(without_bom(text), name);
     std::vector<std::string> fields;
     ScoreTable table;
     table.methods = read_header(records, fields);

@@ -25,6 +25,12 @@ std::string error_of(const std::string& text) {
 TEST(Toml, Values) {
     EXPECT_THAT(values("12"), ElementsAre("12"));
     EXPECT_THAT(values("-0.5e-3 # comment"), ElementsAre("-0.5e-3"));
+    EXPECT_EQ(read_toml("\xef\xbb\xbf"
+                        "a = 1",
+                        "f")
+                  .at(0)
+                  .key,
+              "a");
     EXPECT_THAT(values("true"), ElementsAre("true"));
     EXPECT_THAT(values("\"a b # c\""), ElementsAre("a b # c"));
     EXPECT_THAT(values("'C:\\x'"), ElementsAre("C:\\x"));
