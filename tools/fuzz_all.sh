@@ -4,10 +4,18 @@
 # time and goes on where it was. FUZZ_JOBS of them run at once (as many as there are processors if not set).
 #   FUZZ_SECONDS=600 tools/fuzz_all.sh journal safetensors
 # FUZZ_WORK (fuzz-work) keeps, of each target: NAME/ the inputs found, NAME.runs a line "seconds inputs" a run, NAME.log what the
-# last run printed, findings/NAME/ what failed. A reader that has changed starts anew when its NAME.runs is deleted.
-# Ends with 1 if there is any finding. `make fuzz` builds the targets.
+# last run printed, findings/NAME/ what failed. Ends with 1 if there is any finding. `make fuzz` builds the targets.
+#   tools/fuzz_all.sh --record [NAME…]
+# adds those runs to the project: seconds and inputs to tests/fuzz/runs.tsv, where they count on every machine (a reader that
+# changes starts anew when its lines are deleted), and the inputs that reach anything new to tests/fuzz/found/NAME.tar.xz,
+# which every machine begins with.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+record=no
+if [ "${1:-}" = --record ]; then
+  record=yes
+  shift
+fi
 programs=${FUZZ_BUILD:-build-fuzz}/tests/fuzz
 work=${FUZZ_WORK:-fuzz-work}
 seconds=${FUZZ_SECONDS:-3600}
@@ -29,13 +37,43 @@ done
 
 # sum COLUMN FILE: of the numbers in that column, as an integer.
 sum() { awk -v column="$1" '{ total += $column } END { printf "%.0f", total }' "$2"; }
+# recorded NAME: seconds of earlier runs that the project has.
+recorded() { awk -F '\t' -v name="$1" '$1 == name { total += $3 } END { printf "%.0f", total }' tests/fuzz/runs.tsv; }
+
+# The inputs of before, where this machine has none yet.
+unpack() {
+  local name=$1
+  mkdir -p "$work/$name"
+  if [ -z "$(ls -A "$work/$name")" ] && [ -f "tests/fuzz/found/$name.tar.xz" ]; then
+    tar -xJf "tests/fuzz/found/$name.tar.xz" -C "$work/$name"
+  fi
+}
+
+# put_down NAME: into the project. The archive's bytes depend on the inputs alone.
+put_down() {
+  local name=$1 ledger=$work/$1.runs
+  [ -s "$ledger" ] || return 0
+  mkdir -p tests/fuzz/found "$work/merged"
+  rm -rf "$work/merged/$name" && mkdir "$work/merged/$name"
+  "$programs/fuzz_$name" -merge=1 -rss_limit_mb=4096 "$work/merged/$name" "$work/$name" >"$work/$name.merge" 2>&1
+  find "$work/merged/$name" -type f -size +64k -delete  # a reader of large files has its seeds
+  tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work/merged/$name" -cf - . |
+    xz -9 >"tests/fuzz/found/$name.tar.xz"
+  printf '%s\t%s\t%s\t%s\n' "$name" "$(date -u +%Y-%m-%d)" "$(sum 1 "$ledger")" "$(sum 2 "$ledger")" >>tests/fuzz/runs.tsv
+  rm "$ledger"
+}
+if [ "$record" = yes ]; then
+  for name in "${names[@]}"; do put_down "$name"; done
+  exit
+fi
 
 # fuzz NAME: in runs of at most five minutes, so that little is forgotten where it is killed.
 fuzz() {
   local name=$1 log=$work/$1.log ledger=$work/$1.runs left run status=0
-  mkdir -p "$work/$name" "$work/findings/$name"
+  unpack "$name"
+  mkdir -p "$work/findings/$name"
   touch "$ledger"
-  while left=$((seconds - $(sum 1 "$ledger"))) && [ "$left" -gt 0 ]; do
+  while left=$((seconds - $(recorded "$name") - $(sum 1 "$ledger"))) && [ "$left" -gt 0 ]; do
     run=$((left < 300 ? left : 300))
     {
       TIMEFORMAT='%U %S'
@@ -48,7 +86,11 @@ fuzz() {
     [ "$status" -eq 0 ] || break
   done
   local result="no finding"
-  [ "$status" -eq 0 ] || result="FINDING, see $log"
+  case "$status" in
+    0) ;;
+    72 | 130 | 137 | 143) result="stopped from outside" ;;
+    *) result="FINDING, see $log" ;;
+  esac
   echo "$(date -u +%Y-%m-%dT%H:%MZ) $name: $(sum 2 "$ledger") inputs in $(sum 1 "$ledger") s," \
     "$(find "$work/$name" -type f | wc -l) kept, $result"
   [ "$status" -eq 0 ]

@@ -201,7 +201,7 @@ TEST_F(BadWeights, Case04_ZipBombs) {
                                   "import zipfile\n"
                                   "z = zipfile.ZipFile('bomb.npz', 'w', zipfile.ZIP_DEFLATED)\n"
                                   "f = z.open('conv1.weight.npy', 'w', force_zip64=True)\n"
-                                  "for i in range(256): f.write(bytes(1 << 22))\n"
+                                  "for i in range(257): f.write(bytes(1 << 22))\n"
                                   "f.close(); z.close()"},
                                  options_);
     if (made.code != 0) GTEST_SKIP() << "needs python3 to pack the bomb";
