@@ -92,10 +92,12 @@ TrainingPass& Learner::pass(const Shape& shape) {
 
 int64_t Learner::part_size(const Shape& batch) {
     if (whole_batches_) return batch.n;
-    if (pass_ && pass_shape_ == batch.with_n(pass_shape_.n) && pass_shape_.n <= batch.n) return pass_shape_.n;
-    const size_t one = pass(batch.with_n(1)).arena_bytes();
-    const auto most = static_cast<int64_t>(memory_bytes_ / one);
-    return std::clamp<int64_t>(most, 1, batch.n);
+    const Shape image = batch.with_n(1);
+    if (image_bytes_ == 0 || measured_ != image) {
+        image_bytes_ = pass(image).arena_bytes();
+        measured_ = image;
+    }
+    return std::clamp<int64_t>(static_cast<int64_t>(memory_bytes_ / image_bytes_), 1, batch.n);
 }
 
 LossResult Learner::part_loss(const TrainBatch& batch, const Mixup* mixup, int64_t first, int64_t count) {

@@ -68,10 +68,13 @@ class Learner {
     int64_t steps_done_ = 0;
     std::optional<TrainingPass> pass_;
     Shape pass_shape_;
+    Shape measured_;                                 // an image's, and
+    size_t image_bytes_ = 0;                         // what a pass over it keeps
     std::vector<float> pixels_, logits_, gradient_;  // of a part, on the host
     std::vector<int64_t> other_labels_;              // of a part
 
     void check(const TrainBatch& batch, const Mixup* mixup) const;
+    // By the images' size and the memory alone: of the batches before, a resumed run knows nothing.
     int64_t part_size(const Shape& batch);
     TrainingPass& pass(const Shape& shape);
     // Images [first, first + count): both passes, and their part of the loss.

@@ -185,6 +185,25 @@ TEST(Trainer, BatchesOfAnySize) {
     expect_same(trainer.weights(), again.weights());
 }
 
+// Nets without batch norm take a batch in parts; a resumed run has not seen the batches before.
+TEST(Trainer, PartsOfABatchDoNotDependOnBatchesBefore) {
+    const auto backend = plain_backend(1);
+    const GoldenNet golden(own_golden_nets().front());
+    Recipe recipe = small_recipe("auto");
+    recipe.classes = 7;
+    const Images large(6, 40), small(1, 40);
+    for (size_t memory = size_t{1} << 18; memory <= size_t{1} << 24; memory *= 4) {
+        SCOPED_TRACE(memory);
+        const train::TrainerOptions options{.memory_bytes = memory};
+        Trainer whole(*backend, &golden.weights(), recipe, options),
+            resumed(*backend, &golden.weights(), recipe, options);
+        for (const Images* images : {&large, &small}) whole.step(images->batch());
+        resumed.restore(whole.weights(), whole.optimiser_state(), whole.steps_done());
+        for (Trainer* trainer : {&whole, &resumed}) trainer->step(large.batch());
+        expect_same(resumed.weights(), whole.weights());
+    }
+}
+
 std::map<std::string, bool> moved_by_a_step(const Recipe& recipe) {
     const auto backend = plain_backend(1);
     const GoldenNet golden(own_golden_nets().front());  // BiT, blocks of 1, 2, 1, 1 units
