@@ -1,9 +1,11 @@
 #include "tools/training_run.h"
 
 #include <cmath>
+#include <limits>
 
 #include "report/text.h"
 #include "tools/setup.h"
+#include "train/schedule.h"
 
 namespace gs {
 namespace {
@@ -38,7 +40,8 @@ TrainingRun::TrainingRun(train::Trainer& trainer, const TrainingSets& sets, cons
       epochs_((options.recipe.steps + epoch_steps_ - 1) / epoch_steps_),
       log_(log_path(options.out), start.state.log_bytes),
       progress_(options.recipe_name, images_until(options.recipe.steps), options.progress,
-                images_until(start.state.step)) {
+                images_until(start.state.step)),
+      learning_rate_(state_.step > 0 ? train::learning_rate(options.recipe, state_.step - 1) : 0) {
     if (options.cache_features) cache_features();
     feed_ = make_feed();
 }
@@ -90,27 +93,36 @@ int64_t TrainingRun::images_until(int64_t step) const {
     return step / epoch_steps_ * images + std::min(step % epoch_steps_ * options_.recipe.batch, images);
 }
 
+bool TrainingRun::at_epoch_end() const {
+    return state_.step > 0 && (state_.step % epoch_steps_ == 0 || state_.step == options_.recipe.steps);
+}
+
 bool TrainingRun::run() {
-    while (true) {
+    if (at_epoch_end() && !take_up_epoch_end()) return stop();
+    while (state_.step < options_.recipe.steps) {
+        if (interrupted()) return stop();
         const auto start = Clock::now();
         std::optional<train::FeedBatch> batch = feed_->next();
-        if (!batch) break;
+        GS_REQUIRE(batch.has_value());
         step(*batch);
         interval_seconds_ += seconds_since(start);
         interval_images_ += batch->count;
         feed_->recycle(std::move(*batch));
-        const bool epoch_ends = state_.step % epoch_steps_ == 0 || state_.step == options_.recipe.steps;
-        if (state_.step % options_.log_every == 0 || epoch_ends) end_interval();
-        if (epoch_ends) end_epoch();
-        if (interrupted()) {
+        if (state_.step % options_.log_every == 0 || at_epoch_end()) end_interval();
+        if (at_epoch_end()) {
+            if (!end_epoch()) return stop();
+        } else if (seconds_since(saved_) > 60 * options_.checkpoint_minutes) {
             checkpoint();
-            save_weights("last");
-            return false;
         }
-        if (!epoch_ends && seconds_since(saved_) > 60 * options_.checkpoint_minutes) checkpoint();
     }
     progress_.finish();
     return true;
+}
+
+bool TrainingRun::stop() {
+    checkpoint();
+    save_weights("last");
+    return false;
 }
 
 void TrainingRun::step(train::FeedBatch& batch) {
@@ -155,7 +167,8 @@ TrainingLine TrainingRun::line(bool epoch_end) const {
             .loss = tally.mean_loss(),
             .accuracy = tally.accuracy(),
             .learning_rate = learning_rate_,
-            .images_per_second = seconds > 0 ? static_cast<double>(images) / seconds : 0,
+            .images_per_second = seconds > 0 ? static_cast<double>(images) / seconds
+                                             : std::numeric_limits<double>::quiet_NaN(),
             .seconds = state_.seconds};
 }
 
@@ -173,40 +186,56 @@ void TrainingRun::end_interval() {
     interval_images_ = 0;
 }
 
-void TrainingRun::end_epoch() {
+// An epoch whose sums the checkpoint still has is not evaluated yet; of another one the files may be missing.
+bool TrainingRun::take_up_epoch_end() {
+    if (state_.epoch.images > 0) return end_epoch();
+    save_results();
+    return true;
+}
+
+bool TrainingRun::end_epoch() {
     TrainingLine epoch_line = line(true);
     std::string said = "epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_) + ": " +
                        figures(epoch_line.loss, epoch_line.accuracy);
-    bool best = false;
-    if (const std::optional<Tally> validation = evaluate()) {
+    if (sets_.validation) {
+        checkpoint();  // evaluation takes long, and refuses weights that are not finite less clearly
+        const std::optional<Tally> validation = evaluate();
+        if (!validation) return false;
         epoch_line.validation_loss = validation->mean_loss();
         epoch_line.validation_accuracy = validation->accuracy();
         said += "; validation " + figures(validation->mean_loss(), validation->accuracy());
-        best = !state_.best_accuracy || validation->accuracy() > *state_.best_accuracy;
-        if (best) {
+        if (!state_.best_accuracy || validation->accuracy() > *state_.best_accuracy) {
             state_.best_accuracy = validation->accuracy();
             state_.best_epoch = epoch();
         }
     }
     append(epoch_line);
+    const double rate = epoch_line.images_per_second;
     if (!options_.progress.quiet)
-        progress_.notice(said + "; " + fixed(epoch_line.images_per_second, 0) + " images/s");
+        progress_.notice(said + (std::isnan(rate) ? "" : "; " + fixed(rate, 0) + " images/s"));
     state_.epoch = {};
     epoch_seconds_ = 0;
     epoch_images_ = 0;
-    save_weights("last");
-    if (best) save_weights("best");
-    draw_curves();
     checkpoint();
+    save_results();
+    return true;
+}
+
+// What follows from a checkpoint at an epoch's end. Written behind it, so that no file is of a step that a
+// resumed run takes again.
+void TrainingRun::save_results() {
+    save_weights("last");
+    if (state_.best_epoch == epoch()) save_weights("best");
+    draw_curves();
 }
 
 std::optional<Tally> TrainingRun::evaluate() {
-    if (!sets_.validation) return {};
     const ImageSet& set = *sets_.validation;
     Loader loader(set, options_.evaluation,
                   {.batch = options_.recipe.batch, .threads = options_.threads, .limits = options_.limits});
     Tally tally;
     while (auto batch = loader.next()) {
+        if (interrupted()) return {};
         note_failures(set, batch->failures);
         std::vector<int64_t> labels;
         for (const int64_t index : batch->indices) labels.push_back(set.item(index).label.value());

@@ -43,7 +43,8 @@ class TrainingRun {
     TrainingRun(train::Trainer& trainer, const TrainingSets& sets, const train::Checkpoint& start,
                 const TrainingRunOptions& options);
 
-    // Until the recipe's last step, or until interrupted(): then false, with a checkpoint written.
+    // Until the recipe's last step and its evaluation, or until interrupted(): then false, with a checkpoint
+    // written. Begins with what the process before left undone at an epoch's end.
     bool run();
     const train::RunState& state() const { return state_; }
     int64_t excluded() const { return static_cast<int64_t>(unusable_.size()); }
@@ -63,13 +64,14 @@ class TrainingRun {
     std::unique_ptr<train::BatchSource> feed_;
     Progress progress_;
     std::set<std::string> unusable_;  // "SET: PATH"
-    Clock::time_point saved_ = Clock::now(), began_ = Clock::now();
+    Clock::time_point saved_ = Clock::now();
     double interval_seconds_ = 0, epoch_seconds_ = 0;  // of this process
     int64_t interval_images_ = 0, epoch_images_ = 0;   // of this process, for rates
-    double learning_rate_ = 0;
+    double learning_rate_;                             // of the last step
 
     int64_t images_until(int64_t step) const;
     int64_t epoch() const { return (state_.step - 1) / epoch_steps_ + 1; }  // from 1, of the last step done
+    bool at_epoch_end() const;
     std::unique_ptr<train::BatchSource> make_feed();
     void cache_features();
     void step(train::FeedBatch& batch);
@@ -77,9 +79,12 @@ class TrainingRun {
     TrainingLine line(bool epoch_end) const;
     void append(const TrainingLine& line);
     void end_interval();
-    void end_epoch();
-    std::optional<train::Tally> evaluate();
+    bool take_up_epoch_end();
+    bool end_epoch();  // false: interrupted before it was evaluated
+    bool stop();
+    std::optional<train::Tally> evaluate();  // nothing: interrupted
     void save_weights(const char* name);
+    void save_results();
     void draw_curves();
 };
 

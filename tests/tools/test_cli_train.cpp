@@ -82,18 +82,31 @@ class Train : public GradscoreTest {
 
     // Sends the signal so many milliseconds after the run's first checkpoint.
     Ran stop(const std::string& out, const Words& more, int signal, int milliseconds) {
+        const auto begun = [&] { return fs::exists(root_ / out / "checkpoint.safetensors"); };
+        return stop_after(begun, out, more, signal, milliseconds);
+    }
+    Ran stop_after(const std::function<bool()>& moment, const std::string& out, const Words& more, int signal,
+                   int milliseconds) {
         using Clock = std::chrono::steady_clock;
         std::optional<Clock::time_point> when;
         bool sent = false;
         RunOptions options = options_;
         options.meanwhile = [&](pid_t child) {
-            if (!when && fs::exists(root_ / out / "checkpoint.safetensors"))
-                when = Clock::now() + std::chrono::milliseconds(milliseconds);
+            if (!when && moment()) when = Clock::now() + std::chrono::milliseconds(milliseconds);
             if (!when || Clock::now() < *when || sent) return;
             sent = true;
             ::kill(child, signal);
         };
         return run(words(out, more), options);
+    }
+
+    // Everything that a run leaves but for times.
+    void expect_same_run(const std::string& got, const std::string& want) const {
+        EXPECT_EQ(files_below(root_ / got), files_below(root_ / want));
+        EXPECT_EQ(weights(got), weights(want));
+        EXPECT_EQ(content(root_ / got / "best.safetensors"), content(root_ / want / "best.safetensors"));
+        EXPECT_EQ(content(root_ / got / "curves.svg"), content(root_ / want / "curves.svg"));
+        EXPECT_EQ(log(got), log(want));
     }
 };
 
@@ -167,7 +180,6 @@ TEST_F(Train, AnotherSeedIsAnotherRun) {
 
 TEST_F(Train, KilledAnywhereAndResumedItEndsWithTheSameBytes) {
     train("whole");
-    const auto want = log("whole");
     std::mt19937 random(7);
     int killed = 0;
     for (int round = 0; round < 4; ++round) {
@@ -179,9 +191,7 @@ TEST_F(Train, KilledAnywhereAndResumedItEndsWithTheSameBytes) {
         for (int again = 0; again < 3 && ran.signal == SIGKILL; ++again, ++killed)
             ran = stop(out, more, again < 2 ? SIGKILL : 0, static_cast<int>(random() % 120));
         ASSERT_EQ(ran.code, 0) << ran.err;
-        EXPECT_EQ(weights(out), weights("whole"));
-        EXPECT_EQ(content(root_ / out / "best.safetensors"), content(root_ / "whole/best.safetensors"));
-        EXPECT_EQ(log(out), want);
+        expect_same_run(out, "whole");
     }
     EXPECT_GT(killed, 1) << "the signals came too late";
 }
@@ -201,6 +211,62 @@ TEST_F(Train, InterruptedItKeepsTheStepAndGoesOn) {
     EXPECT_THAT(train("run", {"--resume"}).out, HasSubstr("weights after 18 steps"));
     EXPECT_EQ(weights("run"), weights("whole"));
     EXPECT_EQ(log("run"), log("whole"));
+}
+
+TEST_F(Train, StoppedDuringValidationItKeepsTheEpoch) {
+    write(root_ / "test.bin", coloured(3000, 2));
+    train("whole", {"--quiet"});
+    for (const int signal : {SIGINT, SIGKILL}) {
+        const std::string out = "run" + std::to_string(signal);
+        const auto validating = [&] {
+            std::ifstream file(root_ / out / "log.jsonl");
+            return std::string(std::istreambuf_iterator<char>(file), {}).find("\"step\":6,") !=
+                   std::string::npos;
+        };
+        const Ran ran = stop_after(validating, out, {"--quiet"}, signal, 30);
+        EXPECT_EQ(signal == SIGINT ? ran.code : ran.signal, signal == SIGINT ? 130 : SIGKILL) << ran.err;
+        EXPECT_EQ(metadata(root_ / out / "checkpoint.safetensors").at("state/step"), "6");
+        EXPECT_EQ(log(out).size(), 3u) << "the validation was not waited for";
+        train(out, {"--resume", "--quiet"});
+        expect_same_run(out, "whole");
+    }
+}
+
+// Calls that fail stand for a process that ends there.
+TEST_F(Train, StoppedBetweenAnyTwoFilesItEndsWithTheSame) {
+    GS_SKIP_WITHOUT_FAULTS();
+    const Words two{"--epochs", "2", "--quiet"}, again{"--epochs", "2", "--quiet", "--resume"};
+    train("whole", two);
+    for (int nth = 1;; ++nth) {
+        SCOPED_TRACE(nth);
+        const std::string out = "run" + std::to_string(nth);
+        const Ran ran = run(words(out, two), with_fault({{"CALL", "rename"}, {"NTH", std::to_string(nth)}}));
+        if (ran.code == 0) {
+            EXPECT_GT(nth, 8) << "they are a recipe, checkpoints, weights and curves";
+            break;
+        }
+        ASSERT_EQ(ran.code, 1) << ran.err;
+        // What is there is never of steps that are taken again.
+        for (const char* name : {"last.safetensors", "best.safetensors"})
+            if (fs::exists(root_ / out / name)) {
+                EXPECT_LE(std::stoi(metadata(root_ / out / name).at("step")),
+                          std::stoi(metadata(root_ / out / "checkpoint.safetensors").at("state/step")))
+                    << name;
+            }
+        train(out, again);
+        expect_same_run(out, "whole");
+    }
+}
+
+TEST_F(Train, WeightsThatHaveBecomeInfiniteAreNotLeftBehind) {
+    for (const Words& validation : {Words{}, Words{"--validate", ""}}) {
+        Words more{"--learning-rate", "3e38", "--steps", "1", "--quiet"};
+        more.insert(more.end(), validation.begin(), validation.end());
+        const Ran ran = train("run" + std::to_string(validation.size()), more, 1);
+        EXPECT_THAT(ran.err, AllOf(HasSubstr("has become NaN or infinite"), HasSubstr("is of step 0")));
+        EXPECT_THAT(files_below(root_ / ("run" + std::to_string(validation.size()))),
+                    ElementsAre("checkpoint.safetensors", "log.jsonl", "recipe.toml"));
+    }
 }
 
 TEST_F(Train, OnlyTheSameRunIsResumed) {
