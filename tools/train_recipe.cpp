@@ -48,6 +48,7 @@ train::Recipe read_recipe(const TrainFlags& flags) {
     train::Recipe recipe = named_recipe(flags.recipe);
     for (const auto& [key, values] : flags.fields)
         train::set_field(recipe, key, key == "groups" ? groups_of(values) : values, "--" + key);
+    for (const auto& [key, values] : flags.fields) train::require_read(recipe, key, "--" + key);
     train::check_recipe(recipe);
     return recipe;
 }

@@ -15,11 +15,85 @@ namespace {
     throw Error(ErrorKind::Usage, "recipe: " + what);
 }
 
+bool is_energy(const Recipe& r) {
+    return r.loss == Loss::EnergyMargins;
+}
+bool is_cosine(const Recipe& r) {
+    return r.schedule == Schedule::Cosine;
+}
+bool is_staircase(const Recipe& r) {
+    return r.schedule == Schedule::Staircase;
+}
+bool has_own_schedule(const Recipe& r) {
+    return !r.schedule_by_size;
+}
+
+// Fields that only some recipes read.
+struct Reader {
+    std::string_view key;
+    bool (*reads)(const Recipe& recipe);
+    const char* otherwise;
+    bool may_stay = false;  // a value for when it is read again: no contradiction
+};
+constexpr const char* kEnergyOnly = "is for loss = \"energy-margins\"";
+constexpr Reader kReaders[] = {
+    {"groups", [](const Recipe& r) { return r.loss == Loss::GroupSoftmax; },
+     "are for loss = \"group-softmax\""},
+    {"margin-in", is_energy, kEnergyOnly},
+    {"margin-out", is_energy, kEnergyOnly},
+    {"energy-weight", is_energy, kEnergyOnly},
+    {"auxiliary-batch", is_energy, kEnergyOnly},
+    {"label-smoothing", [](const Recipe& r) { return r.loss == Loss::CrossEntropy; },
+     "is for loss = \"cross-entropy\""},
+    {"mixup-alpha",
+     [](const Recipe& r) { return r.loss == Loss::CrossEntropy || r.loss == Loss::GroupSoftmax; },
+     "is for the losses cross-entropy and group-softmax"},
+    {"mixup-from", [](const Recipe& r) { return r.mixup_alpha > 0; }, "needs 'mixup-alpha' above 0", true},
+    {"dropout", [](const Recipe& r) { return r.open_blocks != 0; },
+     "needs layers that learn, and 'open-blocks' 0 trains the head alone"},
+    {"drops", is_staircase, "are for schedule = \"staircase\""},
+    {"schedule-by-size", is_staircase, "is for schedule = \"staircase\""},
+    {"warmup", has_own_schedule, "follows from the number of images where 'schedule-by-size' is true"},
+    {"drops", has_own_schedule, "follow from the number of images where 'schedule-by-size' is true"},
+    {"epochs", [](const Recipe& r) { return r.steps == 0 && has_own_schedule(r); },
+     "is for recipes whose 'steps' is 0 and 'schedule-by-size' false", true},
+    {"cosine-floor", is_cosine, "is for schedule = \"cosine\""},
+    {"cosine-ahead", is_cosine, "is for schedule = \"cosine\""},
+    {"pad", [](const Recipe& r) { return r.augmentation.crop.has_value(); }, "needs 'crop'"},
+};
+
+// Null where there is none of this key.
+const RecipeField* find_field(std::string_view key) {
+    const auto fields = recipe_fields();
+    const auto field =
+        std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.key == key; });
+    return field == fields.end() ? nullptr : &*field;
+}
+
+std::vector<std::string> values_of(const Recipe& recipe, std::string_view key) {
+    const RecipeField* field = find_field(key);
+    GS_REQUIRE(field != nullptr);
+    return field->get(recipe);
+}
+
+bool has_default(const Recipe& recipe, std::string_view key) {
+    return values_of(recipe, key) == values_of({}, key);
+}
+
+// A default that turns a field off: nothing is lost where it is not read.
+bool is_off(std::string_view key) {
+    const std::vector<std::string> values = values_of({}, key);
+    return values.empty() || values.front() == "0" || values.front() == "false" || values.front() == "none";
+}
+
+void check_unread(const Recipe& recipe) {
+    for (const Reader& reader : kReaders)
+        if (!reader.may_stay && !reader.reads(recipe) && !has_default(recipe, reader.key))
+            contradiction("'" + std::string(reader.key) + "' " + reader.otherwise);
+}
+
 void check_groups(const Recipe& recipe) {
-    if (recipe.loss != Loss::GroupSoftmax) {
-        if (!recipe.groups.empty()) contradiction("'groups' are for loss = \"group-softmax\"");
-        return;
-    }
+    if (recipe.loss != Loss::GroupSoftmax) return;
     if (recipe.groups.empty())
         contradiction("loss = \"group-softmax\" needs 'groups', the classes of each group");
     const int64_t sum = std::accumulate(recipe.groups.begin(), recipe.groups.end(), int64_t{0});
@@ -28,23 +102,7 @@ void check_groups(const Recipe& recipe) {
                       " classes, not to 'classes' = " + std::to_string(recipe.classes));
 }
 
-void check_loss(const Recipe& recipe) {
-    const bool energy = recipe.loss == Loss::EnergyMargins;
-    if (energy && recipe.auxiliary_batch == 0)
-        contradiction("loss = \"energy-margins\" needs 'auxiliary-batch' above 0");
-    if (!energy && recipe.auxiliary_batch > 0)
-        contradiction("'auxiliary-batch' is for loss = \"energy-margins\"");
-    if (recipe.mixup_alpha > 0 && recipe.loss != Loss::CrossEntropy && recipe.loss != Loss::GroupSoftmax)
-        contradiction("mixup is for the losses cross-entropy and group-softmax");
-    if (recipe.label_smoothing > 0 && recipe.loss != Loss::CrossEntropy)
-        contradiction("'label-smoothing' is for loss = \"cross-entropy\"");
-}
-
 void check_schedule(const Recipe& recipe) {
-    const bool staircase = recipe.schedule == Schedule::Staircase;
-    if (!staircase && !recipe.drops.empty()) contradiction("'drops' are for schedule = \"staircase\"");
-    if (!staircase && recipe.schedule_by_size)
-        contradiction("'schedule-by-size' is for schedule = \"staircase\"");
     if (!std::is_sorted(recipe.drops.begin(), recipe.drops.end(), std::less_equal<>()))
         contradiction("'drops' must ascend");
     if (recipe.nesterov && recipe.momentum == 0) contradiction("'nesterov' needs 'momentum' above 0");
@@ -52,7 +110,6 @@ void check_schedule(const Recipe& recipe) {
 
 void check_augmentation(const Recipe& recipe) {
     const Augmentation& a = recipe.augmentation;
-    if (a.pad > 0 && !a.crop) contradiction("'pad' needs 'crop'");
     if (a.resize && a.crop &&
         (a.crop->width > a.resize->width + 2 * a.pad || a.crop->height > a.resize->height + 2 * a.pad))
         contradiction("'crop' is larger than 'resize' with its padding");
@@ -75,12 +132,10 @@ constexpr SizeRule kSizeRules[] = {
 void set_field(Recipe& recipe, std::string_view key, const std::vector<std::string>& values,
                const std::string& place) {
     const std::string at = place + ": '" + std::string(key) + "'";
-    const auto fields = recipe_fields();
-    const auto field =
-        std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.key == key; });
-    if (field == fields.end())
-        throw Error(ErrorKind::Usage,
-                    at + " is no field of a recipe; those are " + join(fields, ", ", &RecipeField::key));
+    const RecipeField* field = find_field(key);
+    if (field == nullptr)
+        throw Error(ErrorKind::Usage, at + " is no field of a recipe; those are " +
+                                          join(recipe_fields(), ", ", &RecipeField::key));
     try {
         field->set(recipe, values);
     } catch (const Error& error) {
@@ -109,9 +164,17 @@ std::string to_toml(const Recipe& recipe) {
     return text;
 }
 
+void require_read(const Recipe& recipe, std::string_view key, const std::string& place) {
+    for (const Reader& reader : kReaders)
+        if (reader.key == key && !reader.reads(recipe) && !(has_default(recipe, key) && is_off(key)))
+            throw Error(ErrorKind::Usage, place + ": '" + std::string(key) + "' " + reader.otherwise);
+}
+
 void check_recipe(const Recipe& recipe) {
+    check_unread(recipe);
     check_groups(recipe);
-    check_loss(recipe);
+    if (is_energy(recipe) && recipe.auxiliary_batch == 0)
+        contradiction("loss = \"energy-margins\" needs 'auxiliary-batch' above 0");
     check_schedule(recipe);
     check_augmentation(recipe);
 }

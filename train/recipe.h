@@ -88,8 +88,12 @@ Recipe read_recipe(std::string_view toml, const std::string& name);
 // Every field, in the order of recipe_fields(); read_recipe() gives the same recipe back.
 std::string to_toml(const Recipe& recipe);
 
-// Throws Error(Usage) where fields contradict each other, such as a group softmax without groups.
+// Throws Error(Usage) where fields contradict each other, such as a group softmax without groups, or nothing
+// reads a field that differs from its default.
 void check_recipe(const Recipe& recipe);
+// Of a field that was given by hand: throws Error(Usage) "PLACE: 'KEY' …" where nothing reads it, though it
+// be the default, unless that turns it off.
+void require_read(const Recipe& recipe, std::string_view key, const std::string& place);
 // What depends on the number of training images: schedule_by_size, mixup_from and epochs become warmup,
 // drops, mixup_alpha and steps. After this, steps is above 0. Source: BiT's hyper rule, large_scale_ood
 // utils/finetune_utils.py get_schedule, get_mixup.

@@ -37,6 +37,14 @@ std::vector<float> drawn(const std::string& name, const std::vector<int64_t>& sh
     return values;
 }
 
+// Refuses a dropout that the net has no place for.
+Architecture with_dropout(const Recipe& recipe, const Architecture& architecture) {
+    if (recipe.dropout > 0 && architecture.family != Family::WideResNet)
+        throw Error(ErrorKind::Usage, "'dropout' is for WideResNets, and the net is " +
+                                          name_of(architecture) + "; --dropout 0 goes without");
+    return architecture;
+}
+
 }  // namespace
 
 Architecture starting_architecture(const Recipe& recipe, const WeightFile* file) {
@@ -45,21 +53,21 @@ Architecture starting_architecture(const Recipe& recipe, const WeightFile* file)
     if (!named && !(recipe.net == "auto" && file != nullptr))
         throw Error(ErrorKind::Usage,
                     "net '" + recipe.net + "': no such net; known: " + join(published_names()));
-    if (file == nullptr) return *named;
+    if (file == nullptr) return with_dropout(recipe, *named);
     Architecture found = guess_architecture(WeightReader(*file));
     if (found.classes != classes && !recipe.zero_head)
         throw Error(ErrorKind::Weights, file->path.string() + ": its last layer has " +
                                             std::to_string(found.classes) + " outputs, the recipe needs " +
                                             std::to_string(classes) + " (zero_head starts with a new one)");
     found.classes = classes;
-    if (!named) return found;
+    if (!named) return with_dropout(recipe, found);
     Architecture wanted = *named;
     wanted.head = found.head;
     wanted.pool_window = found.pool_window;
     if (wanted != found)
         throw Error(ErrorKind::Weights,
                     file->path.string() + ": holds " + name_of(found) + ", not the recipe's " + recipe.net);
-    return found;
+    return with_dropout(recipe, found);
 }
 
 WeightReader::Source starting_weights(const Recipe& recipe, const Architecture& architecture,

@@ -51,7 +51,14 @@ class Train : public GradscoreTest {
                   "--threads",   "1",
                   "--log-every", "2",
                   "--out",       out};
-        all.insert(all.end(), more.begin(), more.end());
+        for (size_t i = 0; i < more.size(); ++i) {  // in place of those above, or behind
+            const auto same =
+                more[i].starts_with("--") ? std::find(all.begin(), all.end(), more[i]) : all.end();
+            if (same != all.end() && i + 1 < more.size())
+                *std::next(same) = more[++i];
+            else
+                all.push_back(more[i]);
+        }
         return all;
     }
     Ran train(const std::string& out, const Words& more = {}, int code = 0) const {
@@ -259,12 +266,19 @@ TEST_F(Train, StoppedBetweenAnyTwoFilesItEndsWithTheSame) {
 }
 
 TEST_F(Train, WeightsThatHaveBecomeInfiniteAreNotLeftBehind) {
-    for (const Words& validation : {Words{}, Words{"--validate", ""}}) {
-        Words more{"--learning-rate", "3e38", "--steps", "1", "--quiet"};
-        more.insert(more.end(), validation.begin(), validation.end());
-        const Ran ran = train("run" + std::to_string(validation.size()), more, 1);
+    Words all = words("run", {"--learning-rate", "1e30", "--weight-decay", "1e30", "--epochs", "1", "--batch",
+                              "90", "--quiet"});
+    for (const bool validates : {true, false}) {
+        if (!validates) {
+            const auto flag = std::find(all.begin(), all.end(), "--validate");
+            all.erase(flag, flag + 2);
+            *std::find(all.begin(), all.end(), "run") = "other";
+        }
+        const std::string out = validates ? "run" : "other";
+        const Ran ran = run(all);
+        EXPECT_EQ(ran.code, 1);
         EXPECT_THAT(ran.err, AllOf(HasSubstr("has become NaN or infinite"), HasSubstr("is of step 0")));
-        EXPECT_THAT(files_below(root_ / ("run" + std::to_string(validation.size()))),
+        EXPECT_THAT(files_below(root_ / out),
                     ElementsAre("checkpoint.safetensors", "log.jsonl", "recipe.toml"));
     }
 }
@@ -349,6 +363,9 @@ TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
     refused({"--auxiliary", "synthetic:4"}, 2, {"takes no unlabelled images"});
     refused({"--batch", "0"}, 2, {"--batch: 'batch': '0' is not a whole number from 1 on"});
     refused({"--groups", "2+1"}, 2, {"'groups' are for"});
+    refused({"--steps", "7"}, 2, {"--epochs: 'epochs' is for recipes whose 'steps' is 0"});
+    refused({"--margin-in", "-23"}, 2, {"--margin-in: 'margin-in' is for"});
+    refused({"--net", "resnet20-cifar", "--dropout", "0.3"}, 2, {"'dropout' is for WideResNets"});
     refused({"--resume", "--force"}, 2, {"exclude each other"});
     expect_refusal({"train", "nothing", "--id", "cifar10:train.bin", "--out", "run"}, 2,
                    {"recipe 'nothing'", "resnet20-cifar"});

@@ -106,13 +106,42 @@ TEST(Recipe, FieldsThatContradictEachOther) {
     EXPECT_EQ(error("loss = \"group-softmax\"\ngroups = [4, 6]"), "no error");
     EXPECT_THAT(error("loss = \"energy-margins\""), HasSubstr("'auxiliary-batch' above 0"));
     EXPECT_THAT(error("auxiliary-batch = 4"), HasSubstr("is for loss = \"energy-margins\""));
-    EXPECT_THAT(error("mixup-alpha = 0.1\nloss = \"binary-cross-entropy\""), HasSubstr("mixup is for"));
+    EXPECT_THAT(error("mixup-alpha = 0.1\nloss = \"binary-cross-entropy\""),
+                HasSubstr("'mixup-alpha' is for"));
     EXPECT_THAT(error("drops = [3]"), HasSubstr("'drops' are for"));
     EXPECT_THAT(error("schedule = \"staircase\"\ndrops = [3, 3]"), HasSubstr("must ascend"));
     EXPECT_THAT(error("momentum = 0"), HasSubstr("'nesterov' needs"));
     EXPECT_THAT(error("pad = 4"), HasSubstr("'pad' needs 'crop'"));
     EXPECT_THAT(error("resize = \"8\"\ncrop = \"9\""), HasSubstr("larger than 'resize'"));
     EXPECT_THAT(error("mean = [0, 0, 0]"), HasSubstr("go together"));
+}
+
+TEST(Recipe, FieldsThatNothingReads) {
+    const auto error = [](const std::string& toml) {
+        return usage_error([&] { check_recipe(read_recipe(toml, "r")); });
+    };
+    for (const std::string field : {"margin-in = -27", "margin-out = -7", "energy-weight = 1"})
+        EXPECT_THAT(error(field), HasSubstr("is for loss = \"energy-margins\"")) << field;
+    for (const std::string field : {"cosine-floor = 0", "cosine-ahead = 1"})
+        EXPECT_THAT(error("schedule = \"staircase\"\n" + field), HasSubstr("is for schedule = \"cosine\""))
+            << field;
+    const std::string by_size = "schedule = \"staircase\"\nschedule-by-size = true\n";
+    EXPECT_THAT(error(by_size + "warmup = 5"), HasSubstr("'warmup' follows from the number of images"));
+    EXPECT_THAT(error(by_size + "drops = [5]"), HasSubstr("'drops' follow from the number of images"));
+    EXPECT_THAT(error("open-blocks = 0\ndropout = 0.3"), HasSubstr("'dropout' needs layers that learn"));
+    EXPECT_EQ(error("margin-in = -23\nsteps = 5\nepochs = 3\nmixup-from = 7"), "no error")
+        << "run folders' recipes have every field";
+
+    const auto by_hand = [](const std::string& toml, const char* key) {
+        return usage_error([&] { require_read(read_recipe(toml, "r"), key, "--key"); });
+    };
+    EXPECT_EQ(by_hand("", "margin-in"), "--key: 'margin-in' is for loss = \"energy-margins\"")
+        << "though it is the default";
+    EXPECT_THAT(by_hand("steps = 5", "epochs"), HasSubstr("'epochs' is for recipes whose 'steps' is 0"));
+    EXPECT_THAT(by_hand(by_size, "epochs"), HasSubstr("and 'schedule-by-size' false"));
+    EXPECT_THAT(by_hand("mixup-from = 5", "mixup-from"), HasSubstr("needs 'mixup-alpha' above 0"));
+    for (const char* off : {"warmup", "drops", "mixup-alpha", "cosine-ahead", "batch"})
+        EXPECT_EQ(by_hand(by_size + "loss = \"binary-cross-entropy\"", off), "no error") << off;
 }
 
 TEST(Recipe, StepsFollowFromTheNumberOfImages) {

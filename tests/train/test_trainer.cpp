@@ -342,6 +342,9 @@ TEST(StartingWeights, MustFitTheRecipe) {
     recipe = small_recipe("auto");
     recipe.zero_head = true;
     EXPECT_EQ(message(recipe, true), "");
+    recipe.dropout = 0.3;
+    EXPECT_THAT(message(recipe, true), HasSubstr("'dropout' is for WideResNets"));
+    EXPECT_THAT(message(busy_recipe(), false), "");
 }
 
 }  // namespace
