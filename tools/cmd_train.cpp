@@ -169,14 +169,14 @@ int run_train(const TrainFlags& flags) {
                                               {"version", version()}},
                             .state = {},
                             .weights = {},
-                            .optimizer = {}};
+                            .optimiser = {}};
     const OwnedFolder folder(flags.out, earlier, "--out", "train");
     const std::optional<train::Checkpoint> then =
         folder.was_empty() ? std::nullopt : earlier_checkpoint(flags.out, start);
     folder.prepare({});
     if (flags.resume && !then) say("notice: nothing to go on with in " + flags.out + "; beginning");
     if (then) {
-        trainer.restore(then->weights, then->optimizer, then->state.step);
+        trainer.restore(then->weights, then->optimiser, then->state.step);
         start.state = then->state;
     } else {
         write_file_atomically(recipe_path(flags.out), as_asked);

@@ -274,7 +274,7 @@ void TrainingRun::checkpoint() {
     state_.log_bytes = log_.size();
     checkpoint_.state = state_;
     checkpoint_.weights = trainer_.weights();
-    checkpoint_.optimizer = trainer_.optimiser_state();
+    checkpoint_.optimiser = trainer_.optimiser_state();
     write_checkpoint(checkpoint_path(options_.out), checkpoint_);
     saved_ = Clock::now();
 }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kFormatKey = "format", kFormat = "gradscore/checkpoint/1";
 constexpr std::string_view kIdentity = "started-with/", kCircumstances = "made-with/", kState = "state/";
-constexpr std::string_view kWeights = "weights/", kOptimizer = "optimizer/";
+constexpr std::string_view kWeights = "weights/", kOptimiser = "optimizer/";
 
 template <class Number>
 std::string print(Number value) {
@@ -110,10 +110,10 @@ double Tally::accuracy() const {
 
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
     require_finite(checkpoint.weights);
-    require_finite(checkpoint.optimizer);
+    require_finite(checkpoint.optimiser);
     std::vector<NamedTensor> tensors;
     append(tensors, kWeights, checkpoint.weights);
-    append(tensors, kOptimizer, checkpoint.optimizer);
+    append(tensors, kOptimiser, checkpoint.optimiser);
     write_safetensors(path, tensors, metadata_of(checkpoint));
 }
 
@@ -129,10 +129,10 @@ Checkpoint checkpoint_of(const WeightFile& file) {
     }
     for (const StoredTensor& tensor : file.tensors) {
         const bool weight = tensor.name.starts_with(kWeights);
-        if (!weight && !tensor.name.starts_with(kOptimizer)) fail(file, "a tensor '" + tensor.name + "'");
+        if (!weight && !tensor.name.starts_with(kOptimiser)) fail(file, "a tensor '" + tensor.name + "'");
         if (tensor.type != StoredType::F32) fail(file, "'" + tensor.name + "' is not float32");
-        const size_t prefix = (weight ? kWeights : kOptimizer).size();
-        (weight ? checkpoint.weights : checkpoint.optimizer)
+        const size_t prefix = (weight ? kWeights : kOptimiser).size();
+        (weight ? checkpoint.weights : checkpoint.optimiser)
             .push_back({tensor.name.substr(prefix), tensor.shape, to_float32(tensor)});
     }
     return checkpoint;

@@ -41,7 +41,7 @@ struct Checkpoint {
     RunIdentity identity;
     RunIdentity circumstances;  // what may change the last bits, such as the number of threads
     RunState state;
-    std::vector<Array> weights, optimizer;
+    std::vector<Array> weights, optimiser;
 };
 
 // Throws Error(Internal) where a value of the weights or of the optimiser is not finite, or writing fails; an

@@ -28,7 +28,7 @@ Checkpoint sample() {
                .best_accuracy = 2.0 / 3,
                .best_epoch = 2};
     c.weights = {{"conv1.weight", {2, 1, 1, 2}, {1, -2, 3.5F, 1e-42F}}, {"bn1.running_var", {1}, {4}}};
-    c.optimizer = {{"conv1.weight", {2, 1, 1, 2}, {0, 0, -0.0F, 7}}};
+    c.optimiser = {{"conv1.weight", {2, 1, 1, 2}, {0, 0, -0.0F, 7}}};
     return c;
 }
 
@@ -63,8 +63,8 @@ TEST_F(CheckpointFile, ReadsBackBitForBit) {
         EXPECT_EQ(got.circumstances, want.circumstances);
         EXPECT_EQ(got.state, want.state);
         EXPECT_EQ(got.weights, want.weights);
-        EXPECT_EQ(got.optimizer, want.optimizer);
-        EXPECT_TRUE(std::signbit(got.optimizer[0].values[2]));
+        EXPECT_EQ(got.optimiser, want.optimiser);
+        EXPECT_TRUE(std::signbit(got.optimiser[0].values[2]));
     }
 }
 
@@ -91,9 +91,9 @@ TEST_F(CheckpointFile, IsNotWrittenOfWhatIsNotFinite) {
     write_checkpoint(file_.path(), sample());
     const auto before = read_file(file_.path(), ErrorKind::Data);
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
-        for (const bool optimizer : {false, true}) {
+        for (const bool optimiser : {false, true}) {
             Checkpoint broken = sample();
-            (optimizer ? broken.optimizer : broken.weights)[0].values[1] = bad;
+            (optimiser ? broken.optimiser : broken.weights)[0].values[1] = bad;
             try {
                 write_checkpoint(file_.path(), broken);
                 ADD_FAILURE() << "no error";
