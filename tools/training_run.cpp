@@ -125,19 +125,29 @@ bool TrainingRun::stop() {
     return false;
 }
 
-void TrainingRun::step(train::FeedBatch& batch) {
-    note_failures(*sets_.images, batch.failures);
-    if (sets_.auxiliary) note_failures(*sets_.auxiliary, batch.auxiliary_failures);
-    if (batch.count == 0)
-        throw Error(ErrorKind::Data, sets_.images->name() + ": none of the images of step " +
-                                         std::to_string(batch.step) + " could be used");
+train::StepResult TrainingRun::take(const train::FeedBatch& batch) {
+    if (batch.count == 0) {
+        trainer_.skip_step();
+        return {.learning_rate = train::learning_rate(options_.recipe, batch.step)};
+    }
     const train::TrainBatch input{.pixels = batch.pixels,
                                   .n = batch.count + batch.auxiliary,
                                   .h = batch.height,
                                   .w = batch.width,
                                   .labels = batch.labels};
-    const train::StepResult result =
-        options_.cache_features ? trainer_.step_on_features(input) : trainer_.step(input);
+    return options_.cache_features ? trainer_.step_on_features(input) : trainer_.step(input);
+}
+
+void TrainingRun::step(const train::FeedBatch& batch) {
+    note_failures(*sets_.images, batch.failures);
+    if (sets_.auxiliary) note_failures(*sets_.auxiliary, batch.auxiliary_failures);
+    constexpr int64_t kHopeless = 100;
+    unusable_in_a_row_ =
+        batch.count > 0 ? 0 : unusable_in_a_row_ + static_cast<int64_t>(batch.failures.size());
+    if (unusable_in_a_row_ >= kHopeless)
+        throw Error(ErrorKind::Data, sets_.images->name() + ": none of the last " +
+                                         std::to_string(unusable_in_a_row_) + " images could be used");
+    const train::StepResult result = take(batch);
     ++state_.step;
     state_.epoch.add(result.loss, batch.count, result.correct);
     state_.interval.add(result.loss, batch.count, result.correct);
@@ -194,6 +204,9 @@ bool TrainingRun::take_up_epoch_end() {
 }
 
 bool TrainingRun::end_epoch() {
+    if (state_.epoch.images == 0)
+        throw Error(ErrorKind::Data, sets_.images->name() + ": none of the images of epoch " +
+                                         std::to_string(epoch()) + " could be used");
     TrainingLine epoch_line = line(true);
     std::string said = "epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_) + ": " +
                        figures(epoch_line.loss, epoch_line.accuracy);

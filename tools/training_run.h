@@ -64,6 +64,7 @@ class TrainingRun {
     std::unique_ptr<train::BatchSource> feed_;
     Progress progress_;
     std::set<std::string> unusable_;  // "SET: PATH"
+    int64_t unusable_in_a_row_ = 0;
     Clock::time_point saved_ = Clock::now();
     double interval_seconds_ = 0, epoch_seconds_ = 0;  // of this process
     int64_t interval_images_ = 0, epoch_images_ = 0;   // of this process, for rates
@@ -74,7 +75,8 @@ class TrainingRun {
     bool at_epoch_end() const;
     std::unique_ptr<train::BatchSource> make_feed();
     void cache_features();
-    void step(train::FeedBatch& batch);
+    void step(const train::FeedBatch& batch);
+    train::StepResult take(const train::FeedBatch& batch);
     void note_failures(const ImageSet& set, const std::vector<LoadFailure>& failures);
     TrainingLine line(bool epoch_end) const;
     void append(const TrainingLine& line);

@@ -51,6 +51,7 @@ class Learner {
     // mixes the loss, and the inputs unless they come mixed; batch.mixup is not read.
     StepResult step(const TrainBatch& batch, const Mixup* mixup, bool inputs_are_mixed = false);
 
+    void skip_step() { ++steps_done_; }
     int64_t steps_done() const { return steps_done_; }
     // Parameters that learn and running statistics.
     std::vector<Array> values() const;

@@ -36,6 +36,8 @@ class Trainer {
     // is not finite: the weights and their momentum are then those before the step, running statistics are
     // not.
     StepResult step(const TrainBatch& batch);
+    // A step none of whose images can be used: it counts, and nothing moves.
+    void skip_step() { learner_->skip_step(); }
     int64_t steps_done() const { return learner_->steps_done(); }
 
     // In evaluation mode, with the running statistics: the loss is a mean over the images, without mixup,

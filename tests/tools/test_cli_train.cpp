@@ -471,9 +471,26 @@ TEST_F(Train, BrokenImagesAreLeftOutAndNamed) {
     EXPECT_THAT(ran.err,
                 AllOf(HasSubstr("notice: photos: 1/3.jpg: "), HasSubstr("1 image could not be used")));
     EXPECT_EQ(log("run").size(), 4u);
+    Words alone = all;
+    alone.insert(alone.end(), {"alone", "--batch", "1", "--log-every", "1", "--quiet"});
+    const Ran skipped = run(alone);
+    EXPECT_EQ(skipped.code, 6) << "a step of that image alone: " << skipped.err;
+    const std::vector<Json> lines = log("alone");
+    ASSERT_EQ(lines.size(), 18u);
+    EXPECT_EQ(
+        std::count_if(lines.begin(), lines.end(), [](const Json& line) { return line["loss"].is_null(); }),
+        2);
+    EXPECT_THAT(content(root_ / "alone/curves.svg"), testing::Not(HasSubstr("nan")));
     const Ran stopped = run(strict);
     EXPECT_EQ(stopped.code, 4) << stopped.err;
     EXPECT_THAT(stopped.err, AllOf(HasSubstr("photos: 1/3.jpg: "), HasSubstr("(--strict)")));
+    for (int i = 0; i < 8; ++i)
+        write(root_ / "photos" / std::to_string(i % 2) / (std::to_string(i) + ".jpg"), good.substr(0, 200));
+    Words none = all;
+    none.insert(none.end(), {"none", "--quiet"});
+    const Ran useless = run(none);
+    EXPECT_EQ(useless.code, 4);
+    EXPECT_THAT(useless.err, HasSubstr("photos: none of the images of epoch 1 could be used"));
 }
 
 }  // namespace
