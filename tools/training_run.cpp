@@ -286,6 +286,7 @@ void TrainingRun::checkpoint() {
     log_.sync();
     state_.log_bytes = log_.size();
     checkpoint_.state = state_;
+    checkpoint_.state.seconds += interval_seconds_;
     checkpoint_.weights = trainer_.weights();
     checkpoint_.optimiser = trainer_.optimiser_state();
     write_checkpoint(checkpoint_path(options_.out), checkpoint_);

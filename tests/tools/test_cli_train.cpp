@@ -220,6 +220,17 @@ TEST_F(Train, InterruptedItKeepsTheStepAndGoesOn) {
     EXPECT_EQ(log("run"), log("whole"));
 }
 
+TEST_F(Train, ACheckpointKnowsTheTimeSinceTheLogsLastLine) {
+    const auto stepped = [&] {
+        const fs::path file = root_ / "run/checkpoint.safetensors";
+        return fs::exists(file) && metadata(file).at("state/step") != "0";
+    };
+    const Words many{"--batch", "1", "--log-every", "1000", "--checkpoint-minutes", "1e-6", "--quiet"};
+    EXPECT_EQ(stop_after(stepped, "run", many, SIGKILL, 0).signal, SIGKILL);
+    EXPECT_EQ(content(root_ / "run/log.jsonl"), "");
+    EXPECT_GT(std::stod(metadata(root_ / "run/checkpoint.safetensors").at("state/seconds")), 0);
+}
+
 TEST_F(Train, StoppedDuringValidationItKeepsTheEpoch) {
     write(root_ / "test.bin", coloured(3000, 2));
     train("whole", {"--quiet"});
