@@ -42,7 +42,7 @@ TrainingRun::TrainingRun(train::Trainer& trainer, const TrainingSets& sets, cons
       progress_(options.recipe_name, images_until(options.recipe.steps), options.progress,
                 images_until(start.state.step)),
       learning_rate_(state_.step > 0 ? train::learning_rate(options.recipe, state_.step - 1) : 0) {
-    if (options.cache_features) cache_features();
+    if (options.cache_features && state_.step < options.recipe.steps) cache_features();
     feed_ = make_feed();
 }
 
