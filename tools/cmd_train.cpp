@@ -48,6 +48,10 @@ RunIdentity identity_of(const Recipe& recipe, const WeightFile* weights, const T
     identity["images of --auxiliary"] = images_of(sets.auxiliary);
     identity["cache-features"] = flags.cache_features ? "true" : "";
     identity["log-every"] = std::to_string(flags.log_every);
+    // Images that are too large are left out; .pth beside weights that another process wrote would be old.
+    if (flags.max_pixels != TrainFlags{}.max_pixels)
+        identity["max-pixels"] = std::to_string(flags.max_pixels);
+    identity["pth"] = flags.pth ? "true" : "";
     return identity;
 }
 

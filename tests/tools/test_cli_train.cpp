@@ -305,6 +305,8 @@ TEST_F(Train, OnlyTheSameRunIsResumed) {
     };
     refused({"--learning-rate", "0.05"}, {"--resume run", "learning-rate: 0.05 now, 0.1 when the run began"});
     refused({"--seed", "3"}, {"seed: 3 now, 0 when the run began"});
+    refused({"--pth"}, {"pth: true now, none when the run began"});
+    refused({"--max-pixels", "1000"}, {"max-pixels: 1000 now, none when the run began"});
     refused({"--limit", "60"}, {"images of --id: 60 images", "90 images"});
     write(root_ / "train.bin", coloured(kImages, 3));
     refused({}, {"images of --id: 90 images"});
