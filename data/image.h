@@ -60,6 +60,10 @@ struct Preprocess {
     std::optional<Size> output_size() const;
 };
 
+// Why these are no means, or no deviations, of pixels from 0 to 1: "each value must be …"; "" where they are.
+// Papers print those of 0 to 255, too, which no later step would notice.
+std::string fault_of_pixels(const std::array<float, 3>& values, bool may_be_zero);
+
 // out is [height][width][3] float32 of the transformed image (channel-last: the layout the nets run in).
 // (x / 255 - mean) / std is computed as torchvision does: float32 division by 255, subtraction, division.
 Image transform(const Image& image, const Preprocess& preprocess);

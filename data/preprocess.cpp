@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/join.h"
 #include "data/resize.h"
 
 namespace gs {
@@ -94,6 +95,20 @@ void normalise(const Image& image, const Preprocess& preprocess, std::span<float
         out[i + 1] = table[1][image.rgb[i + 1]];
         out[i + 2] = table[2][image.rgb[i + 2]];
     }
+}
+
+std::string fault_of_pixels(const std::array<float, 3>& values, bool may_be_zero) {
+    const auto fits = [&](float v) { return v <= 1 && (may_be_zero ? v >= 0 : v > 0); };
+    if (std::all_of(values.begin(), values.end(), fits)) return "";
+    const std::string fault =
+        std::string("each value must be ") + (may_be_zero ? "from 0 to 1" : "above 0 and at most 1");
+    if (std::none_of(values.begin(), values.end(), [](float v) { return v > 1; })) return fault;
+    const auto divided = [](float of_255) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%.4g", static_cast<double>(of_255 / 255));
+        return std::string(text);
+    };
+    return fault + "; divide those of pixels from 0 to 255 by 255: " + join(values, ",", divided);
 }
 
 std::string Preprocess::describe() const {

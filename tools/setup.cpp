@@ -18,7 +18,6 @@
 #include "core/files.h"
 #include "core/join.h"
 #include "core/printable.h"
-#include "report/text.h"
 #include "tools/score_run.h"
 
 namespace gs {
@@ -59,19 +58,10 @@ std::array<float, 3> parse_triple(const std::string& text, const std::string& fl
     return values;
 }
 
-// Means or deviations of pixels from 0 to 1. Papers print those of 0 to 255 too, which no later step would
-// notice.
 std::array<float, 3> parse_pixels(const std::string& text, const std::string& flag, bool may_be_zero) {
     const std::array<float, 3> values = parse_triple(text, flag);
-    for (const float v : values) {
-        if (v <= 1 && (may_be_zero ? v >= 0 : v > 0)) continue;
-        std::string message = flag + " " + text + ": each value must be " +
-                              (may_be_zero ? "from 0 to 1" : "above 0 and at most 1");
-        if (v > 1)
-            message += "; divide those of pixels from 0 to 255 by 255: " +
-                       join(values, ",", [](float of_255) { return significant(of_255 / 255, 4); });
-        throw Error(ErrorKind::Usage, message);
-    }
+    const std::string fault = fault_of_pixels(values, may_be_zero);
+    if (!fault.empty()) throw Error(ErrorKind::Usage, flag + " " + text + ": " + fault);
     return values;
 }
 

@@ -168,25 +168,23 @@ constexpr RecipeField size_field(std::string_view key, std::string_view what) {
             }};
 }
 
-std::optional<std::array<float, 3>> parse_triple(const Values& values, bool above_zero) {
-    if (values.empty()) return std::nullopt;
+std::optional<std::array<float, 3>> parse_pixels(const Values& values, bool may_be_zero) {
+    if (values.empty() || values == Values{"none"}) return std::nullopt;
     if (values.size() != 3) throw Error(ErrorKind::Usage, "needs three numbers, one a colour");
     std::array<float, 3> triple{};
-    for (size_t i = 0; i < 3; ++i) {
-        triple[i] = parse<float>(values[i], "a number");
-        if (!std::isfinite(triple[i])) refuse(values[i], "a number");
-        if (above_zero && !(triple[i] > 0)) refuse(values[i], "above 0");
-    }
+    for (size_t i = 0; i < 3; ++i) triple[i] = parse<float>(values[i], "a number");
+    const std::string fault = fault_of_pixels(triple, may_be_zero);
+    if (!fault.empty()) throw Error(ErrorKind::Usage, fault);
     return triple;
 }
 
-template <auto Member, bool AboveZero>
-constexpr RecipeField triple_field(std::string_view key, std::string_view what) {
+template <auto Member, bool MayBeZero>
+constexpr RecipeField pixels_field(std::string_view key, std::string_view what) {
     return {key,
             what,
             true,
             false,
-            [](Recipe& r, const Values& v) { r.*Member = parse_triple(v, AboveZero); },
+            [](Recipe& r, const Values& v) { r.*Member = parse_pixels(v, MayBeZero); },
             [](const Recipe& r) {
                 Values values;
                 if (r.*Member)
@@ -278,8 +276,8 @@ constexpr RecipeField kFields[] = {
     kPad,
     size_field<&Augmentation::crop>("crop", "random crop of training images, or none: the net's centre crop"),
     kFlip,
-    triple_field<&Recipe::mean, false>("mean", "of the pixels in [0, 1]; none: the net's"),
-    triple_field<&Recipe::std, true>("std", "of the pixels in [0, 1]; none: the net's"),
+    pixels_field<&Recipe::mean, true>("mean", "of the pixels in [0, 1]; none: the net's"),
+    pixels_field<&Recipe::std, false>("std", "of the pixels in [0, 1]; none: the net's"),
     kSeed,
 };
 

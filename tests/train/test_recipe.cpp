@@ -29,7 +29,7 @@ TEST(Recipe, ReadsEveryKindOfField) {
         "false\n"
         "schedule = \"staircase\"\ndrops = [10, 20]\nresize = \"512x496\"\npad = 4\ncrop = \"480\"\nflip = "
         "true\n"
-        "mean = [0.5, 0.25, 0.125]\nstd = [1, 2, 3]\nseed = 18446744073709551615\n",
+        "mean = [0.5, 0.25, 0.125]\nstd = [1, 0.5, 0.25]\nseed = 18446744073709551615\n",
         "r.toml");
     EXPECT_EQ(r.net, "wrn-40-2");
     EXPECT_EQ(r.classes, 100);
@@ -45,7 +45,7 @@ TEST(Recipe, ReadsEveryKindOfField) {
     EXPECT_THAT(r.drops, ElementsAre(10, 20));
     EXPECT_EQ(r.augmentation, (Augmentation{Size{512, 496}, 4, Size{480, 480}, true}));
     EXPECT_EQ(r.mean, (std::array<float, 3>{0.5f, 0.25f, 0.125f}));
-    EXPECT_EQ(r.std, (std::array<float, 3>{1, 2, 3}));
+    EXPECT_EQ(r.std, (std::array<float, 3>{1, 0.5f, 0.25f}));
     EXPECT_EQ(r.seed, UINT64_MAX);
     EXPECT_EQ(logits(r), 102);
     check_recipe(r);
@@ -60,10 +60,12 @@ TEST(Recipe, WrittenAndReadIsTheSame) {
     r.learning_rate = 0.1 + 0.2;  // takes 17 digits
     r.auxiliary_batch = 256;
     r.mean = {0.1f, 0.2f, 1.0f / 3.0f};
-    r.std = {1e-3f, 2, 3};
+    r.std = {1e-3f, 0.2f, 1};
     r.augmentation = {Size{7, 9}, 3, Size{5, 6}, true};
     r.drops = {1, 2, 3};
     EXPECT_EQ(read_recipe(to_toml(r), "r"), r);
+    set_field(r, "mean", {"none"}, "--mean");
+    EXPECT_FALSE(r.mean.has_value()) << "as --help has it";
 }
 
 TEST(Recipe, EveryFieldIsNamedOnceAndDescribed) {
@@ -89,7 +91,11 @@ TEST(Recipe, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(read_error("flip = 1"), HasSubstr("'1' is not true or false"));
     EXPECT_THAT(read_error("crop = \"0x4\""), HasSubstr("'0x4' is not a size"));
     EXPECT_THAT(read_error("mean = [1, 2]"), HasSubstr("needs three numbers"));
-    EXPECT_THAT(read_error("std = [1, 0, 2]"), HasSubstr("'0' is not above 0"));
+    EXPECT_THAT(read_error("std = [1, 0, 1]"), HasSubstr("'std': each value must be above 0"));
+    EXPECT_THAT(read_error("std = [63, 62.1, 66.7]"), HasSubstr("by 255: 0.2471,0.2435,0.2616"));
+    EXPECT_THAT(read_error("mean = [125.3, 123.0, 113.9]"), HasSubstr("by 255: 0.4914,0.4824,0.4467"));
+    EXPECT_THAT(read_error("mean = [-0.1, 0, 0]"), HasSubstr("'mean': each value must be from 0 to 1"));
+    EXPECT_THAT(read_error("mean = [inf, 0, 0]"), HasSubstr("'mean': each value must be from 0 to 1"));
     EXPECT_THAT(read_error("rate = 1"),
                 HasSubstr("r.toml:1: 'rate' is no field of a recipe; those are net, "));
     EXPECT_THAT(read_error("[train]\nbatch = 1"), HasSubstr("no tables such as [train]"));
