@@ -105,6 +105,8 @@ void check_groups(const Recipe& recipe) {
 void check_schedule(const Recipe& recipe) {
     if (!std::is_sorted(recipe.drops.begin(), recipe.drops.end(), std::less_equal<>()))
         contradiction("'drops' must ascend");
+    if (is_cosine(recipe) && recipe.cosine_floor > recipe.learning_rate)
+        contradiction("'cosine-floor' is above 'learning-rate': the rate would rise");
     if (recipe.nesterov && recipe.momentum == 0) contradiction("'nesterov' needs 'momentum' above 0");
 }
 
@@ -191,6 +193,9 @@ Recipe resolved(const Recipe& recipe, int64_t images) {
         if (recipe.steps == 0) result.steps = rule.supports.back();
     }
     if (result.steps == 0) result.steps = recipe.epochs * ((images + recipe.batch - 1) / recipe.batch);
+    if (result.steps > kMostCount)
+        contradiction("'epochs' come to " + std::to_string(result.steps) + " steps, more than " +
+                      std::to_string(kMostCount));
     return result;
 }
 

@@ -14,6 +14,9 @@
 
 namespace gs::train {
 
+// Steps, images and classes; nothing that anybody trains has more.
+constexpr int64_t kMostCount = 1'000'000'000;
+
 enum class Loss : uint8_t {
     CrossEntropy,   // mean over the batch of CE(z, y); with label_smoothing and mixup
     GroupSoftmax,   // MOS: sum over groups of the batch mean of CE(z_g, y_g); with mixup
@@ -23,7 +26,7 @@ enum class Loss : uint8_t {
 };
 
 enum class Schedule : uint8_t {
-    Cosine,     // floor + (lr - floor) (1 + cos(pi s / steps)) / 2, s the step plus cosine_ahead
+    Cosine,  // floor + (lr - floor) (1 + cos(pi s / steps)) / 2, s the step plus cosine_ahead, at most steps
     Staircase,  // lr / 10^k, k the number of drops strictly below the step
 };
 
@@ -95,8 +98,9 @@ void check_recipe(const Recipe& recipe);
 // be the default, unless that turns it off.
 void require_read(const Recipe& recipe, std::string_view key, const std::string& place);
 // What depends on the number of training images: schedule_by_size, mixup_from and epochs become warmup,
-// drops, mixup_alpha and steps. After this, steps is above 0. Source: BiT's hyper rule, large_scale_ood
-// utils/finetune_utils.py get_schedule, get_mixup.
+// drops, mixup_alpha and steps. After this, steps is above 0. Throws Error(Usage) where epochs come to more
+// steps than kMostCount. Source: BiT's hyper rule, large_scale_ood utils/finetune_utils.py get_schedule,
+// get_mixup.
 Recipe resolved(const Recipe& recipe, int64_t images);
 // Logits of the head: classes, and one more a group.
 int64_t logits(const Recipe& recipe);

@@ -32,9 +32,6 @@ std::string print(Number value) {
     return std::string(text, end);
 }
 
-// Steps, images and classes; nothing that anybody trains has more.
-constexpr int64_t kMostCount = 1'000'000'000;
-
 int64_t parse_count(const std::string& text, int64_t least) {
     const std::string what = "a whole number from " + std::to_string(least) + " on";
     const auto value = parse<int64_t>(text, what);
@@ -64,8 +61,8 @@ double parse_real(const std::string& text, Range range) {
                        : range == Range::NotNegative ? "a number from 0 on"
                                                      : "a number from 0 to below 1";
     const auto value = parse<double>(text, what);
-    if (!std::isfinite(value) || (range != Range::Any && value < 0) ||
-        (range == Range::BelowOne && value >= 1))
+    const auto used = static_cast<float>(value);  // as the update and dropout take it
+    if (!std::isfinite(used) || (range != Range::Any && value < 0) || (range == Range::BelowOne && used >= 1))
         refuse(text, what);
     return value;
 }

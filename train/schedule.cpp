@@ -1,5 +1,6 @@
 #include "train/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -17,8 +18,8 @@ double learning_rate(const Recipe& recipe, int64_t step) {
         return rate;
     }
     GS_REQUIRE(recipe.steps > 0);
-    const double turn = static_cast<double>(step + recipe.cosine_ahead) / static_cast<double>(recipe.steps) *
-                        std::numbers::pi;
+    const int64_t at = std::min(step + recipe.cosine_ahead, recipe.steps);  // beyond, it would rise again
+    const double turn = static_cast<double>(at) / static_cast<double>(recipe.steps) * std::numbers::pi;
     return recipe.cosine_floor + (base - recipe.cosine_floor) * (1 + std::cos(turn)) / 2;
 }
 

@@ -259,6 +259,8 @@ TEST(LearningRate, CosineByStepAndAStepAhead) {
     EXPECT_DOUBLE_EQ(train::learning_rate(r, 49), 1e-6 + (0.1 - 1e-6) / 2);
     EXPECT_DOUBLE_EQ(train::learning_rate(r, 99), 1e-6);
     EXPECT_LT(train::learning_rate(r, 0), 0.1);
+    r.cosine_ahead = 30;
+    for (const int64_t step : {70, 85, 99}) EXPECT_DOUBLE_EQ(train::learning_rate(r, step), 1e-6) << step;
 }
 
 }  // namespace

@@ -85,6 +85,12 @@ TEST(Recipe, SaysWhatIsWrongAndWhere) {
     EXPECT_EQ(read_error("batch = []"), "r.toml:1: 'batch': needs one value");
     EXPECT_THAT(read_error("learning-rate = inf"), HasSubstr("'inf' is not a number from 0 on"));
     EXPECT_THAT(read_error("momentum = 1"), HasSubstr("'1' is not a number from 0 to below 1"));
+    EXPECT_THAT(read_error("momentum = 0.99999999"),
+                HasSubstr("'0.99999999' is not a number from 0 to below 1"))
+        << "1 in float32";
+    EXPECT_THAT(read_error("dropout = 0.99999999"), HasSubstr("is not a number from 0 to below 1"));
+    EXPECT_THAT(read_error("learning-rate = 1e39"), HasSubstr("'1e39' is not a number"))
+        << "infinite in float32";
     EXPECT_THAT(read_error("open-blocks = 5"), HasSubstr("'5' is not -1 to 4"));
     EXPECT_THAT(read_error("loss = \"mse\""),
                 HasSubstr("'mse' is not one of cross-entropy, group-softmax, energy-margins"));
@@ -117,6 +123,8 @@ TEST(Recipe, FieldsThatContradictEachOther) {
     EXPECT_THAT(error("drops = [3]"), HasSubstr("'drops' are for"));
     EXPECT_THAT(error("schedule = \"staircase\"\ndrops = [3, 3]"), HasSubstr("must ascend"));
     EXPECT_THAT(error("momentum = 0"), HasSubstr("'nesterov' needs"));
+    EXPECT_THAT(error("learning-rate = 1e-7"), HasSubstr("'cosine-floor' is above 'learning-rate'"));
+    EXPECT_EQ(error("learning-rate = 1e-7\nschedule = \"staircase\""), "no error");
     EXPECT_THAT(error("pad = 4"), HasSubstr("'pad' needs 'crop'"));
     EXPECT_THAT(error("resize = \"8\"\ncrop = \"9\""), HasSubstr("larger than 'resize'"));
     EXPECT_THAT(error("mean = [0, 0, 0]"), HasSubstr("go together"));
@@ -157,6 +165,9 @@ TEST(Recipe, StepsFollowFromTheNumberOfImages) {
     EXPECT_EQ(resolved(r, 50'000).steps, 3 * 391);  // the last batch of an epoch is smaller
     r.steps = 7;
     EXPECT_EQ(resolved(r, 50'000).steps, 7);
+    r.steps = 0;
+    r.epochs = 1'000'000'000;
+    EXPECT_THAT(usage_error([&] { resolved(r, 50'000); }), HasSubstr("come to 391000000000 steps"));
 }
 
 // BiT's hyper rule; both limits, and that a number of steps given by hand stays.
