@@ -86,6 +86,9 @@ TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& re
 }
 
 int64_t check_labels(const ImageSet& images, int64_t classes) {
+    if (classes > kMostClasses)
+        throw Error(ErrorKind::Usage, "'classes' is " + std::to_string(classes) + ", more than " +
+                                          std::to_string(kMostClasses));
     std::vector<int64_t> counts(static_cast<size_t>(classes));
     for (int64_t i = 0; i < images.size(); ++i) {
         const int64_t label = checked_label(images, i, classes);

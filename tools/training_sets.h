@@ -20,7 +20,7 @@ struct TrainingSets {
 TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& recipe);
 
 // Labels of 0 .. n - 1: n where `classes` is 0, else `classes`. Throws Error(Data) for an image without a
-// label or of another class, and for a class without images.
+// label or of another class, and for a class without images; Error(Usage) for more classes than any set has.
 int64_t check_labels(const ImageSet& images, int64_t classes);
 // The same for a set on which accuracy is measured, whose classes may be fewer.
 void check_validation_labels(const ImageSet& images, int64_t classes);

@@ -365,6 +365,7 @@ TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
         EXPECT_FALSE(fs::exists(root_ / "run"));
     };
     refused({"--classes", "5"}, 4, {"train", "no image of classes 3, 4, of 5"});
+    refused({"--classes", "1000000000"}, 2, {"'classes' is 1000000000, more than 1000000"});
     refused({"--classes", "2"}, 4, {"label 2 is none of the recipe's 2 classes"});
     refused({"--init", "weights"}, 2, {"--weights FILE"});
     refused({"--weights", demo_weights()}, 2, {"--init weights"});
