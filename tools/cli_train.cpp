@@ -31,8 +31,7 @@ void add_train(CLI::App& app, TrainFlags& f) {
     app.add_option("--weights", f.weights, "weights to start from, for --init weights");
     app.add_option(
         "--id", f.id,
-        "training images with labels, NAME=KIND:PATH; kinds: folder, list, cifar10, cifar100, svhn, "
-        "npy");
+        "training images with labels, NAME=KIND:PATH; kinds: folder, list, cifar10, cifar100, svhn");
     app.add_option("--validate", f.validate, "images to measure accuracy on after each epoch");
     app.add_option(
         "--auxiliary", f.auxiliary,

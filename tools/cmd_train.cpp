@@ -112,6 +112,8 @@ void introduce(const train::Trainer& trainer, const Backend& backend, const Trai
                         : ""));
     say("training images: " + (options.cache_features ? "features of " + options.evaluation.describe()
                                                       : describe(r.augmentation, options.preprocess)));
+    if (sets.auxiliary && sets.auxiliary->is_raw())
+        say("notice: auxiliary images are float32 arrays, used as they are: no crop, flip or normalisation");
     if (sets.validation)
         say("validation images: " + options.evaluation.describe());
     else

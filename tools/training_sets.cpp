@@ -49,7 +49,8 @@ int64_t checked_label(const ImageSet& images, int64_t index, int64_t classes) {
     const auto fail = [&](const std::string& what) {
         throw Error(ErrorKind::Data, images.name() + ": " + item.path + ": " + what);
     };
-    if (!item.label) fail("has no label; training needs a folder for each class, a list or labelled arrays");
+    if (!item.label)
+        fail("has no label; training needs a folder for each class, a list, cifar10, cifar100 or svhn");
     if (classes > 0 && *item.label >= classes)
         fail("its label " + std::to_string(*item.label) + " is none of the recipe's " +
              std::to_string(classes) + " classes (--classes 0 takes as many as there are)");

@@ -58,7 +58,8 @@ Architecture starting_architecture(const Recipe& recipe, const WeightFile* file)
     if (found.classes != classes && !recipe.zero_head)
         throw Error(ErrorKind::Weights, file->path.string() + ": its last layer has " +
                                             std::to_string(found.classes) + " outputs, the recipe needs " +
-                                            std::to_string(classes) + " (zero_head starts with a new one)");
+                                            std::to_string(classes) +
+                                            " (--zero-head true starts with a new one)");
     found.classes = classes;
     if (!named) return with_dropout(recipe, found);
     Architecture wanted = *named;

@@ -74,7 +74,7 @@ bool is_trained(const Recipe& recipe, const Net& net, const std::string& paramet
     const auto blocks = static_cast<int64_t>(net.architecture.units.size());
     if (net.architecture.family != Family::ResNetV2 || recipe.open_blocks > blocks)
         throw Error(ErrorKind::Usage,
-                    "open_blocks " + std::to_string(recipe.open_blocks) + ": " + net.name +
+                    "--open-blocks " + std::to_string(recipe.open_blocks) + ": " + net.name +
                         (net.architecture.family == Family::ResNetV2
                              ? " has " + std::to_string(blocks) + " blocks"
                              : " can be trained as a whole (-1) or its head alone (0); blocks open one by "

@@ -7,6 +7,7 @@
 #include "core/file_lock.h"
 #include "tests/support/gradscore.h"
 #include "tests/support/random.h"
+#include "tests/tools/net_files.h"
 #include "weights/weight_file.h"
 
 namespace gs::test {
@@ -389,6 +390,14 @@ TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
     EXPECT_FALSE(fs::exists(root_ / "run"));
 }
 
+TEST_F(Train, HelpNamesTheKindsThatHaveLabels) {
+    write(root_ / "raw.npy", npy_of({"", {1, 3, 1, 1}, {1, 2, 3}}));
+    expect_refusal(
+        {"train", "bce", "--id", "npy:raw.npy", "--out", "run"}, 4,
+        {"has no label; training needs a folder for each class, a list, cifar10, cifar100 or svhn"});
+    EXPECT_THAT(run({"train", "--help"}).out, testing::Not(HasSubstr("npy")));
+}
+
 TEST_F(Train, ListsItsRecipes) {
     const Ran ran = run({"train", "--list-recipes"});
     EXPECT_EQ(ran.code, 0);
@@ -430,6 +439,12 @@ TEST_F(Train, FineTunesWithEnergyMarginsOnSetsWithoutLabels) {
                                HasSubstr("steps of 16 and 8 of 14 auxiliary"), HasSubstr("no --validate")));
     EXPECT_FALSE(fs::exists(root_ / "tuned/best.safetensors"));
     EXPECT_NE(weights("tuned"), weights("first"));
+    write(root_ / "raw.npy", npy_of({"", {2, 3, 32, 32}, std::vector<float>(2 * 3 * 32 * 32, 0.5f)}));
+    const Ran raw = run({"train", "energy", "--net", "wrn-10-1", "--classes", "3", "--weights",
+                         "first/last.safetensors", "--id", "cifar10:train.bin", "--auxiliary", "npy:raw.npy",
+                         "--epochs", "1", "--threads", "1", "--out", "raw"});
+    ASSERT_EQ(raw.code, 0) << raw.err;
+    EXPECT_THAT(raw.err, HasSubstr("notice: auxiliary images are float32 arrays, used as they are"));
     expect_refusal(
         {"train", "energy", "--weights", "first/last.safetensors", "--id", "cifar10:train.bin", "--out", "x"},
         2, {"--auxiliary NAME=KIND:PATH"});

@@ -8,6 +8,7 @@
 
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"
+#include "tests/support/failure.h"
 #include "tests/support/golden_net.h"
 #include "tests/support/random.h"
 #include "train/trainer.h"
@@ -238,7 +239,9 @@ TEST(Trainer, SaysWhatCannotBeOpened) {
     const auto backend = plain_backend(1);
     Recipe recipe = small_recipe();
     recipe.open_blocks = 2;
-    EXPECT_THROW(Trainer(*backend, nullptr, recipe), Error);
+    const auto construct = [&] { Trainer(*backend, nullptr, recipe); };
+    EXPECT_THAT(failure_of(ErrorKind::Usage, construct),
+                HasSubstr("--open-blocks 2: resnet8-cifar can be trained"));
     recipe = small_recipe("auto");
     recipe.classes = 7;
     recipe.open_blocks = 5;
@@ -335,7 +338,8 @@ TEST(StartingWeights, MustFitTheRecipe) {
         return std::string();
     };
     EXPECT_THAT(message(small_recipe("no-such-net"), false), HasSubstr("no such net"));
-    EXPECT_THAT(message(small_recipe("auto"), true), HasSubstr("has 7 outputs, the recipe needs 4"));
+    EXPECT_THAT(message(small_recipe("auto"), true),
+                HasSubstr("has 7 outputs, the recipe needs 4 (--zero-head true starts"));
     Recipe recipe = small_recipe("resnet20-cifar");
     recipe.classes = 7;
     EXPECT_THAT(message(recipe, true), HasSubstr("not the recipe's resnet20-cifar"));
