@@ -80,6 +80,17 @@ Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
     return preprocess;
 }
 
+// What the first steps would complain of, or the last one of an epoch, whose batch is the smallest.
+void check_sizes(train::Trainer& trainer, const Recipe& recipe, const Preprocess& preprocess,
+                 const TrainingSets& sets) {
+    train::require_one_size(*sets.images, recipe, preprocess);
+    const std::optional<Size> size = output_size(recipe.augmentation, preprocess);
+    const int64_t images = sets.images->size(), rest = images % recipe.batch;
+    const bool comes_to_rest = rest > 0 && recipe.steps >= train::steps_an_epoch(recipe, images);
+    const int64_t smallest = (comes_to_rest ? rest : recipe.batch) + recipe.auxiliary_batch;
+    if (size) trainer.check_size(std::min<int64_t>(smallest, 2), size->height, size->width);
+}
+
 fs::path recipe_path(const fs::path& out) {
     return out / "recipe.toml";
 }
@@ -169,6 +180,9 @@ int run_train(const TrainFlags& flags) {
     const WeightFile* file = weights ? &*weights : nullptr;
     train::Trainer trainer(*backend, file, recipe);
 
+    const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);
+    if (!flags.cache_features) check_sizes(trainer, recipe, preprocess, sets);
+
     train::Checkpoint start{.identity = identity_of(recipe, file, sets, flags),
                             .circumstances = {{"threads", std::to_string(resolve_threads(flags.threads))},
                                               {"backend", backend->description()},
@@ -188,7 +202,6 @@ int run_train(const TrainFlags& flags) {
         write_file_atomically(recipe_path(flags.out), as_asked);
     }
     catch_interrupts();
-    const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);
     const TrainingRunOptions options{.out = flags.out,
                                      .recipe_name = fs::path(flags.recipe).stem().string(),
                                      .recipe = recipe,

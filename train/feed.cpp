@@ -20,16 +20,16 @@ std::function<int64_t(int64_t)> endless_order(uint64_t seed, int64_t images) {
     };
 }
 
-void require_one_size(const ImageSet& set, const Recipe& recipe, const Preprocess& preprocess) {
-    if (set.is_raw() || output_size(recipe.augmentation, preprocess)) return;
-    throw Error(ErrorKind::Usage, "recipe: training images of " + set.name() +
-                                      " would differ in size; 'crop' or 'resize' makes them equal");
-}
-
 }  // namespace
 
 int64_t steps_an_epoch(const Recipe& recipe, int64_t images) {
     return (images + recipe.batch - 1) / recipe.batch;
+}
+
+void require_one_size(const ImageSet& set, const Recipe& recipe, const Preprocess& preprocess) {
+    if (set.is_raw() || output_size(recipe.augmentation, preprocess)) return;
+    throw Error(ErrorKind::Usage, "recipe: training images of " + set.name() +
+                                      " would differ in size; 'crop' or 'resize' makes them equal");
 }
 
 Feed::Feed(const ImageSet& images, const ImageSet* auxiliary, const Recipe& recipe,

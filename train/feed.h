@@ -35,6 +35,9 @@ struct FeedOptions {
 // Steps an epoch takes; its last batch may be smaller than the others.
 int64_t steps_an_epoch(const Recipe& recipe, int64_t images);
 
+// Throws Error(Usage) where the set's training images would differ in size.
+void require_one_size(const ImageSet& set, const Recipe& recipe, const Preprocess& preprocess);
+
 // Batches of consecutive steps.
 class BatchSource {
   public:

@@ -52,6 +52,8 @@ class Learner {
     StepResult step(const TrainBatch& batch, const Mixup* mixup, bool inputs_are_mixed = false);
 
     void skip_step() { ++steps_done_; }
+    // Throws as a step on such a batch would.
+    void check_size(const Shape& batch) { pass(whole_batches_ ? batch : batch.with_n(1)); }
     int64_t steps_done() const { return steps_done_; }
     // Parameters that learn and running statistics.
     std::vector<Array> values() const;

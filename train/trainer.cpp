@@ -62,6 +62,10 @@ Net Trainer::read(const WeightFile* weights, const std::optional<TrainingNet>& t
     return net;
 }
 
+void Trainer::check_size(int64_t n, int64_t h, int64_t w) {
+    if (!head_only_) learner_->check_size({n, h, w, 3});
+}
+
 StepResult Trainer::step(const TrainBatch& batch) {
     const std::optional<Mixup> drawn =
         batch.mixup ? std::nullopt : draw_mixup(recipe_, steps_done(), batch.n);

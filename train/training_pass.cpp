@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/random.h"
+#include "layers/training.h"
 
 namespace gs::train {
 
@@ -78,16 +79,25 @@ class TrainingPass::Layout {
             touch(values_[at(input)], i);
         }
         const Shape y = n.layer->output_shape(x);
+        require_statistics(n, x[0]);
         if (y.size() <= 0)
-            throw Error(ErrorKind::Data, "images of " + std::to_string(shape(values_[0]).w) + "x" +
-                                             std::to_string(shape(values_[0]).h) + " are too small for " +
-                                             net_.name);
+            throw Error(ErrorKind::Data, "images of " + image_size() + " are too small for " + net_.name);
         values_.push_back(add(y, i));
         const Shape state = n.layer->state_shape(x[0]);
         if (state.n > 0) plans_[at(i)].state = add(state, i, n.layer->state_type());
         plans_[at(i)].needed =
             parameters_.learns(at(i)) ||
             std::any_of(n.inputs.begin(), n.inputs.end(), [&](ValueId input) { return needed(input); });
+    }
+
+    void require_statistics(const Node& n, const Shape& x) const {
+        if (x.n * x.pixels() != 1 || dynamic_cast<const BatchNorm*>(n.layer.get()) == nullptr) return;
+        throw Error(ErrorKind::Data, "a batch of one image of " + image_size() + " gives " + n.name +
+                                         " one value a channel, and batch norm needs two: choose a 'batch' "
+                                         "that leaves no image alone, or larger images");
+    }
+    std::string image_size() const {
+        return std::to_string(shape(values_[0]).w) + "x" + std::to_string(shape(values_[0]).h);
     }
 
     void backward(int i) {
