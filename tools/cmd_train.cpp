@@ -151,7 +151,7 @@ int report(const TrainingRun& run, bool complete, const TrainFlags& flags) {
     if (state.best_accuracy)
         std::cout << flags.out << "/best.safetensors: of epoch " << state.best_epoch << ", "
                   << percent(*state.best_accuracy) << " % of the validation images\n";
-    return say_excluded(run.excluded(), "named above");
+    return say_excluded(run.excluded(), "named when they were met");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/printable.h"
 #include "report/text.h"
 #include "tools/setup.h"
 #include "train/schedule.h"
@@ -159,10 +160,12 @@ void TrainingRun::step(const train::FeedBatch& batch) {
 }
 
 void TrainingRun::note_failures(const ImageSet& set, const std::vector<LoadFailure>& failures) {
+    constexpr size_t kLongest = 4096;  // of a path
     for (const LoadFailure& failure : failures) {
-        const std::string image = set.name() + ": " + set.item(failure.index).path;
+        const std::string image = printable(set.name() + ": " + set.item(failure.index).path, kLongest);
         if (options_.strict) throw Error(ErrorKind::Data, image + ": " + failure.reason + " (--strict)");
-        if (unusable_.insert(image).second)
+        state_.unusable.insert(image);
+        if (named_.insert(image).second)
             progress_.notice("notice: " + image + ": " + failure.reason + "; left out");
     }
 }

@@ -47,7 +47,7 @@ class TrainingRun {
     // written. Begins with what the process before left undone at an epoch's end.
     bool run();
     const train::RunState& state() const { return state_; }
-    int64_t excluded() const { return static_cast<int64_t>(unusable_.size()); }
+    int64_t excluded() const { return static_cast<int64_t>(state_.unusable.size()); }
     void checkpoint();  // now
 
   private:
@@ -63,7 +63,7 @@ class TrainingRun {
     train::CachedFeatures features_;
     std::unique_ptr<train::BatchSource> feed_;
     Progress progress_;
-    std::set<std::string> unusable_;  // "SET: PATH"
+    std::set<std::string> named_;  // images, "SET: PATH", that this process has said cannot be used
     int64_t unusable_in_a_row_ = 0;
     Clock::time_point saved_ = Clock::now();
     double interval_seconds_ = 0, epoch_seconds_ = 0;  // of this process

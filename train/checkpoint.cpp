@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/join.h"
 
 namespace gs::train {
 namespace {
@@ -37,7 +38,8 @@ void visit_fields(State& state, const Visit& visit) {
     visit("best-epoch", state.best_epoch);
 }
 
-constexpr const char* kBestAccuracy = "best-accuracy";  // present where there is a best
+// Present where there are any.
+constexpr const char *kBestAccuracy = "best-accuracy", *kUnusable = "unusable";
 
 std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint) {
     std::map<std::string, std::string> metadata{{std::string(kFormatKey), std::string(kFormat)}};
@@ -49,6 +51,8 @@ std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint) {
     };
     visit_fields(checkpoint.state, put);
     if (checkpoint.state.best_accuracy) put(kBestAccuracy, *checkpoint.state.best_accuracy);
+    if (!checkpoint.state.unusable.empty())
+        metadata[std::string(kState) + kUnusable] = join(checkpoint.state.unusable, "\n");
     return metadata;
 }
 
@@ -72,6 +76,8 @@ RunState state_of(const WeightFile& file) {
     visit_fields(state, [&](const std::string& name, auto& value) { parse(file, name, value); });
     if (file.metadata.contains(std::string(kState) + kBestAccuracy))
         parse(file, kBestAccuracy, state.best_accuracy.emplace());
+    if (const auto found = file.metadata.find(std::string(kState) + kUnusable); found != file.metadata.end())
+        for (std::string& image : split(found->second, '\n')) state.unusable.insert(std::move(image));
     return state;
 }
 

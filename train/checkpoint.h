@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct RunState {
     double seconds = 0;                   // of training, over all processes
     std::optional<double> best_accuracy;  // on the validation set
     int64_t best_epoch = 0;               // counted from 1; 0: none
+    std::set<std::string> unusable;       // images that could not be used, UTF-8 without ends of lines
     bool operator==(const RunState&) const = default;
 };
 

@@ -505,6 +505,8 @@ TEST_F(Train, BrokenImagesAreLeftOutAndNamed) {
     EXPECT_THAT(ran.err,
                 AllOf(HasSubstr("notice: photos: 1/3.jpg: "), HasSubstr("1 image could not be used")));
     EXPECT_EQ(log("run").size(), 4u);
+    lenient.push_back("--resume");
+    EXPECT_EQ(run(lenient).code, 6) << "as it ended";
     Words alone = all;
     alone.insert(alone.end(), {"alone", "--batch", "1", "--log-every", "1", "--quiet"});
     const Ran skipped = run(alone);

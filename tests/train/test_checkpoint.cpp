@@ -26,7 +26,8 @@ Checkpoint sample() {
                .log_bytes = 4096,
                .seconds = 12.5,
                .best_accuracy = 2.0 / 3,
-               .best_epoch = 2};
+               .best_epoch = 2,
+               .unusable = {"a: b.jpg", "a: c.jpg"}};
     c.weights = {{"conv1.weight", {2, 1, 1, 2}, {1, -2, 3.5F, 1e-42F}}, {"bn1.running_var", {1}, {4}}};
     c.optimiser = {{"conv1.weight", {2, 1, 1, 2}, {0, 0, -0.0F, 7}}};
     return c;
@@ -57,6 +58,7 @@ TEST_F(CheckpointFile, ReadsBackBitForBit) {
     for (const bool best : {true, false}) {
         Checkpoint want = sample();
         if (!best) want.state.best_accuracy.reset();
+        if (!best) want.state.unusable.clear();
         write_checkpoint(file_.path(), want);
         const Checkpoint got = read_checkpoint(file_.path());
         EXPECT_EQ(got.identity, want.identity);
