@@ -4,6 +4,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/printable.h"
 #include "core/run_identity.h"
 #include "report/text.h"
 #include "tools/owned_folder.h"
@@ -203,7 +204,7 @@ int run_train(const TrainFlags& flags) {
     }
     catch_interrupts();
     const TrainingRunOptions options{.out = flags.out,
-                                     .recipe_name = fs::path(flags.recipe).stem().string(),
+                                     .recipe_name = as_utf8(fs::path(flags.recipe).stem().string()),
                                      .recipe = recipe,
                                      .preprocess = preprocess,
                                      .evaluation = evaluation(preprocess, recipe),

@@ -180,6 +180,15 @@ TEST_F(Train, TheRecipeOfARunIsARecipe) {
     EXPECT_EQ(log("more").size(), 16u) << "it says epochs, not how many steps they came to";
 }
 
+TEST_F(Train, ARecipeFileOfAnyName) {
+    train("run", {"--epochs", "1"});
+    fs::copy_file(root_ / "run/recipe.toml", root_ / "caf\xe9.toml");
+    const Ran ran =
+        run({"train", "caf\xe9.toml", "--id", "cifar10:train.bin", "--threads", "1", "--out", "again"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(metadata(root_ / "again/last.safetensors").at("recipe"), "caf\\xe9");
+}
+
 TEST_F(Train, AnotherSeedIsAnotherRun) {
     train("one");
     train("two", {"--seed", "1"});
