@@ -70,7 +70,7 @@ Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& o
     check_name(options, architecture, weights.path.string());
     if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
     Net net = build_net(backend, reader, architecture);
-    reader.finish(options.allow_nonfinite);
+    reader.finish(options.allow_nonfinite, " (--allow-nonfinite uses them all the same)");
     net.weights_sha256 = hash.get();
     return net;
 }

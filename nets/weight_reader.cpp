@@ -197,7 +197,7 @@ std::vector<float> WeightReader::substitute(std::string fault, const std::vector
     return std::vector<float>(elements(shape));
 }
 
-void WeightReader::finish(bool allow_nonfinite) {
+void WeightReader::finish(bool allow_nonfinite, const std::string& remedy) {
     std::vector<std::string> extra;
     for (const auto& [name, entry] : tensors_)
         if (!entry.taken && !ends_with(name, "num_batches_tracked")) extra.push_back(name);
@@ -206,8 +206,7 @@ void WeightReader::finish(bool allow_nonfinite) {
     if (!extra.empty())
         message += (message.empty() ? "" : "; ") + ("tensors the net does not have: " + list(extra));
     if (!nonfinite_.empty() && !allow_nonfinite)
-        message += (message.empty() ? "" : "; ") + ("NaN or infinite values in " + list(nonfinite_)) +
-                   " (--allow-nonfinite uses them all the same)";
+        message += (message.empty() ? "" : "; ") + ("NaN or infinite values in " + list(nonfinite_)) + remedy;
     if (!message.empty()) throw Error(ErrorKind::Weights, path_ + ": " + message);
 }
 

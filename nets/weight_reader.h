@@ -45,8 +45,8 @@ class WeightReader {
     void leave(const std::string& name);
     void note_fault(std::string fault) { faults_.push_back(std::move(fault)); }
     // Throws Error(Weights) listing all faults and left-over tensors. Counters of BatchNorm are no
-    // left-overs.
-    void finish(bool allow_nonfinite);
+    // left-overs. `remedy` ends the message on values that are not finite.
+    void finish(bool allow_nonfinite, const std::string& remedy = "");
 
   private:
     struct Entry {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "tests/support/backends.h"
+#include "tests/support/editable_weights.h"
 #include "tests/support/expect_close.h"
 #include "tests/support/failure.h"
 #include "tests/support/golden_net.h"
@@ -346,6 +347,12 @@ TEST(StartingWeights, MustFitTheRecipe) {
     recipe = small_recipe("auto");
     recipe.zero_head = true;
     EXPECT_EQ(message(recipe, true), "");
+    EditableWeights broken(golden.weights());
+    broken.items.front().values[0] = std::nanf("");
+    const WeightFile nan = broken.file();
+    EXPECT_TRUE(failure_of(ErrorKind::Weights, [&] { Trainer(*backend, &nan, recipe); })
+                    .ends_with("NaN or infinite values in " + broken.items.front().name))
+        << "no flag of other commands";
     recipe.dropout = 0.3;
     EXPECT_THAT(message(recipe, true), HasSubstr("'dropout' is for WideResNets"));
     EXPECT_THAT(message(busy_recipe(), false), "");
