@@ -89,6 +89,10 @@ struct Plan {
 Plan plan_passes(Backend& backend, const Net& net, const Request& request, int64_t height, int64_t width,
                  int64_t max_batch);
 
+// Shapes of the net's values for images of that shape: the image's, then every node's. Throws Error(Data) for
+// images too small for the net, or too large.
+std::vector<Shape> infer_shapes(const Net& net, const Shape& image);
+
 // Gives every buffer its offset so that no two buffers alive at the same time overlap; returns the arena's
 // size. Greedy by size: on these nets within a few percent of the largest sum of live bytes.
 size_t place_buffers(std::vector<PlannedBuffer>& buffers, int64_t batch);

@@ -21,8 +21,6 @@ double Plan::flops(Step::Phase phase) const {
     return sum;
 }
 
-namespace {
-
 std::vector<Shape> infer_shapes(const Net& net, const Shape& image) {
     std::vector<Shape> shapes{image};
     for (const Node& node : net.nodes) {
@@ -42,8 +40,6 @@ std::vector<Shape> infer_shapes(const Net& net, const Shape& image) {
     }
     return shapes;
 }
-
-}  // namespace
 
 PlanWriter::PlanWriter(Backend& backend, const Net& net, int64_t height, int64_t width, int64_t max_batch)
     : backend_(backend), net_(net), shapes_(infer_shapes(net, {1, height, width, 3})) {

@@ -16,6 +16,7 @@ class TrainingPass::Layout {
           parameters_(parameters),
           count_(static_cast<int>(net.nodes.size())),
           plans_(net.nodes.size()) {
+        infer_shapes(net, input);  // throws where the images do not fit
         values_.push_back(add(input, 0));
         for (int i = 0; i < count_; ++i) forward(i);
         touch(values_.back(), count_);
@@ -80,8 +81,6 @@ class TrainingPass::Layout {
         }
         const Shape y = n.layer->output_shape(x);
         require_statistics(n, x[0]);
-        if (y.size() <= 0)
-            throw Error(ErrorKind::Data, "images of " + image_size() + " are too small for " + net_.name);
         values_.push_back(add(y, i));
         const Shape state = n.layer->state_shape(x[0]);
         if (state.n > 0) plans_[at(i)].state = add(state, i, n.layer->state_type());

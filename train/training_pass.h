@@ -13,7 +13,7 @@ namespace gs::train {
 class TrainingPass {
   public:
     // net: of fuse_for_training, which like backend and parameters must outlive this. input: (n,h,w,c).
-    // Throws Error(Data) for images too small for the net, or for the statistics of its batch norms.
+    // Throws Error(Data) for images that do not fit the net, or are too small for its batch norms.
     TrainingPass(Backend& backend, const Net& net, const Parameters& parameters, const Shape& input);
 
     View input() const { return input_; }            // to be filled
