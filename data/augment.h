@@ -13,7 +13,7 @@ struct Augmentation {
     std::optional<Size> resize;  // to this size, aspect not kept; absent: as the net's preprocessing resizes
     int64_t pad = 0;             // black pixels on each side
     std::optional<Size> crop;    // of random place; absent: the net's centre crop
-    bool flip = false;           // left to right, every second image
+    bool flip = false;           // left to right, with probability 1/2
     bool operator==(const Augmentation&) const = default;
 };
 

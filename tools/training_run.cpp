@@ -83,7 +83,7 @@ void TrainingRun::cache_features() {
         done += batch->count + static_cast<int64_t>(batch->failures.size());
         progress.update(done, excluded());
         loader.recycle(std::move(*batch));
-        if (interrupted()) throw Error(ErrorKind::Interrupted, "interrupted before the first step");
+        if (interrupted()) throw Error(ErrorKind::Interrupted, "interrupted while features were computed");
     }
     progress.finish();
 }

@@ -222,7 +222,7 @@ constexpr RecipeField kPad{"pad",
                            [](const Recipe& r) { return Values{print(r.augmentation.pad)}; }};
 
 constexpr RecipeField kFlip{"flip",
-                            "flip every second training image",
+                            "flip training images left to right, each with probability 1/2",
                             false,
                             false,
                             [](Recipe& r, const Values& v) { r.augmentation.flip = parse_bool(single(v)); },
