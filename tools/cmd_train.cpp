@@ -19,6 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 using train::Recipe;
 
+// Whether a field given by hand changes training images in a way that evaluation does not follow.
+bool augments(const std::string& key, const std::vector<std::string>& values) {
+    return (key == "flip" && values != std::vector<std::string>{"false"}) ||
+           (key == "pad" && values != std::vector<std::string>{"0"});
+}
+
 void check_flags(const TrainFlags& flags, const Recipe& recipe) {
     const auto require = [](bool condition, const std::string& otherwise) {
         if (!condition) throw Error(ErrorKind::Usage, otherwise);
@@ -31,6 +37,11 @@ void check_flags(const TrainFlags& flags, const Recipe& recipe) {
             "--weights: this recipe starts at random; --init weights starts from a file");
     require(!flags.cache_features || recipe.open_blocks == 0,
             "--cache-features: needs --open-blocks 0, where the head alone learns");
+    require(!flags.cache_features || recipe.auxiliary_batch == 0,
+            "--cache-features: keeps features of labelled images only, and 'auxiliary-batch' is above 0");
+    for (const auto& [key, values] : flags.fields)
+        require(!flags.cache_features || !augments(key, values),
+                "--" + key + ": --cache-features trains on images as they are evaluated");
     require(flags.checkpoint_minutes > 0, "--checkpoint-minutes: must be above 0");
     require(flags.log_every > 0, "--log-every: must be 1 or more");
 }

@@ -493,6 +493,13 @@ TEST_F(Train, AHeadLearnsTheSameFromCachedFeatures) {
     EXPECT_THAT(train("cached", cached).err, testing::Not(HasSubstr("features  90 images")))
         << "a finished run needs none";
     expect_refusal(words("x", {"--cache-features"}), 2, {"--cache-features: needs --open-blocks 0"});
+    expect_refusal(words("x", {"--cache-features", "--init", "weights", "--weights", "first/last.safetensors",
+                               "--open-blocks", "0", "--flip", "true"}),
+                   2, {"--flip: --cache-features trains on images as they are evaluated"});
+    expect_refusal({"train", "energy", "--net", "wrn-10-1", "--classes", "3", "--dropout", "0",
+                    "--open-blocks", "0", "--cache-features", "--weights", "first/last.safetensors", "--id",
+                    "cifar10:train.bin", "--auxiliary", "synthetic:9:size=32", "--out", "x"},
+                   2, {"--cache-features: keeps features of labelled images only"});
     Words other = head;
     other.push_back("--resume");
     EXPECT_THAT(train("cached", other, 2).err,
