@@ -94,9 +94,10 @@ Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
 
 // What the first steps would complain of, or the last one of an epoch, whose batch is the smallest.
 void check_sizes(train::Trainer& trainer, const Recipe& recipe, const Preprocess& preprocess,
-                 const TrainingSets& sets) {
-    train::require_one_size(*sets.images, recipe, preprocess);
-    const std::optional<Size> size = output_size(recipe.augmentation, preprocess);
+                 const TrainingSets& sets, bool cache_features) {
+    if (!cache_features) train::require_one_size(*sets.images, recipe, preprocess);
+    const std::optional<Size> size = cache_features ? evaluation(preprocess, recipe).output_size()
+                                                    : output_size(recipe.augmentation, preprocess);
     const int64_t images = sets.images->size(), rest = images % recipe.batch;
     const bool comes_to_rest = rest > 0 && recipe.steps >= train::steps_an_epoch(recipe, images);
     const int64_t smallest = (comes_to_rest ? rest : recipe.batch) + recipe.auxiliary_batch;
@@ -193,7 +194,7 @@ int run_train(const TrainFlags& flags) {
     train::Trainer trainer(*backend, file, recipe);
 
     const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);
-    if (!flags.cache_features) check_sizes(trainer, recipe, preprocess, sets);
+    check_sizes(trainer, recipe, preprocess, sets, flags.cache_features);
 
     train::Checkpoint start{.identity = identity_of(recipe, file, sets, flags),
                             .circumstances = {{"threads", std::to_string(resolve_threads(flags.threads))},

@@ -63,7 +63,10 @@ Net Trainer::read(const WeightFile* weights, const std::optional<TrainingNet>& t
 }
 
 void Trainer::check_size(int64_t n, int64_t h, int64_t w) {
-    if (!head_only_) learner_->check_size({n, h, w, 3});
+    if (head_only_)
+        infer_shapes(*evaluated_, {n, h, w, 3});
+    else
+        learner_->check_size({n, h, w, 3});
 }
 
 StepResult Trainer::step(const TrainBatch& batch) {

@@ -36,7 +36,7 @@ class Trainer {
     // is not finite: the weights and their momentum are then those before the step, running statistics are
     // not.
     StepResult step(const TrainBatch& batch);
-    // Throws Error(Data) as steps on images of this size would, where they are too small.
+    // Throws Error(Data) as steps on images of this size would, where they do not fit.
     void check_size(int64_t n, int64_t h, int64_t w);
     // A step none of whose images can be used: it counts, and nothing moves.
     void skip_step() { learner_->skip_step(); }

@@ -386,8 +386,11 @@ TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
     refused({"--net", "resnet-9000"}, 2, {"resnet-9000"});
     refused({"--net", "resnet18", "--batch", "89"}, 4,
             {"a batch of one image of 32x32 gives layer4.0.bn1 one value a channel", "choose a 'batch'"});
-    refused({"--net", "resnet18-cifar", "--crop", "64", "--pad", "16"}, 4,
-            {"images of 64x64 do not fit resnet18-cifar", "choose another --resize or --crop"});
+    for (const Words& more : {Words{}, {"--open-blocks", "0"}, {"--open-blocks", "0", "--cache-features"}}) {
+        Words large{"--net", "resnet18-cifar", "--crop", "64"};
+        large.insert(large.end(), more.begin(), more.end());
+        refused(large, 4, {"images of 64x64 do not fit resnet18-cifar", "choose another --resize or --crop"});
+    }
     refused({"--auxiliary", "synthetic:4"}, 2, {"takes no unlabelled images"});
     refused({"--batch", "0"}, 2, {"--batch: 'batch': '0' is not a whole number from 1 on"});
     refused({"--groups", "2+1"}, 2, {"'groups' are for"});
