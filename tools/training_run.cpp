@@ -217,6 +217,11 @@ bool TrainingRun::end_epoch() {
         checkpoint();  // evaluation takes long, and refuses weights that are not finite less clearly
         const std::optional<Tally> validation = evaluate();
         if (!validation) return false;
+        if (!std::isfinite(validation->mean_loss()))
+            throw Error(ErrorKind::Data,
+                        "the validation loss of epoch " + std::to_string(epoch()) +
+                            " is not finite; a smaller learning rate or a longer warm-up may "
+                            "help");
         epoch_line.validation_loss = validation->mean_loss();
         epoch_line.validation_accuracy = validation->accuracy();
         said += "; validation " + figures(validation->mean_loss(), validation->accuracy());

@@ -304,6 +304,13 @@ TEST_F(Train, WeightsThatHaveBecomeInfiniteAreNotLeftBehind) {
     }
 }
 
+TEST_F(Train, AValidationLossThatIsNoNumberEndsTheRun) {
+    const Ran ran = train("run", {"--learning-rate", "3e38", "--epochs", "1", "--batch", "90", "--quiet"}, 4);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("the validation loss of epoch 1 is not finite"),
+                               HasSubstr("run/checkpoint.safetensors is of step 1")));
+    EXPECT_FALSE(fs::exists(root_ / "run/best.safetensors"));
+}
+
 TEST_F(Train, OnlyTheSameRunIsResumed) {
     train("run", {"--quiet"});
     const std::string before = checkpoint("run");
