@@ -92,6 +92,21 @@ Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
     return preprocess;
 }
 
+// A crop for which every image is too small, as the net's preprocessing resizes them. (check_recipe knows
+// those that the recipe resizes.)
+void check_crop(const Augmentation& augmentation, const Preprocess& preprocess) {
+    if (!augmentation.crop || augmentation.resize) return;
+    const Size crop = *augmentation.crop;
+    const int64_t padding = 2 * augmentation.pad;
+    const bool too_large = preprocess.resize ? crop.width > preprocess.resize->width + padding ||
+                                                   crop.height > preprocess.resize->height + padding
+                                             : preprocess.short_side && std::min(crop.width, crop.height) >
+                                                                            *preprocess.short_side + padding;
+    if (too_large)
+        throw Error(ErrorKind::Usage, "recipe: 'crop' is larger than the net's images with their padding (" +
+                                          preprocess.describe() + "); a larger 'resize' or 'pad' makes room");
+}
+
 // What the first steps would complain of, or the last one of an epoch, whose batch is the smallest.
 void check_sizes(train::Trainer& trainer, const Recipe& recipe, const Preprocess& preprocess,
                  const TrainingSets& sets, bool cache_features) {
@@ -102,6 +117,7 @@ void check_sizes(train::Trainer& trainer, const Recipe& recipe, const Preprocess
     const bool comes_to_rest = rest > 0 && recipe.steps >= train::steps_an_epoch(recipe, images);
     const int64_t smallest = (comes_to_rest ? rest : recipe.batch) + recipe.auxiliary_batch;
     if (size) trainer.check_size(std::min<int64_t>(smallest, 2), size->height, size->width);
+    if (!cache_features) check_crop(recipe.augmentation, preprocess);
 }
 
 fs::path recipe_path(const fs::path& out) {

@@ -398,6 +398,8 @@ TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
         large.insert(large.end(), more.begin(), more.end());
         refused(large, 4, {"images of 64x64 do not fit resnet18-cifar", "choose another --resize or --crop"});
     }
+    refused({"--crop", "41"}, 2,
+            {"'crop' is larger than the net's images with their padding (short side 32"});
     refused({"--auxiliary", "synthetic:4"}, 2, {"takes no unlabelled images"});
     refused({"--batch", "0"}, 2, {"--batch: 'batch': '0' is not a whole number from 1 on"});
     refused({"--groups", "2+1"}, 2, {"'groups' are for"});
