@@ -72,7 +72,7 @@ void Feed::begin_epoch() {
 
 std::optional<FeedBatch> Feed::next() {
     if (step_ >= recipe_.steps) return {};
-    if (!labelled_ || step_ % epoch_steps_ == 0) begin_epoch();
+    if (!labelled_) begin_epoch();
     std::optional<Batch> loaded = labelled_->next();
     GS_REQUIRE(loaded.has_value());
     FeedBatch batch{.step = step_, .count = loaded->count, .height = loaded->height, .width = loaded->width};
@@ -80,7 +80,7 @@ std::optional<FeedBatch> Feed::next() {
     batch.pixels = std::move(loaded->pixels);
     batch.failures = std::move(loaded->failures);
     if (auxiliary_) add_auxiliary(batch);
-    ++step_;
+    if (++step_ % epoch_steps_ == 0) labelled_.reset();  // its memory, which a validation may want
     return batch;
 }
 
@@ -97,10 +97,9 @@ void Feed::add_auxiliary(FeedBatch& batch) {
 }
 
 void Feed::recycle(FeedBatch&& batch) {
-    if (!labelled_) return;
     Batch spare;
     spare.pixels = std::move(batch.pixels);
-    labelled_->recycle(std::move(spare));
+    if (labelled_) labelled_->recycle(std::move(spare));
 }
 
 FeatureFeed::FeatureFeed(const CachedFeatures& features, const Recipe& recipe, int64_t first_step)

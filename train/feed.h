@@ -63,7 +63,7 @@ class Feed : public BatchSource {
     const Recipe recipe_;
     const FeedOptions options_;
     int64_t step_, epoch_steps_;
-    std::unique_ptr<Loader> labelled_, auxiliary_;  // the first one of the step's epoch
+    std::unique_ptr<Loader> labelled_, auxiliary_;  // the first one of the step's epoch, null between two
 
     void begin_epoch();
     void add_auxiliary(FeedBatch& batch);

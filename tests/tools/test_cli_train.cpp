@@ -241,6 +241,23 @@ TEST_F(Train, ACheckpointKnowsTheTimeSinceTheLogsLastLine) {
     EXPECT_GT(std::stod(metadata(root_ / "run/checkpoint.safetensors").at("state/seconds")), 0);
 }
 
+// One batch is 79 MB.
+TEST_F(Train, ValidationFindsTheMemoryOfTheEpochsBatchesFree) {
+    GS_SKIP_WITHOUT_FAULTS();  // sanitizers keep what is freed
+    write(root_ / "train.bin", coloured(400, 1));
+    Words all =
+        words("run", {"--epochs", "1", "--batch", "400", "--validate", "cifar10:train.bin", "--open-blocks",
+                      "0", "--resize", "128", "--crop", "128", "--pad", "0", "--quiet"});
+    const Ran validated = run(all);
+    EXPECT_EQ(validated.code, 0) << validated.err;
+    const auto flag = std::find(all.begin(), all.end(), "--validate");
+    all.erase(flag, flag + 2);
+    *std::find(all.begin(), all.end(), "run") = "other";
+    const Ran plain = run(all);
+    EXPECT_EQ(plain.code, 0) << plain.err;
+    EXPECT_LT(validated.peak_mib, plain.peak_mib + 60);
+}
+
 TEST_F(Train, StoppedDuringValidationItKeepsTheEpoch) {
     write(root_ / "test.bin", coloured(3000, 2));
     train("whole", {"--quiet"});
