@@ -125,7 +125,8 @@ fs::path recipe_path(const fs::path& out) {
 }
 
 // What the folder has to go on from; nothing of a run that is to begin.
-std::optional<train::Checkpoint> earlier_checkpoint(const fs::path& out, const train::Checkpoint& now) {
+std::optional<train::Checkpoint> earlier_checkpoint(const fs::path& out, const train::Checkpoint& now,
+                                                    int64_t steps) {
     std::error_code error;
     if (!fs::exists(checkpoint_path(out), error)) {
         // A process that was killed before the first checkpoint leaves a recipe.
@@ -134,6 +135,10 @@ std::optional<train::Checkpoint> earlier_checkpoint(const fs::path& out, const t
     }
     train::Checkpoint then = train::read_checkpoint(checkpoint_path(out));
     require_same_run(now.identity, then.identity, out.string());
+    if (then.state.step > steps)
+        throw Error(ErrorKind::Weights, checkpoint_path(out).string() + ": is of step " +
+                                            std::to_string(then.state.step) + ", and the run has " +
+                                            std::to_string(steps));
     for (const std::string& line : differences(now.circumstances, then.circumstances))
         say("notice: " + line + "; the weights' last bits may come out otherwise");
     return then;
@@ -221,7 +226,7 @@ int run_train(const TrainFlags& flags) {
                             .optimiser = {}};
     const OwnedFolder folder(flags.out, earlier, "--out", "train");
     const std::optional<train::Checkpoint> then =
-        folder.was_empty() ? std::nullopt : earlier_checkpoint(flags.out, start);
+        folder.was_empty() ? std::nullopt : earlier_checkpoint(flags.out, start, recipe.steps);
     folder.prepare({});
     if (flags.resume && !then) say("notice: nothing to go on with in " + flags.out + "; beginning");
     if (then) {

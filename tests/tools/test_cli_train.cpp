@@ -350,6 +350,12 @@ TEST_F(Train, OnlyTheSameRunIsResumed) {
     expect_refusal(words("run"), 2, {"--out run: not empty", "--force"});
     write(root_ / "run/checkpoint.safetensors", before.substr(0, before.size() - 10));
     expect_refusal(words("run", {"--resume"}), 3, {"run/checkpoint.safetensors"});
+    std::string beyond = before;
+    beyond.replace(beyond.find("\"state/step\":\"18"), 16, "\"state/step\":\"99");
+    write(root_ / "run/checkpoint.safetensors", beyond);
+    write(root_ / "train.bin", coloured(kImages, 1));
+    expect_refusal(words("run", {"--resume"}), 3,
+                   {"run/checkpoint.safetensors: is of step 99, and the run has 18"});
 }
 
 TEST_F(Train, ResumingNothingBegins) {
