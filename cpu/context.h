@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/kernels/kernels.h"
 #include "cpu/memory.h"
@@ -32,30 +33,47 @@ inline int64_t div_up(int64_t a, int64_t b) {
 }
 
 // oneDNN takes its number of threads from OpenMP's setting of the calling thread, when a primitive is made
-// and when it runs.
+// and when it runs, and relies on getting as many: with fewer, weight gradients lack what the others would
+// have added. It is told what there is: one inside a parallel region of the caller's, at most
+// OMP_THREAD_LIMIT, and no fewer where OMP_DYNAMIC would allow that.
 class ThreadCount {
   public:
-    explicit ThreadCount(int threads) : before_(omp_get_max_threads()) {
-        if (threads != before_) omp_set_num_threads(threads);
+    explicit ThreadCount(int threads) : before_(omp_get_max_threads()), dynamic_(omp_get_dynamic()) {
+        const bool alone = omp_in_parallel() != 0 || omp_get_max_active_levels() == 0;
+        count_ = alone ? 1 : std::min(threads, omp_get_thread_limit());
+        omp_set_num_threads(count_);
+        omp_set_dynamic(0);
     }
-    ~ThreadCount() { omp_set_num_threads(before_); }
+    ~ThreadCount() {
+        omp_set_num_threads(before_);
+        omp_set_dynamic(dynamic_);
+    }
     ThreadCount(const ThreadCount&) = delete;
     ThreadCount& operator=(const ThreadCount&) = delete;
+    int get() const { return count_; }
 
   private:
-    int before_;
+    int before_, dynamic_, count_ = 1;
 };
 
-// body(i) for i in [0, count), spread over the threads. Bodies write disjoint memory and do not throw, so the
-// result cannot depend on the number of threads.
+// body(i) or body(i, worker) for i in [0, count), spread over the threads. Bodies write disjoint memory and
+// do not throw, so the result cannot depend on the number of threads. A worker, below `threads`, does one
+// thing at a time: scratch memory of a thread is chosen by it. OpenMP's number of the calling thread would
+// not do: where nothing is spread it is the caller's, who may be one of a larger team.
 template <class Body>
 void parallel_for(int threads, int64_t count, const Body& body) {
+    const auto call = [&](int64_t i, [[maybe_unused]] int worker) {
+        if constexpr (std::is_invocable_v<const Body&, int64_t, int>)
+            body(i, worker);
+        else
+            body(i);
+    };
     if (threads == 1 || count <= 1) {
-        for (int64_t i = 0; i < count; ++i) body(i);
+        for (int64_t i = 0; i < count; ++i) call(i, 0);
         return;
     }
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < count; ++i) body(i);
+    for (int64_t i = 0; i < count; ++i) call(i, omp_get_thread_num());
 }
 
 // A map is swept in slabs of whole pixels that fit a core's cache. The cut depends on the map alone, never on
@@ -80,22 +98,22 @@ struct Slabs {
     int64_t offset(int64_t slab) const { return first(slab) * channels; }  // in floats, inside a sample
 };
 
-// Two sweeps over every row of a batch with a combination between: sweep(row, slab), combine(row),
-// second(row, slab). Whole rows go to a thread each, so that the second sweep finds its row in cache; what is
-// left over is cut into slabs. Which of the two happens changes no bit.
+// Two sweeps over every row of a batch with a combination between: sweep(row, slab, worker), combine(row),
+// second(row, slab, worker). Whole rows go to a thread each, so that the second sweep finds its row in cache;
+// what is left over is cut into slabs. Which of the two happens changes no bit.
 template <class Sweep, class Combine, class Second>
 void two_sweeps(int threads, int64_t rows, int64_t slabs, const Sweep& sweep, const Combine& combine,
                 const Second& second) {
     const int64_t whole = rows - rows % threads;
-    parallel_for(threads, whole, [&](int64_t row) {
-        for (int64_t s = 0; s < slabs; ++s) sweep(row, s);
+    parallel_for(threads, whole, [&](int64_t row, int worker) {
+        for (int64_t s = 0; s < slabs; ++s) sweep(row, s, worker);
         combine(row);
-        for (int64_t s = 0; s < slabs; ++s) second(row, s);
+        for (int64_t s = 0; s < slabs; ++s) second(row, s, worker);
     });
     for (int64_t row = whole; row < rows; ++row) {
-        parallel_for(threads, slabs, [&](int64_t s) { sweep(row, s); });
+        parallel_for(threads, slabs, [&](int64_t s, int worker) { sweep(row, s, worker); });
         combine(row);
-        parallel_for(threads, slabs, [&](int64_t s) { second(row, s); });
+        parallel_for(threads, slabs, [&](int64_t s, int worker) { second(row, s, worker); });
     }
 }
 

@@ -114,8 +114,8 @@ class GemmConvolution final : public Convolution {
                             spec_.kernel_w, spec_.stride, spec_.pad,  false};
         const int64_t floats = (kPositions + spec_.out_channels) * width();  // of a panel and its sums
         float* scratch = context_->gradient.get<float>(static_cast<size_t>(context_->threads * floats));
-        parallel_for(context_->threads, div_up(unfold.depth(), width()), [&](int64_t panel) {
-            float* unfolded = scratch + omp_get_thread_num() * floats;
+        parallel_for(context_->threads, div_up(unfold.depth(), width()), [&](int64_t panel, int worker) {
+            float* unfolded = scratch + worker * floats;
             float* sums = unfolded + kPositions * width();
             const int64_t first = panel * width(), columns = std::min(width(), unfold.depth() - first);
             sum_panel(unfold, x.f32(), dy, first, columns, unfolded, sums);
@@ -188,9 +188,9 @@ class GemmConvolution final : public Convolution {
         const int64_t block = kTilesPerBlock * context_->kernels.gemm_rows;
         float* scratch =
             context_->convolution.get<float>(static_cast<size_t>(context_->threads * block * kDepth));
-        parallel_for(context_->threads, div_up(rows, block), [&](int64_t unit) {
+        parallel_for(context_->threads, div_up(rows, block), [&](int64_t unit, int worker) {
             const int64_t first = unit * block, count = std::min(block, rows - first);
-            float* unfolded = scratch + omp_get_thread_num() * block * kDepth;
+            float* unfolded = scratch + worker * block * kDepth;
             for (int64_t k = 0; k < unfold.depth(); k += kDepth) {
                 const int64_t depth = std::min(kDepth, unfold.depth() - k);
                 GemmTile tile{};

@@ -100,14 +100,14 @@ void GradientRows::choose_group(int threads) {
     groups_ = div_up(y_.c, group_);
 }
 
-GradientRows::Workspace GradientRows::workspace(int thread) const {
-    float* gradient = memory_ + static_cast<size_t>(thread) * workspace_size();
+GradientRows::Workspace GradientRows::workspace(int worker) const {
+    float* gradient = memory_ + static_cast<size_t>(worker) * workspace_size();
     float *panel = gradient + sizes_[0], *tile = panel + sizes_[1], *lanes = tile + sizes_[2];
     return {gradient, panel, tile, lanes};
 }
 
-void GradientRows::run(int64_t row, int64_t group, int thread, std::span<double> values) const {
-    const Workspace work = workspace(thread);
+void GradientRows::run(int64_t row, int64_t group, int worker, std::span<double> values) const {
+    const Workspace work = workspace(worker);
     const Outputs outputs{group * group_, std::min(group_, y_.c - group * group_)};
     double* totals = reduces_ ? values.data() + outputs.first : nullptr;
     if (reduces_) {

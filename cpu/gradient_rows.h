@@ -53,8 +53,8 @@ class GradientRows {
     GradientRows(Context& context, const WeightGradientNorm& args);
     int64_t groups() const { return groups_; }  // of each row
     // For the outputs of a group: values[i * outputs + o] = sum_k |D[row,o,k]|^p, or the largest, of
-    // args.norms[i]. thread: below the context's number of threads.
-    void run(int64_t row, int64_t group, int thread, std::span<double> values) const;
+    // args.norms[i].
+    void run(int64_t row, int64_t group, int worker, std::span<double> values) const;
 
   private:
     struct Workspace {
@@ -67,7 +67,7 @@ class GradientRows {
         int64_t first, count;
     };
     size_t workspace_size() const { return std::accumulate(std::begin(sizes_), std::end(sizes_), size_t{0}); }
-    Workspace workspace(int thread) const;
+    Workspace workspace(int worker) const;
     template <class T>  // of the input
     void run_block(int64_t row, const Outputs& outputs, int64_t first, int64_t count, const Workspace& work,
                    double* totals) const;

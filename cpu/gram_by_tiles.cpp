@@ -42,8 +42,8 @@ class GramTiles {
     int64_t cotangents() const { return cotangents_; }
 
     // Adds the group's outputs to gram, [cotangents][cotangents] right of the diagonal.
-    void run(int64_t sample, int64_t group, double* gram) const {
-        const Workspace work = workspace();
+    void run(int64_t sample, int64_t group, int worker, double* gram) const {
+        const Workspace work = workspace(worker);
         const int64_t first = group * group_, count = std::min(group_, y_.c - first);
         with_type(args_.x, [&](auto type) {
             for (int64_t s = 0; s < y_.pixels(); s += block_)
@@ -71,8 +71,8 @@ class GramTiles {
     float* memory_ = nullptr;
 
     size_t each() const { return std::accumulate(sizes_.begin(), sizes_.end(), size_t{0}); }
-    Workspace workspace() const {
-        float* gradients = memory_ + each() * static_cast<size_t>(omp_get_thread_num());
+    Workspace workspace(int worker) const {
+        float* gradients = memory_ + each() * static_cast<size_t>(worker);
         float* panel = gradients + sizes_[0];
         return {gradients, panel, panel + sizes_[1]};
     }
@@ -119,8 +119,8 @@ void gram_by_tiles(Context& context, const WeightGradientNorm& args, int64_t fir
     const std::span parts(context.partial_sums.get<double>(static_cast<size_t>(units * each)),
                           static_cast<size_t>(units * each));
     std::fill(parts.begin(), parts.end(), 0.0);
-    parallel_for(context.threads, units, [&](int64_t unit) {
-        tiles.run(first + unit / tiles.groups(), unit % tiles.groups(), parts.data() + unit * each);
+    parallel_for(context.threads, units, [&](int64_t unit, int worker) {
+        tiles.run(first + unit / tiles.groups(), unit % tiles.groups(), worker, parts.data() + unit * each);
     });
     for (int64_t sample = 0; sample < count; ++sample)
         for (int64_t a = 0; a < c; ++a)

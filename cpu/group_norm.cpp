@@ -80,10 +80,10 @@ void sweep_stats(Context& context, const View& y, const GroupNormParams& params,
     Moments* partial =
         context.partial_sums.get<Moments>(static_cast<size_t>(y.shape.n * slabs.count * groups));
     float* scratch = context.per_thread.get<float>(static_cast<size_t>(context.threads * 3 * c));
-    parallel_for(context.threads, y.shape.n * slabs.count, [&](int64_t unit) {
+    parallel_for(context.threads, y.shape.n * slabs.count, [&](int64_t unit, int worker) {
         const int64_t row = unit / slabs.count, slab = unit % slabs.count;
         const int64_t at = row * y.shape.per_sample() + slabs.offset(slab);
-        float* sum = scratch + omp_get_thread_num() * 3 * c;
+        float* sum = scratch + worker * 3 * c;
         first_pass(at, slabs.size(slab), sum);
         slab_moments(context.kernels, y.as<T>() + at, slabs.size(slab), c, groups, sum, sum + c, sum + 2 * c,
                      partial + unit * groups);
@@ -225,7 +225,7 @@ void CpuBackend::norm_backward(const GroupNormBackward& args, const GroupNormPar
     float* g_x = g + sums;
     float* factors = context_->per_thread.get<float>(static_cast<size_t>(shape.n * 3 * c));
 
-    const auto first = [&](int64_t row, int64_t slab) {
+    const auto first = [&](int64_t row, int64_t slab, int) {
         const int64_t at = slabs.offset(slab), partial = (row * slabs.count + slab) * c;
         kernels().maps<T>().norm_backward_sums(
             terms.at(row * shape.per_sample() + at), args.x.as<T>() + row % samples * shape.per_sample() + at,
@@ -240,7 +240,7 @@ void CpuBackend::norm_backward(const GroupNormBackward& args, const GroupNormPar
         if (args.dgamma) row_sums.gamma_gradient(stats, args.dgamma.f32() + row * c);
         sinks.write(row, g + partial);
     };
-    const auto second = [&](int64_t row, int64_t slab) {
+    const auto second = [&](int64_t row, int64_t slab, int) {
         const int64_t inside = slabs.offset(slab), at = row * shape.per_sample() + inside;
         const float* f = factors + row * 3 * c;
         kernels().maps<T>().norm_backward(
@@ -248,7 +248,7 @@ void CpuBackend::norm_backward(const GroupNormBackward& args, const GroupNormPar
             coefficients.sample(row % samples), args.activation, {f, f + c, f + 2 * c},
             args.addend ? args.addend.as<T>() + at : nullptr, args.dx.as<T>() + at);
     };
-    const auto sinks_only = [](int64_t, int64_t) {};
+    const auto sinks_only = [](int64_t, int64_t, int) {};
     if (args.dx) {
         two_sweeps(context_->threads, shape.n, slabs.count, first, combine, second);
     } else {

@@ -61,6 +61,7 @@ class OnednnConvolution final : public Convolution {
         DType x, y;
         Pass pass;
         Activation activation;
+        int threads = 0;
         Key(const View& in, const View& out, Pass which, Activation act = Activation::None)
             : n(in.shape.n),
               h(in.shape.h),
@@ -92,9 +93,10 @@ class OnednnConvolution final : public Convolution {
 
     // Views as the pass's function has them.
     template <class... Views>
-    void run(const Key& key, const Views&... views) {
+    void run(Key key, const Views&... views) {
         try {
             const ThreadCount threads(context_->threads);
+            key.threads = threads.get();
             auto found = prepared_.find(key);
             if (found == prepared_.end()) found = prepared_.emplace(key, prepare(key)).first;
             if (!found->second) return run_plain(key, views...);

@@ -26,9 +26,9 @@ PositionSweep::PositionSweep(Context& context, const WeightGradientNorm& args, N
 }
 
 // Whole samples go to a thread each; the threads share what is left over (two_sweeps).
-PositionSweep::Workspace PositionSweep::workspace(int64_t sample) const {
+PositionSweep::Workspace PositionSweep::workspace(int64_t sample, int worker) const {
     const size_t each = std::accumulate(sizes_.begin(), sizes_.end(), size_t{0});
-    float* mine = memory_ + static_cast<size_t>(omp_get_thread_num()) * each;
+    float* mine = memory_ + static_cast<size_t>(worker) * each;
     const bool whole = sample < samples_ - samples_ % context_.threads;
     float *scratch = mine + sizes_[0], *inputs = scratch + sizes_[1];
     return {whole ? mine : memory_, scratch, inputs, inputs + sizes_[2]};

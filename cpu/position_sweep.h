@@ -39,11 +39,11 @@ class PositionSweep {
             body(unit);
             if (strips - 1 - unit != unit) body(strips - 1 - unit);
         };
-        const auto prepare = [&](int64_t sample, int64_t unit) {
-            each_strip(unit, [&](int64_t i) { this->prepare(sample, i, workspace(sample)); });
+        const auto prepare = [&](int64_t sample, int64_t unit, int worker) {
+            each_strip(unit, [&](int64_t i) { this->prepare(sample, i, workspace(sample, worker)); });
         };
-        const auto compute = [&](int64_t sample, int64_t unit) {
-            const Workspace work = workspace(sample);
+        const auto compute = [&](int64_t sample, int64_t unit, int worker) {
+            const Workspace work = workspace(sample, worker);
             each_strip(unit, [&](int64_t i) {
                 gram_.compute(sample, i, work.stored, work.scratch, work.inputs);
                 multiply(sample, i, work);
@@ -58,7 +58,7 @@ class PositionSweep {
 
   private:
     bool standardised() const { return static_cast<bool>(args_.standardised); }
-    Workspace workspace(int64_t sample) const;
+    Workspace workspace(int64_t sample, int worker) const;
     float* row_sums(int64_t row, int64_t i) const {
         return row_sums_ + (row * gram_.strips() + i) * 2 * y_.c;
     }

@@ -90,31 +90,36 @@ class DepthwiseScratch {
     DepthwiseScratch(Context& context, const WeightGradientNorm& args)
         : channels_(static_cast<size_t>(args.dy.shape.c)),
           norms_(args.norms.size()),
-          memory_(context.per_thread.get<double>(each() * static_cast<size_t>(context.threads))) {}
-    std::span<double> sums() const { return {mine(), channels_}; }
-    std::span<double> dots() const { return {mine() + channels_, channels_}; }
-    std::span<double> totals() const { return {mine() + 2 * channels_, norms_}; }
-    std::span<float> line() const {
-        return {reinterpret_cast<float*>(mine() + 2 * channels_ + norms_), channels_};
+          memory_(context.per_thread.get<double>(size() * static_cast<size_t>(context.threads))) {}
+    struct Part {
+        std::span<double> sums, dots, totals;
+        std::span<float> line;
+    };
+    Part of(int worker) const {
+        double* sums = memory_ + size() * static_cast<size_t>(worker);
+        double *dots = sums + channels_, *totals = dots + channels_;
+        return {{sums, channels_},
+                {dots, channels_},
+                {totals, norms_},
+                {reinterpret_cast<float*>(totals + norms_), channels_}};
     }
 
   private:
     size_t channels_, norms_;
     double* memory_;
-    size_t each() const { return 3 * channels_ + norms_; }
-    double* mine() const { return memory_ + each() * static_cast<size_t>(omp_get_thread_num()); }
+    size_t size() const { return 3 * channels_ + norms_; }
 };
 
-void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseScratch& scratch) {
-    const std::span<double> sums = scratch.sums(), totals = scratch.totals();
-    const std::span<double> dots = scratch.dots().first(args.gamma.out ? sums.size() : 0);
+void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseScratch::Part& scratch) {
+    const std::span<double> sums = scratch.sums, totals = scratch.totals;
+    const std::span<double> dots = scratch.dots.first(args.gamma.out ? sums.size() : 0);
     std::fill(totals.begin(), totals.end(), 0.0);
     std::fill(dots.begin(), dots.end(), 0.0);
     const int64_t taps = args.spec.kernel_h * args.spec.kernel_w;
     for (int64_t tap = 0; tap < taps; ++tap) {
         with_type(args.x, [&](auto x) {
             with_type(args.dy, [&](auto dy) {
-                depthwise_tap<decltype(x), decltype(dy)>(args, row, tap, scratch.line(), sums);
+                depthwise_tap<decltype(x), decltype(dy)>(args, row, tap, scratch.line, sums);
             });
         });
         for (size_t c = 0; c < dots.size(); ++c)
@@ -139,9 +144,9 @@ void by_rows(Context& context, const WeightGradientNorm& args) {
     const auto of_row = [&](int64_t row) {
         return values.subspan(static_cast<size_t>(row) * per_row, per_row);
     };
-    parallel_for(context.threads, rows * gradient.groups(), [&](int64_t unit) {
+    parallel_for(context.threads, rows * gradient.groups(), [&](int64_t unit, int worker) {
         const int64_t row = unit / gradient.groups();
-        gradient.run(row, unit % gradient.groups(), omp_get_thread_num(), of_row(row));
+        gradient.run(row, unit % gradient.groups(), worker, of_row(row));
     });
     for (int64_t row = 0; row < rows; ++row) {
         const double* value = of_row(row).data();
@@ -192,7 +197,7 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     if (args.spec.groups > 1) {
         GS_REQUIRE(!args.standardised);
         const DepthwiseScratch scratch(*context_, args);
-        each(rows, [&](int64_t row) { depthwise_row(args, row, scratch); });
+        each(rows, [&](int64_t row, int worker) { depthwise_row(args, row, scratch.of(worker)); });
         return;
     }
     const NormRoute route = cheapest_route(args.spec, args.x.shape.with_n(1));

@@ -110,9 +110,9 @@ class WinogradConvolution final : public Convolution {
             static_cast<size_t>(context_->threads * block.floats() + block.channels_in));
         float* zeros = scratch + context_->threads * block.floats();
         std::fill(zeros, zeros + block.channels_in, 0.0f);
-        parallel_for(context_->threads, div_up(tiles.count(), block.tiles), [&](int64_t unit) {
+        parallel_for(context_->threads, div_up(tiles.count(), block.tiles), [&](int64_t unit, int worker) {
             const int64_t first = unit * block.tiles, count = std::min(block.tiles, tiles.count() - first);
-            float* patches = scratch + omp_get_thread_num() * block.floats();
+            float* patches = scratch + worker * block.floats();
             for (int64_t t = 0; t < count; ++t) {
                 const float* pixels[kPoints];
                 tiles.patch(x.f32(), first + t, zeros, pixels);
