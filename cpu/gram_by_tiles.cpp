@@ -10,8 +10,11 @@ namespace {
 
 constexpr int64_t kPositions = 256;          // of one block
 constexpr int64_t kTileFloats = 256 * 1024;  // of all cotangents' tiles: 1 MB
+constexpr int64_t kMostParts = 16;           // of a sample, where memory does not ask for more
 
-// Units are (sample, group of outputs); a group's tiles of all cotangents share the unfolded input.
+// Units are (sample, group of outputs); a group's tiles of all cotangents share the unfolded input. Groups
+// are whole parts, and each part has a sum of its own: how many parts make a group depends on threads and
+// batch, a part on the layer and the number of cotangents alone.
 class GramTiles {
   public:
     GramTiles(Context& context, const WeightGradientNorm& args, int64_t count)
@@ -26,23 +29,28 @@ class GramTiles {
           pitch_(gradient_pitch(kernels_, fan_in_)),
           block_(div_up(y_.pixels(), div_up(y_.pixels(), kPositions))) {
         const int64_t step = kernels_.gemm_rows, columns = kernels_.gemm_columns;
-        const int64_t tiles = div_up(y_.c, step), fit = kTileFloats / (cotangents_ * pitch_ * step);
-        groups_ = div_up(tiles, std::max<int64_t>(fit, 1));
+        const int64_t tiles = div_up(y_.c, step);
+        const int64_t fit = std::max<int64_t>(kTileFloats / (cotangents_ * pitch_ * step), 1);
+        part_ = std::min(fit, div_up(tiles, kMostParts)) * step;
+        parts_ = div_up(y_.c, part_);
+        groups_ = div_up(parts_, fit * step / part_);
         // A few units a thread, so that none waits long for the last.
-        groups_ = std::clamp(div_up(4 * context.threads, count), groups_, std::max(groups_, tiles));
-        group_ = div_up(tiles, groups_) * step;
+        groups_ = std::clamp(div_up(4 * context.threads, count), groups_, parts_);
+        group_ = div_up(parts_, groups_) * part_;
         groups_ = div_up(y_.c, group_);
         const int64_t c = cotangents_;
+        size_t* size_of = sizes_.data();
         for (const int64_t size : {c * group_ * block_, (block_ + 2) * columns, c * group_ * pitch_})
-            sizes_[static_cast<size_t>(parts_++)] = static_cast<size_t>(div_up(size, 16) * 16);
+            *size_of++ = static_cast<size_t>(div_up(size, 16) * 16);
         memory_ = context.gradient.get<float>(each() * static_cast<size_t>(context.threads));
     }
 
     int64_t groups() const { return groups_; }
+    int64_t parts() const { return parts_; }
     int64_t cotangents() const { return cotangents_; }
 
-    // Adds the group's outputs to gram, [cotangents][cotangents] right of the diagonal.
-    void run(int64_t sample, int64_t group, int worker, double* gram) const {
+    // Adds the group's outputs to the sample's grams, [part][cotangents][cotangents] right of the diagonal.
+    void run(int64_t sample, int64_t group, int worker, double* grams) const {
         const Workspace work = workspace(worker);
         const int64_t first = group * group_, count = std::min(group_, y_.c - first);
         with_type(args_.x, [&](auto type) {
@@ -52,6 +60,7 @@ class GramTiles {
         for (int64_t i = 0; i < count; ++i) {
             float* row = work.tiles + i * pitch_;
             for (int64_t c = 0; c < cotangents_; ++c) project(row + c * count * pitch_, first + i);
+            double* gram = grams + (first + i) / part_ * cotangents_ * cotangents_;
             kernels_.wide_gram(row, cotangents_, count * pitch_, fan_in_, gram);
         }
     }
@@ -66,7 +75,8 @@ class GramTiles {
     const Kernels& kernels_;
     const WeightGradientNorm& args_;
     Shape x_, y_;  // of one sample
-    int64_t samples_, cotangents_, fan_in_, panels_, pitch_, block_, groups_ = 0, group_ = 0, parts_ = 0;
+    int64_t samples_, cotangents_, fan_in_, panels_, pitch_, block_;
+    int64_t part_ = 0, parts_ = 0, group_ = 0, groups_ = 0;  // outputs of one, and how many
     std::array<size_t, 3> sizes_{};
     float* memory_ = nullptr;
 
@@ -115,19 +125,20 @@ class GramTiles {
 void gram_by_tiles(Context& context, const WeightGradientNorm& args, int64_t first, int64_t count,
                    std::span<double> grams) {
     const GramTiles tiles(context, args, count);
-    const int64_t c = tiles.cotangents(), each = c * c, units = count * tiles.groups();
-    const std::span parts(context.partial_sums.get<double>(static_cast<size_t>(units * each)),
-                          static_cast<size_t>(units * each));
+    const int64_t c = tiles.cotangents(), each = c * c, of_sample = tiles.parts() * each;
+    const std::span parts(context.partial_sums.get<double>(static_cast<size_t>(count * of_sample)),
+                          static_cast<size_t>(count * of_sample));
     std::fill(parts.begin(), parts.end(), 0.0);
-    parallel_for(context.threads, units, [&](int64_t unit, int worker) {
-        tiles.run(first + unit / tiles.groups(), unit % tiles.groups(), worker, parts.data() + unit * each);
+    parallel_for(context.threads, count * tiles.groups(), [&](int64_t unit, int worker) {
+        const int64_t sample = unit / tiles.groups(), group = unit % tiles.groups();
+        tiles.run(first + sample, group, worker, parts.data() + sample * of_sample);
     });
     for (int64_t sample = 0; sample < count; ++sample)
         for (int64_t a = 0; a < c; ++a)
             for (int64_t b = a; b < c; ++b) {
                 double sum = 0;
-                for (int64_t group = 0; group < tiles.groups(); ++group)
-                    sum += parts[static_cast<size_t>((sample * tiles.groups() + group) * each + a * c + b)];
+                for (int64_t part = 0; part < tiles.parts(); ++part)
+                    sum += parts[static_cast<size_t>(sample * of_sample + part * each + a * c + b)];
                 grams[static_cast<size_t>(sample * each + a * c + b)] = sum;
                 grams[static_cast<size_t>(sample * each + b * c + a)] = sum;
             }

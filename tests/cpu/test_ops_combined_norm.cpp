@@ -185,6 +185,38 @@ TEST_P(CombinedNormTest, SameBitsForAnyThreadsAndBatch) {
     });
 }
 
+// Cotangents that are all but the same, and their difference: what is left of the Gram matrix is its last
+// bits, in which any other order of its sums shows.
+TEST(CombinedNorm, SameBitsInTheLastOfTheGramMatrix) {
+    // So many positions that gradients cost less than Gram matrices over them.
+    const Shape x{3, 20, 19, 24}, y{3, 20, 19, 250};
+    const ConvSpec spec{24, 250, 3, 3, 1, 1, 1};
+    const auto images = random_tensor(x, Fill::Normal, 1), shared = random_tensor(y, Fill::Normal, 2);
+    auto dy = random_tensor(y.with_n(2 * x.n), Fill::Normal, 3);
+    for (size_t i = 0; i < dy.values.size(); ++i)
+        dy.values[i] = shared.values[i % shared.values.size()] + 1e-6f * dy.values[i];
+    ref::Tensor<float> difference({x.n, 1, 1, 2});
+    for (int64_t n = 0; n < x.n; ++n) difference.at(n, 0, 0, 0) = 1, difference.at(n, 0, 0, 1) = -1;
+    const auto run = [&](Backend& backend, int64_t first, int64_t step) {
+        const auto coefficients = sample_of(difference, first, step);
+        const DeviceTensor in(backend, sample_of(images, first, step)),
+            delta(backend, sample_of(dy, first, step)), a(backend, coefficients),
+            out(backend, Shape{coefficients.shape.n, 1, 1, 1});
+        backend.combined_gradient_norm({{.spec = spec, .x = in, .dy = delta}, a, out});
+        return out.download().values;
+    };
+    for (const BackendUnderTest& b : backends_under_test()) {
+        if (!b.backend->combines_weight_gradients()) continue;
+        SCOPED_TRACE(b.name);
+        const std::vector<float> one = run(*b.backend, 0, 1);
+        for (const float square : one) EXPECT_GT(square, 0);
+        for (const int threads : {2, 3})
+            expect_same_bits(std::to_string(threads) + " threads", run(*b.make(threads), 0, 1), one);
+        for (int64_t n = 0; n < x.n; ++n)
+            expect_same_bits("alone", run(*b.backend, n, x.n), {one[static_cast<size_t>(n)]});
+    }
+}
+
 TEST_P(CombinedNormTest, KeepsNaN) {
     on_backends_that_combine([&](const Maps& maps, Backend& backend) {
         const auto x = maps.random(c_.x, Fill::Normal, 1);
