@@ -1,10 +1,10 @@
 #if defined(GRADSCORE_HAS_ONEDNN)
 
 #include <compare>
-#include <map>
 
 #include "cpu/convolution.h"
 #include "cpu/onednn_primitives.h"
+#include "cpu/recent.h"
 
 namespace gs::cpu {
 namespace {
@@ -55,6 +55,9 @@ class OnednnConvolution final : public Convolution {
     }
 
   private:
+    // A run has two batch sizes, forward and back, and again where memory made it halve the batch.
+    static constexpr size_t kMostPrepared = 16;
+
     enum class Pass : uint8_t { Forward, Data, Weights };
     struct Key {
         int64_t n, h, w;  // of x
@@ -97,13 +100,12 @@ class OnednnConvolution final : public Convolution {
         try {
             const ThreadCount threads(context_->threads);
             key.threads = threads.get();
-            auto found = prepared_.find(key);
-            if (found == prepared_.end()) found = prepared_.emplace(key, prepare(key)).first;
-            if (!found->second) return run_plain(key, views...);
+            std::optional<Prepared>& prepared = prepared_.get(key, [&] { return prepare(key); });
+            if (!prepared) return run_plain(key, views...);
             if constexpr (sizeof...(Views) == 3) {
-                run_weights(*found->second, views...);
+                run_weights(*prepared, views...);
             } else {
-                found->second->run(context_->convolution, {views.data...});
+                prepared->run(context_->convolution, {views.data...});
             }
         } catch (const dnnl::error& error) {
             rethrow(error);
@@ -230,8 +232,8 @@ class OnednnConvolution final : public Convolution {
     ConvSpec spec_;
     WeightFormats weights_;
     std::vector<float> bias_;
-    std::optional<std::pair<memory::desc, Reorder>> from_sums_;  // of a weight gradient
-    std::map<Key, std::optional<Prepared>> prepared_;            // nothing: oneDNN has only reference code
+    std::optional<std::pair<memory::desc, Reorder>> from_sums_;     // of a weight gradient
+    Recent<Key, std::optional<Prepared>> prepared_{kMostPrepared};  // nothing: oneDNN has only reference code
     std::unique_ptr<Convolution> plain_;
     std::unique_ptr<Convolution> halves_;  // of an image
 };

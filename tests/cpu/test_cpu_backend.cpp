@@ -8,6 +8,7 @@
 #endif
 
 #include "cpu/cpu_backend.h"
+#include "cpu/onednn_primitives.h"
 #include "tests/support/device_tensor.h"
 #include "tests/support/expect_close.h"
 #include "tests/support/random.h"
@@ -151,6 +152,33 @@ TEST_P(Memory, ShapesShareWeights) {
     }
     EXPECT_LT(bytes_in_use() - before, sizeof(float) * kChannels * kChannels);
 }
+
+#if defined(GRADSCORE_HAS_ONEDNN)
+// What is prepared for a shape goes when others have come: without end, a service that is handed images of
+// all sizes would fill the memory. oneDNN has a store of its own, which is bounded.
+TEST(PreparedConvolutions, OfManyShapesDoNotPileUp) {
+    const int own = dnnl::get_primitive_cache_capacity();
+    dnnl::set_primitive_cache_capacity(0);
+    const auto backend = make_cpu_backend({1, true, false});
+    const ConvSpec spec{16, 16, 3, 3, 1, 1, 1};
+    const auto layer =
+        backend->make_convolution(spec, random_values(weight_shape(spec).size(), Fill::Normal, 1), {});
+    const DeviceTensor x(*backend, random_tensor({1, 8, 400, 16}, Fill::Normal, 1)),
+        y(*backend, x.view().shape);
+    const auto of_width = [&](int64_t w) {
+        View in = x, out = y;
+        in.shape.w = out.shape.w = w;
+        layer->forward(in, out, Activation::None);
+        layer->backward_data(out, in);
+    };
+    for (int64_t w = 3; w < 100; ++w) of_width(w);
+    const size_t before = bytes_in_use();
+    for (int64_t w = 100; w < 400; ++w) of_width(w);
+    const size_t after = bytes_in_use();
+    dnnl::set_primitive_cache_capacity(own);
+    EXPECT_LT(after, before + (size_t{16} << 20));  // 0.2 MiB each
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Memory,
                          testing::Values(CpuOptions{1, false, false}, CpuOptions{1, false, true},

@@ -1,0 +1,48 @@
+// The last used of what is dear to make.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+namespace gs::cpu {
+
+// At most `most` values, 1 or more; where one more is wanted, that which was used the longest ago goes.
+template <class Key, class Value>
+class Recent {
+  public:
+    explicit Recent(size_t most) : most_(most) {}
+
+    // The key's value, from make() where there is none. The reference holds until the next call. Where make()
+    // throws, all stays as it was.
+    template <class Make>
+    Value& get(const Key& key, const Make& make) {
+        auto found = entries_.find(key);
+        if (found == entries_.end()) {
+            Value made = make();
+            if (entries_.size() >= most_) entries_.erase(oldest());
+            found = entries_.emplace(key, Entry{std::move(made)}).first;
+        }
+        found->second.used = ++now_;
+        return found->second.value;
+    }
+    size_t size() const { return entries_.size(); }
+
+  private:
+    struct Entry {
+        Value value;
+        uint64_t used = 0;
+    };
+    auto oldest() const {
+        return std::min_element(entries_.begin(), entries_.end(),
+                                [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    }
+
+    size_t most_;
+    uint64_t now_ = 0;
+    std::map<Key, Entry> entries_;
+};
+
+}  // namespace gs::cpu
