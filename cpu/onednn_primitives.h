@@ -67,7 +67,8 @@ class WeightFormats {
   public:
     WeightFormats(const memory::dims& dims, Tag plain, std::span<const float> weights)
         : plain_(dims, kF32, plain) {
-        std::copy(weights.begin(), weights.end(), static_cast<float*>(add(plain_).buffer.data()));
+        copies_.push_back({plain_, allocate_aligned(plain_.get_size())});
+        std::copy(weights.begin(), weights.end(), static_cast<float*>(copies_.back().buffer.data()));
     }
     // Stays where it is.
     void* get(const memory::desc& wanted) {
@@ -76,12 +77,15 @@ class WeightFormats {
             copy.asked_for = true;
             return copy.buffer.data();
         }
-        Copy& made = add(wanted);
-        made.asked_for = true;
+        Copy made{wanted, allocate_aligned(wanted.get_size()), true};
         void* data = made.buffer.data();
         const auto exact = first_exact();
         Reorder(exact->desc, wanted).run(exact->buffer.data(), data);
-        if (!exact->asked_for && type_of(wanted) == kF32) copies_.erase(exact);
+        // Kept once it is filled; in the place of one that nobody has asked for, or beside the others.
+        if (!exact->asked_for && type_of(wanted) == kF32)
+            *exact = std::move(made);
+        else
+            copies_.push_back(std::move(made));
         return data;
     }
     const memory::desc& plain_desc() const { return plain_; }
@@ -92,12 +96,11 @@ class WeightFormats {
         Reorder(exact->desc, plain_).run(exact->buffer.data(), weights.data());
         return weights;
     }
-    // Other weights, in PyTorch's order.
+    // Other weights, in PyTorch's order. What may fail comes first: never some copies of the old ones.
     void set(const float* weights) {
-        for (Copy& copy : copies_) {
+        for (Copy& copy : copies_)
             if (!copy.from_plain) copy.from_plain.emplace(plain_, copy.desc);
-            copy.from_plain->run(weights, copy.buffer.data());
-        }
+        for (Copy& copy : copies_) copy.from_plain->run(weights, copy.buffer.data());
     }
 
   private:
@@ -107,10 +110,6 @@ class WeightFormats {
         bool asked_for = false;
         std::optional<Reorder> from_plain{};  // made at the first use
     };
-    Copy& add(const memory::desc& desc) {
-        copies_.push_back({desc, allocate_aligned(desc.get_size())});
-        return copies_.back();
-    }
     std::vector<Copy>::iterator first_exact() {
         return std::find_if(copies_.begin(), copies_.end(),
                             [](const Copy& copy) { return type_of(copy.desc) == kF32; });

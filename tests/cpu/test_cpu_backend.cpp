@@ -97,6 +97,18 @@ TEST(CpuBackend, OutOfMemoryNamesTheSize) {
     }
 }
 
+#if defined(GRADSCORE_HAS_ONEDNN)
+// What could not be filled, for want of memory say, is not taken for the weights at the next call.
+TEST(WeightFormats, AreKeptOnceTheyAreFilled) {
+    using namespace cpu::onednn;
+    const auto weights = random_values(8 * 8 * 9, Fill::Normal, 1);
+    WeightFormats formats({8, 8, 3, 3}, Tag::oihw, weights);
+    const memory::desc out_of_reach({8, 8, 1, 1}, kF32, Tag::oihw);
+    for (int call = 0; call < 2; ++call) EXPECT_THROW(formats.get(out_of_reach), dnnl::error) << call;
+    expect_same_bits("weights", formats.plain(), weights);
+}
+#endif
+
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && __GLIBC_PREREQ(2, 33)
 size_t bytes_in_use() {
     const auto info = mallinfo2();
