@@ -22,6 +22,7 @@ struct Context {
     Scratch convolution;    // scratchpad of the convolution that is running
     Scratch gradient;       // of a weight gradient: a tile and a panel for each thread
     Scratch input, output;  // maps of another type, beside a convolution's own
+    Scratch halves;         // an image as two addends
     DType map_type = DType::F32;
 
     Context(int thread_count, const Kernels& table) : threads(thread_count), kernels(table) {}

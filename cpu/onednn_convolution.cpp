@@ -200,7 +200,7 @@ class OnednnConvolution final : public Convolution {
     void forward_image(View x, View y, Activation activation) {
         if (spec_.groups > 1) return plain().forward(x, y, activation);
         const Shape halves = {x.shape.n, x.shape.h, x.shape.w, 2 * x.shape.c};
-        Bf16* split = context_->input.get<Bf16>(static_cast<size_t>(halves.size()));
+        Bf16* split = context_->halves.get<Bf16>(static_cast<size_t>(halves.size()));
         parallel_for(context_->threads, x.shape.n * x.shape.h, [&](int64_t row) {
             const float* from = x.f32() + row * x.shape.w * x.shape.c;
             split_pixels(from, x.shape.w, x.shape.c, split + row * x.shape.w * halves.c);
