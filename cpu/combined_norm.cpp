@@ -23,7 +23,10 @@ double form(std::span<const double> k, std::span<const float> a) {
 
 void CpuBackend::combined_gradient_norm(const CombinedGradientNorm& args) {
     const WeightGradientNorm& gradients = args.gradients;
-    const int64_t samples = gradients.x.shape.n, rows = gradients.dy.shape.n, cotangents = rows / samples;
+    const int64_t samples = gradients.x.shape.n, rows = gradients.dy.shape.n;
+    GS_REQUIRE(samples > 0 || (rows == 0 && args.coefficients.shape.n == 0));
+    if (samples == 0) return;
+    const int64_t cotangents = rows / samples;
     const int64_t results = args.coefficients.shape.n, each = cotangents * cotangents;
     GS_REQUIRE(gradients.dy.shape.with_n(1) == gradients.spec.output_shape(gradients.x.shape.with_n(1)));
     GS_REQUIRE(rows % samples == 0 && gradients.norms.empty() && !gradients.gamma.out);

@@ -29,7 +29,9 @@ class GammaSums {
     GammaSums(Context& context, const NormalisedSum& args, const Shape& shape, const Slabs& slabs)
         : args_(args), shape_(shape), slabs_(slabs) {
         if (!args.out) return;
-        GS_REQUIRE(args.x && args.x.shape == shape.with_n(args.x.shape.n) && shape.n % args.x.shape.n == 0);
+        const int64_t samples = args.x.shape.n;
+        GS_REQUIRE(args.x && args.x.shape == shape.with_n(samples) &&
+                   (samples > 0 ? shape.n % samples == 0 : shape.n == 0));
         x_ = args.x.as<T>();
         GS_REQUIRE(args.out.shape == (Shape{shape.n, 1, 1, shape.c}));
         require_per_channel(args.mean, shape.c);

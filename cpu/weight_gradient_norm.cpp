@@ -185,11 +185,14 @@ bool CpuBackend::squared_norm_reads_output(const ConvSpec& spec, const Shape& x)
 void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n;
     GS_REQUIRE(args.dy.shape.with_n(1) == args.spec.output_shape(args.x.shape.with_n(1)));
-    GS_REQUIRE(rows % args.x.shape.n == 0 && (args.gamma.out || !args.norms.empty()));
+    GS_REQUIRE(args.x.shape.n > 0 ? rows % args.x.shape.n == 0 : rows == 0);
+    GS_REQUIRE(args.gamma.out || !args.norms.empty());
     if (args.gamma.out) require_gamma(args);
     for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
     if (args.output.y) require_output(args);
-    const bool linear = args.x.shape.pixels() == 1 && args.spec.kernel_h == 1 && args.spec.kernel_w == 1;
+    if (rows == 0) return;
+    const bool linear = args.x.shape.pixels() == 1 && args.dy.shape.pixels() == 1 &&
+                        args.spec.kernel_h == 1 && args.spec.kernel_w == 1;
     if (linear && args.spec.groups == 1 && !args.standardised && !args.gamma.out) {
         for (const PowerSum& norm : args.norms) outer_products(args, norm);
         return;

@@ -103,6 +103,7 @@ class WinogradConvolution final : public Convolution {
 
     void forward(View x, View y, Activation activation) override {
         GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        if (y.shape.n == 0) return;
         if (!filters_) filters_ = std::make_unique<Filters>(*context_, spec_, weights_);
         const Tiles tiles(x.shape, y.shape, spec_.pad);
         const Block block = block_for(tiles.count());

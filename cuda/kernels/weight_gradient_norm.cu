@@ -185,7 +185,8 @@ class NormRun {
 void require(const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n, outputs = args.dy.shape.c;
     GS_REQUIRE(args.dy.shape.with_n(1) == args.spec.output_shape(args.x.shape.with_n(1)));
-    GS_REQUIRE(args.x.shape.n > 0 && rows % args.x.shape.n == 0 && (args.gamma.out || !args.norms.empty()));
+    GS_REQUIRE(args.x.shape.n > 0 ? rows % args.x.shape.n == 0 : rows == 0);
+    GS_REQUIRE(args.gamma.out || !args.norms.empty());
     for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
     if (!args.gamma.out) return;
     const Shape sums{rows, 1, 1, outputs};
@@ -201,8 +202,8 @@ void CudaBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     const int64_t rows = args.dy.shape.n;
     if (rows == 0) return;
     const bool depthwise = args.spec.groups > 1;
-    const bool linear =
-        args.x.shape.pixels() == 1 && args.spec.kernel_h == 1 && args.spec.kernel_w == 1 && !depthwise;
+    const bool linear = args.x.shape.pixels() == 1 && args.dy.shape.pixels() == 1 &&
+                        args.spec.kernel_h == 1 && args.spec.kernel_w == 1 && !depthwise;
     if (linear && !args.standardised && !args.gamma.out && args.dy.dtype == DType::F32) {
         for (const PowerSum& norm : args.norms)
             launch(*context_, "norm of an outer product", outer_product_kernel,

@@ -36,6 +36,7 @@ const std::vector<NormCase>& norm_cases() {
         {"linear, standardised", {2, 1, 1, 70}, {70, 30, 1, 1, 1, 0, 1}, true, true},
         {"one pixel, 3x3", {2, 1, 1, 20}, {20, 12, 3, 3, 1, 1, 1}, false, false},
         {"linear", {3, 1, 1, 50}, {50, 10, 1, 1, 1, 0, 1}, false, false},
+        {"one pixel, 1x1 with padding", {2, 1, 1, 20}, {20, 12, 1, 1, 1, 1, 1}, true, false},
         {"depthwise 3x3", {2, 9, 8, 24}, {24, 24, 3, 3, 1, 1, 24}, true, false},
         {"depthwise 3x3/2, one channel", {2, 7, 6, 1}, {1, 1, 3, 3, 2, 1, 1}, false, false}};
     return cases;
