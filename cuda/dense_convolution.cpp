@@ -166,17 +166,17 @@ class DenseConvolution final : public Convolution {
             pad_channels(*context_, x, to);
     }
 
-    // Made at the first call that needs it.
+    // Made at the first call that needs it, and kept once it is whole: memory may run out on the way.
     const Form& form_for(DType type, Use use) {
-        const auto [it, is_new] = forms_.try_emplace({type, use});
-        Form& made = it->second;
-        if (!is_new) return made;
+        const std::pair key{type, use};
+        if (const auto found = forms_.find(key); found != forms_.end()) return found->second;
+        Form made;
         made.form = form_of(spec_, type, use == Use::Image, use == Use::ImageGradient);
         made.weights =
             DeviceMemory(static_cast<size_t>(made.form.outputs * taps() * made.form.inputs) * size_of(type));
         if (type == DType::BF16 && bias_.bytes() > 0) made.rounded_bias = DeviceMemory(bias_.bytes() / 2);
         prepare(made);
-        return made;
+        return forms_.emplace(key, std::move(made)).first->second;
     }
 
     void prepare(Form& form) {

@@ -46,13 +46,12 @@ class DepthwiseConvolution final : public Convolution {
 
     int64_t taps() const { return spec_.kernel_h * spec_.kernel_w; }
 
+    // Kept once it is whole: memory may run out on the way.
     const float* by_tap(DType type) {
-        const auto [it, is_new] = by_tap_.try_emplace(type);
-        if (is_new) {
-            it->second = DeviceMemory(stored_.bytes());
-            prepare(type, it->second);
-        }
-        return floats(it->second);
+        if (const auto found = by_tap_.find(type); found != by_tap_.end()) return floats(found->second);
+        DeviceMemory made(stored_.bytes());
+        prepare(type, made);
+        return floats(by_tap_.emplace(type, std::move(made)).first->second);
     }
     void prepare(DType type, DeviceMemory& to) {
         to_tap_order(*context_, floats(stored_), spec_.groups, taps(), type == DType::BF16,
