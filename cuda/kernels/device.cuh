@@ -101,9 +101,10 @@ GS_HOST_DEVICE inline float scaled(float x, float scale, float shift) {
 #endif
 }
 
+// NaN passes through, as in PyTorch.
 GS_HOST_DEVICE inline float activated(float x, Activation activation) {
     if (activation == Activation::None) return x;
-    const float positive = x > 0.0f ? x : 0.0f;
+    const float positive = x < 0.0f ? 0.0f : x;
     return activation == Activation::Relu6 && positive > 6.0f ? 6.0f : positive;
 }
 

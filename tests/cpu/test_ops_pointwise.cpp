@@ -277,6 +277,35 @@ TEST(PointwiseBackward, ClosedGateDropsInfinity) {
     });
 }
 
+// As in PyTorch: a run that has left the numbers must show it, whatever activations it passes through.
+TEST(Activations, KeepNaN) {
+    constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+    const Shape shape{2, 3, 5, 16};
+    on_every_map_type([&](const Maps& maps) {
+        auto x = maps.random(shape, Fill::Normal, 1);
+        for (size_t i = 0; i < x.values.size(); i += 7) x.values[i] = kNaN;
+        const ref::Tensor<float> zeros(shape);
+        const std::vector<float> ones(16, 1.0f), none(16, 0.0f);
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor in = maps.put(backend, x), zero = maps.put(backend, zeros),
+                               scale(backend, ones), shift(backend, none), out = maps.output(backend, shape);
+            const auto expect_kept = [&](const char* what) {
+                const auto got = out.download().values;
+                for (size_t i = 0; i < got.size(); ++i)
+                    ASSERT_EQ(std::isnan(got[i]), std::isnan(x.values[i])) << what << "[" << i << "]";
+            };
+            for (const Activation activation : {Activation::None, Activation::Relu, Activation::Relu6}) {
+                backend.activate(in, activation, out);
+                expect_kept("activate");
+                backend.add(in, zero, activation, out);
+                expect_kept("add");
+                backend.channel_affine(in, scale, shift, activation, out);
+                expect_kept("channel_affine");
+            }
+        });
+    });
+}
+
 TEST(SignStep, IsExactAndCountsZerosAsPositive) {
     for (const Shape& shape : kShapes) {
         SCOPED_TRACE(to_string(shape));
