@@ -201,10 +201,9 @@ void CudaBackend::batch_norm_stats(const BatchNormStatistics& args) {
         launch(*context_, "batch statistics", stats_kernel<float, decltype(width)::kValue>, sweep.grid(),
                sweep.block(), 0,
                StatsSweep<float>{SweepShape(sweep), args.x.f32(), nullptr, nullptr, partial});
-        launch(*context_, "merge of batch statistics", batch_stats_kernel,
-               dim3(static_cast<unsigned>(shape.c)), kBlock, 0, SweepShape(sweep), partial, args.eps,
-               static_cast<double>(args.momentum), args.stats.f32(), data_or_null(args.running_mean),
-               data_or_null(args.running_var));
+        launch(*context_, "merge of batch statistics", batch_stats_kernel, grid_size(shape.c), kBlock, 0,
+               SweepShape(sweep), partial, args.eps, static_cast<double>(args.momentum), args.stats.f32(),
+               data_or_null(args.running_mean), data_or_null(args.running_var));
     });
 }
 
@@ -254,9 +253,9 @@ void CudaBackend::batch_norm_backward(const BatchNormBackward& args) {
                    launch(*context_, "sums of a batch norm's gradient", batch_norm_sums_kernel<W>,
                           sweep.grid(), sweep.block(), 0, kernel_args);
                    launch(*context_, "factors of a batch norm's gradient", batch_norm_factors_kernel,
-                          dim3(static_cast<unsigned>(shape.c)), kBlock, 0, SweepShape(sweep), partial,
-                          partial + each, args.stats.f32(), args.gamma.f32(), factors,
-                          data_or_null(args.dgamma), data_or_null(args.dbeta));
+                          grid_size(shape.c), kBlock, 0, SweepShape(sweep), partial, partial + each,
+                          args.stats.f32(), args.gamma.f32(), factors, data_or_null(args.dgamma),
+                          data_or_null(args.dbeta));
                    if (args.dx)
                        launch(*context_, "batch norm backward", batch_norm_backward_kernel<W>, sweep.grid(),
                               sweep.block(), 0, kernel_args);

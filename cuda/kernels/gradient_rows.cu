@@ -7,10 +7,12 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Output channel blockIdx.x of row blockIdx.y.
+// A block for each output channel of each row of the launch.
 __global__ void __launch_bounds__(kThreads) gradient_rows_kernel(RowArguments args) {
-    const int64_t o = blockIdx.x, row = args.order.row(args.first + blockIdx.y);
-    float* g = args.g + blockIdx.y * args.slices * args.per_row + o * args.stride_o;
+    const auto outputs = static_cast<unsigned>(args.outputs);
+    const int64_t o = blockIdx.x % outputs, of_launch = blockIdx.x / outputs,
+                  row = args.order.row(args.first + of_launch);
+    float* g = args.g + of_launch * args.slices * args.per_row + o * args.stride_o;
     double sum = 0, slope = 0, dot = 0;
     for (int64_t i = threadIdx.x; i < args.k; i += blockDim.x) {
         float whole = g[i * args.stride_k];
@@ -77,22 +79,21 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void launch_gradient_rows(Context& context, const RowArguments& args, int64_t rows) {
-    launch(context, "rows of a weight gradient", gradient_rows_kernel,
-           dim3(static_cast<unsigned>(args.outputs), static_cast<unsigned>(rows)), kThreads, 0, args);
+    launch(context, "rows of a weight gradient", gradient_rows_kernel, grid_size(args.outputs * rows),
+           kThreads, 0, args);
 }
 
 void combine_partial_norms(Context& context, const double* partial, int64_t rows, int64_t count,
                            const Exponents& exponents, const NormOutputs& outs) {
     launch(context, "sum of partial norms", combine_partial_kernel,
-           dim3(static_cast<unsigned>(rows), static_cast<unsigned>(exponents.count)), kThreads, 0, partial,
-           count, exponents, outs);
+           dim3(grid_size(rows), static_cast<unsigned>(exponents.count)), kThreads, 0, partial, count,
+           exponents, outs);
 }
 
 void sum_gamma(Context& context, const float* row_sums, int64_t tiles_k, const FoldedGamma& gamma) {
     const int64_t count = gamma.out.shape.size();
-    launch(context, "gradient of a folded gamma", gamma_kernel, dim3(blocks_for(count)), kThreads, 0,
-           row_sums, tiles_k, gamma.out.shape.c, count, gamma.shift.f32(), gamma.dbeta.f32(),
-           gamma.out.f32());
+    launch(context, "gradient of a folded gamma", gamma_kernel, blocks_for(count), kThreads, 0, row_sums,
+           tiles_k, gamma.out.shape.c, count, gamma.shift.f32(), gamma.dbeta.f32(), gamma.out.f32());
 }
 
 }  // namespace gs::cuda

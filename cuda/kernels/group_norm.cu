@@ -10,10 +10,11 @@ namespace {
 
 // ---- Statistics ----------------------------------------------------------------------------------------
 
-// A block for each (group, row).
+// A block for each group of each row.
 __global__ void __launch_bounds__(kBlock)
     merge_stats_kernel(SweepShape shape, const float* partial, int64_t groups, float eps, float* stats) {
-    const int64_t group = blockIdx.x, row = blockIdx.y, width = shape.channels / groups;
+    const int64_t group = blockIdx.x % static_cast<unsigned>(groups),
+                  row = blockIdx.x / static_cast<unsigned>(groups), width = shape.channels / groups;
     const Moments all = merged_moments(shape, partial, row, group * width, width);
     if (threadIdx.x != 0) return;
     float* out = stats + (row * groups + group) * 2;
@@ -47,9 +48,8 @@ void sweep_stats(Context& context, const View& a, const View& b, const View& y, 
         launch(context, "group statistics", stats_kernel<T, W>, sweep.grid(), sweep.block(), 0,
                StatsSweep<T>{SweepShape(sweep), static_cast<const T*>(a.data), static_cast<const T*>(b.data),
                              static_cast<T*>(y.data), partial});
-        launch(context, "merge of group statistics", merge_stats_kernel,
-               dim3(static_cast<unsigned>(params.groups), static_cast<unsigned>(shape.n)), kBlock, 0,
-               SweepShape(sweep), partial, params.groups, params.eps, stats.f32());
+        launch(context, "merge of group statistics", merge_stats_kernel, grid_size(params.groups * shape.n),
+               kBlock, 0, SweepShape(sweep), partial, params.groups, params.eps, stats.f32());
     });
 }
 
@@ -165,14 +165,15 @@ __device__ double sum_over_warp(double value) {
     return value;
 }
 
-// A block for each (group, row), a warp for each channel in turn. Writes factors [rows][3][channels] of
+// A block for each group of each row, a warp for each channel in turn. Writes factors [rows][3][channels] of
 //   dx = g * factor0 + (x - mean) * factor1 + factor2
 // and dgamma [rows][channels], where asked for.
 __global__ void __launch_bounds__(kBlock)
     norm_factors_kernel(SweepShape shape, const float* g, const float* g_x, const float* stats,
                         const float* gamma, int64_t samples, int64_t groups, float* factors, float* dgamma) {
     GS_DYNAMIC_SHARED(double, totals);  // [2][width]: gamma * sum g, gamma * rstd * sum g x
-    const int64_t group = blockIdx.x, row = blockIdx.y, width = shape.channels / groups;
+    const int64_t group = blockIdx.x % static_cast<unsigned>(groups),
+                  row = blockIdx.x / static_cast<unsigned>(groups), width = shape.channels / groups;
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
     const double rstd = stats[(row % samples * groups + group) * 2 + 1];
     for (int64_t i = warp; i < width; i += warps) {
@@ -301,7 +302,7 @@ void CudaBackend::group_norm_backward(const GroupNormBackward& args, const Group
         launch(*context_, "sums of a group norm's gradient", norm_backward_sums_kernel<T, W>, sweep.grid(),
                sweep.block(), 0, kernel_args);
         launch(*context_, "factors of a group norm's gradient", norm_factors_kernel,
-               dim3(static_cast<unsigned>(params.groups), static_cast<unsigned>(shape.n)), kBlock,
+               grid_size(params.groups * shape.n), kBlock,
                2 * static_cast<size_t>(c / params.groups) * sizeof(double), SweepShape(sweep), g, g + each,
                args.stats.f32(), params.gamma.f32(), samples, params.groups, args.dx ? factors : nullptr,
                args.dgamma ? args.dgamma.f32() : nullptr);

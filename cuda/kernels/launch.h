@@ -23,8 +23,14 @@ void launch(const Context& context, const char* name, void (*kernel)(Parameters.
 
 constexpr int64_t kBlock = 256;
 
+// Of a grid along x. Along y and z there are at most 65535 blocks: only what is few for certain goes there.
+inline unsigned grid_size(int64_t blocks) {
+    GS_REQUIRE(blocks >= 0 && blocks < (int64_t{1} << 31));
+    return static_cast<unsigned>(blocks);
+}
+
 inline unsigned blocks_for(int64_t count, int64_t each = kBlock) {
-    return static_cast<unsigned>((count + each - 1) / each);
+    return grid_size((count + each - 1) / each);
 }
 
 // How a map (rows,h,w,c) is walked: a thread takes `width` neighbouring channels of every step_pixels()-th
@@ -46,10 +52,8 @@ struct Sweep {
     int step_pixels() const { return static_cast<int>(kBlock) / lanes; }
     int64_t slab_pixels() const { return int64_t{kPixelsAThread} * step_pixels(); }
     dim3 block() const { return {static_cast<unsigned>(lanes), static_cast<unsigned>(step_pixels()), 1}; }
-    dim3 grid() const {
-        return {blocks_for(channels, int64_t{lanes} * width), static_cast<unsigned>(slabs),
-                static_cast<unsigned>(rows)};
-    }
+    // Slabs of all rows along x, channels along y.
+    dim3 grid() const { return {grid_size(rows * slabs), blocks_for(channels, int64_t{lanes} * width), 1}; }
 };
 
 // Calls f(T{}) with the type of a map's values.

@@ -68,8 +68,8 @@ void CudaBackend::seed_logits(Seed seed, float temperature, int64_t target, View
     const int64_t classes = z.shape.c;
     GS_REQUIRE(target >= 0 && target < classes);
     if (z.shape.n == 0) return;
-    launch(*context_, "seed at the logits", seed_kernel, dim3(static_cast<unsigned>(z.shape.n)), kBlock, 0,
-           seed, static_cast<double>(temperature), target, classes, z.f32(), dz.f32());
+    launch(*context_, "seed at the logits", seed_kernel, grid_size(z.shape.n), kBlock, 0, seed,
+           static_cast<double>(temperature), target, classes, z.f32(), dz.f32());
 }
 
 }  // namespace gs::cuda

@@ -86,8 +86,8 @@ void CudaBackend::power_sums(View x, View scale, std::span<const PowerSum> norms
     for (const PowerSum& norm : norms) {
         GS_REQUIRE(norm.p > 0 && norm.out.shape == (Shape{x.shape.n, 1, 1, 1}));
         if (x.shape.n == 0) continue;
-        launch(*context_, "power sums", power_sum_kernel, dim3(static_cast<unsigned>(x.shape.n)), kBlock, 0,
-               x.f32(), c, data_or_null(scale), Exponent(norm.p), norm.out.f32());
+        launch(*context_, "power sums", power_sum_kernel, grid_size(x.shape.n), kBlock, 0, x.f32(), c,
+               data_or_null(scale), Exponent(norm.p), norm.out.f32());
     }
 }
 
@@ -108,8 +108,7 @@ void CudaBackend::stored_weight_gradient(const StoredWeightGradient& args) {
     if (gamma.out)
         GS_REQUIRE(gamma.out.shape == channels && gamma.shift.shape == channels &&
                    gamma.dbeta.shape == channels && gamma.weights.shape == args.g.shape);
-    launch(*context_, "gradient of stored weights", stored_rows_kernel, dim3(static_cast<unsigned>(outputs)),
-           kBlock, 0,
+    launch(*context_, "gradient of stored weights", stored_rows_kernel, grid_size(outputs), kBlock, 0,
            StoredRows{.g = args.g.f32(),
                       .scale = data_or_null(args.scale),
                       .standardised = data_or_null(args.standardised),

@@ -155,12 +155,12 @@ class PositionGrams {
                 const MapSize size{Divisor(positions_), Divisor(args_.x.shape.w),
                                    static_cast<int>(args_.x.shape.h), static_cast<int>(args_.spec.pad)};
                 launch(context_, "Gram matrix of unfolded inputs", shifted_sum_kernel,
-                       dim3(blocks_for(count * matrix)), kBlock, 0, pixels, size, count * matrix, inputs);
+                       blocks_for(count * matrix), kBlock, 0, pixels, size, count * matrix, inputs);
             }
             launch_tiles(args_.dy, args_.scale, {.samples = samples_, .cotangents = cotangents_},
                          first * cotangents_, count * cotangents_, nullptr, inputs, partial);
         }
-        launch(context_, "sum of squared norms", sum_tiles_kernel, dim3(blocks_for(rows)), kBlock, 0, partial,
+        launch(context_, "sum of squared norms", sum_tiles_kernel, blocks_for(rows), kBlock, 0, partial,
                tiles_, rows, args_.norms[0].out.f32());
     }
 
@@ -172,7 +172,6 @@ class PositionGrams {
 
     void launch_tiles(const View& maps, const View& factor, const RowOrder& order, int64_t first,
                       int64_t count, float* to, const float* inputs, double* partial) {
-        GS_REQUIRE(count * tiles_ < (int64_t{1} << 31));
         // An image beside gradients in bfloat16 keeps its bits.
         const bool tf32 = context_.options().precision == Precision::TF32 && args_.dy.dtype == DType::F32;
         const auto launch_with = [&](auto config) {
@@ -181,9 +180,8 @@ class PositionGrams {
             const auto kernel = gram_tile_kernel<Config>;
             check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kBytes),
                   "shared memory of Gram matrices");
-            launch(context_, "Gram matrix over positions", kernel,
-                   dim3(static_cast<unsigned>(count * tiles_)), Config::kThreads,
-                   static_cast<size_t>(Config::kBytes),
+            launch(context_, "Gram matrix over positions", kernel, grid_size(count * tiles_),
+                   Config::kThreads, static_cast<size_t>(Config::kBytes),
                    GramArguments<T>{.maps = static_cast<const T*>(maps.data),
                                     .factor = factor ? factor.f32() : nullptr,
                                     .wide = maps.shape.c % kWide<T> == 0 && is_aligned(maps),

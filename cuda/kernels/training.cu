@@ -57,8 +57,8 @@ void CudaBackend::standardise_weights(const StandardiseWeights& args) {
     const int64_t outputs = args.w.shape.n;
     GS_REQUIRE(args.standardised && args.standardised.shape == args.w.shape);
     GS_REQUIRE(args.scale && args.scale.shape == (Shape{1, 1, 1, outputs}));
-    launch(*context_, "weight standardisation", standardise_kernel, dim3(static_cast<unsigned>(outputs)),
-           kBlock, 0, args.w.f32(), args.w.shape.per_sample(), args.standardised.f32(), args.scale.f32());
+    launch(*context_, "weight standardisation", standardise_kernel, grid_size(outputs), kBlock, 0,
+           args.w.f32(), args.w.shape.per_sample(), args.standardised.f32(), args.scale.f32());
 }
 
 void CudaBackend::dropout(const Dropout& args) {

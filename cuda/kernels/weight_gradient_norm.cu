@@ -206,10 +206,9 @@ void CudaBackend::weight_gradient_norm(const WeightGradientNorm& args) {
                         args.spec.kernel_h == 1 && args.spec.kernel_w == 1 && !depthwise;
     if (linear && !args.standardised && !args.gamma.out && args.dy.dtype == DType::F32) {
         for (const PowerSum& norm : args.norms)
-            launch(*context_, "norm of an outer product", outer_product_kernel,
-                   dim3(static_cast<unsigned>(rows)), kThreads, 0, args.dy.f32(), args.dy.shape.c,
-                   data_or_null(args.scale), args.x.f32(), args.x.shape.n, args.x.shape.c, Exponent(norm.p),
-                   norm.out.f32());
+            launch(*context_, "norm of an outer product", outer_product_kernel, grid_size(rows), kThreads, 0,
+                   args.dy.f32(), args.dy.shape.c, data_or_null(args.scale), args.x.f32(), args.x.shape.n,
+                   args.x.shape.c, Exponent(norm.p), norm.out.f32());
         return;
     }
     GS_REQUIRE(!(depthwise && args.standardised));

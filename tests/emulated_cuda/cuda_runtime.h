@@ -228,9 +228,11 @@ cudaError_t launch(const cudaLaunchConfig_t&, std::function<void()> thread);
 // Work other than kernels that runs on a stream in its turn.
 cudaError_t enqueue(cudaStream_t, std::function<void()> work);
 
-// For tests: how much memory (8 GiB at first) and how many multiprocessors (132) the device has, its compute
-// capability (90), what is handed out, and kernels run.
+// For tests: how much memory (8 GiB at first) and how many multiprocessors (132) the device has, how many
+// blocks a grid may have along y and z (65535), its compute capability (90), what is handed out, and kernels
+// run.
 void limit_memory(size_t bytes);
+void limit_grid(unsigned blocks);
 void limit_multiprocessors(int count);
 void set_compute_capability(int capability);
 size_t allocated_bytes();

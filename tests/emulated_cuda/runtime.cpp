@@ -39,6 +39,7 @@ struct Memory {
     size_t used = 0, limit = device_bytes();
     size_t launches = 0;
     int multiprocessors = 132, capability = 90;
+    unsigned grid_height = 65535;
     cudaError_t last = cudaSuccess;
 };
 Memory& memory() {
@@ -66,8 +67,8 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
 cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread) {
     const dim3 &g = config.gridDim, &b = config.blockDim;
     const bool fits = b.x * b.y * b.z >= 1 && b.x * b.y * b.z <= 1024 && b.z <= 64 && g.x >= 1 &&
-                      g.x < (1u << 31) && g.y >= 1 && g.y <= 65535 && g.z >= 1 && g.z <= 65535 &&
-                      config.dynamicSmemBytes <= 227 * 1024;
+                      g.x < (1u << 31) && g.y >= 1 && g.y <= memory().grid_height && g.z >= 1 &&
+                      g.z <= memory().grid_height && config.dynamicSmemBytes <= 227 * 1024;
     if (!fits) return failed(cudaErrorInvalidValue);
     ++memory().launches;
     return enqueue(config.stream, [config, thread = std::move(thread)] {
@@ -77,6 +78,9 @@ cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> threa
 
 void limit_memory(size_t bytes) {
     memory().limit = bytes;
+}
+void limit_grid(unsigned blocks) {
+    memory().grid_height = blocks;
 }
 size_t allocated_bytes() {
     return memory().used;
