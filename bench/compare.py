@@ -8,7 +8,8 @@
 Every round runs each contestant of a case once, so that a busy moment of the machine falls on all of them alike; a
 ratio is taken within each round, and its median over the rounds is printed. The PyTorch forms (torch_peer.py) are
 servers that stay up: start-up, compilation and warm-up are not timed; nor are ours (`gradscore bench` times after
-its own warm-up). With --golden DIR each PyTorch form must meet golden scores before it is timed.
+its own warm-up). On a GPU both sides start from float32 images in the host's memory. With --golden DIR each PyTorch
+form must meet golden scores before it is timed. A case that fails leaves the others their turn; the exit code is then 1.
 Memory: on the CPU the peak of resident memory; on a GPU what PyTorch allocated, and our plan's arena.
 
 Prints Markdown tables; --out writes everything as JSON too.
@@ -269,13 +270,21 @@ def main():
         results.update({'gpu': gpu_name(), 'precision': a.precision})
         print(f'{results["gpu"]}, {a.precision}')
     print(f'{results["cpu"]}, {a.threads} threads, {a.rounds} rounds')
+    failed = False
     for name in a.case or cases_of(a):
-        result = run_case(a, name)
+        try:
+            result = run_case(a, name)
+        except SystemExit as ended:  # a contestant's; the other cases have their turn
+            print(ended, file=sys.stderr, flush=True)
+            failed = True
+            continue
         results['cases'].append(result)
         print_tables(result)
+        sys.stdout.flush()
         if a.out:
             a.out.write_text(json.dumps(results, indent=1) + '\n')
+    return failed
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
