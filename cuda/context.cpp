@@ -56,13 +56,18 @@ Context::Context(const CudaOptions& options)
                                            " has " + device_.capability_text());
 }
 
+void Context::make_current() const {
+    const cudaError_t status = cudaSetDevice(device_.ordinal);
+    if (status != cudaSuccess) check(status, "cudaSetDevice(" + std::to_string(device_.ordinal) + ")");
+}
+
 void* Context::scratch(Scratch purpose, size_t bytes) {
     DeviceMemory& memory = scratch_[static_cast<size_t>(purpose)];
     if (memory.bytes() < bytes) {
         check(cudaStreamSynchronize(stream()), "growing of scratch memory");
         ++generation_;
         memory = DeviceMemory();  // the old one first: never both at once
-        memory = DeviceMemory(bytes);
+        memory = this->memory(bytes);
     }
     return memory.data();
 }

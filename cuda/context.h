@@ -39,7 +39,18 @@ class Context {
 
     const CudaOptions& options() const { return options_; }
     const DeviceProperties& device() const { return device_; }
-    cudaStream_t stream() const { return stream_.get(); }
+    // Makes the device the calling thread's: the thread may be another one than made the context, or have
+    // used another device since. Whatever CUDA does without a stream is done on the current device.
+    void make_current() const;
+    // With the device current.
+    cudaStream_t stream() const {
+        make_current();
+        return stream_.get();
+    }
+    DeviceMemory memory(size_t bytes) const {
+        make_current();
+        return DeviceMemory(bytes);
+    }
 
     // Changes when scratch memory has moved: what was recorded before then must not be replayed.
     uint64_t generation() const { return generation_; }

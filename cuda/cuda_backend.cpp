@@ -45,6 +45,7 @@ DType CudaBackend::map_type() const {
 // Large batches fill the device; half of what is free leaves room for scratch memory and for other programs.
 WorkingSet CudaBackend::working_set() const {
     size_t free = 0, total = 0;
+    context_->make_current();
     check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
     return {.cache_bytes = 0, .memory_bytes = free / 2, .most_images = 64};
 }
@@ -57,7 +58,7 @@ std::unique_ptr<Recording> CudaBackend::record(const std::function<void()>& work
 }
 
 Buffer CudaBackend::allocate(size_t bytes) {
-    auto memory = std::make_shared<DeviceMemory>(bytes);
+    auto memory = std::make_shared<DeviceMemory>(context_->memory(bytes));
     void* data = memory->data();
     return Buffer(data, bytes, [memory = std::move(memory), context = context_](void*) {});
 }

@@ -172,9 +172,9 @@ class DenseConvolution final : public Convolution {
         if (const auto found = forms_.find(key); found != forms_.end()) return found->second;
         Form made;
         made.form = form_of(spec_, type, use == Use::Image, use == Use::ImageGradient);
-        made.weights =
-            DeviceMemory(static_cast<size_t>(made.form.outputs * taps() * made.form.inputs) * size_of(type));
-        if (type == DType::BF16 && bias_.bytes() > 0) made.rounded_bias = DeviceMemory(bias_.bytes() / 2);
+        made.weights = context_->memory(static_cast<size_t>(made.form.outputs * taps() * made.form.inputs) *
+                                        size_of(type));
+        if (type == DType::BF16 && bias_.bytes() > 0) made.rounded_bias = context_->memory(bias_.bytes() / 2);
         prepare(made);
         return forms_.emplace(key, std::move(made)).first->second;
     }

@@ -49,7 +49,7 @@ class DepthwiseConvolution final : public Convolution {
     // Kept once it is whole: memory may run out on the way.
     const float* by_tap(DType type) {
         if (const auto found = by_tap_.find(type); found != by_tap_.end()) return floats(found->second);
-        DeviceMemory made(stored_.bytes());
+        DeviceMemory made = context_->memory(stored_.bytes());
         prepare(type, made);
         return floats(by_tap_.emplace(type, std::move(made)).first->second);
     }

@@ -14,7 +14,7 @@ void copy_and_wait(Context& context, const void* from, DeviceMemory& to) {
 }  // namespace
 
 DeviceMemory upload_as(Context& context, std::span<const float> values, DType type) {
-    DeviceMemory memory(values.size() * size_of(type));
+    DeviceMemory memory = context.memory(values.size() * size_of(type));
     if (type == DType::BF16) {
         std::vector<Bf16> rounded;
         rounded.reserve(values.size());
@@ -42,6 +42,7 @@ void copy_on_device(Context& context, View from, void* to) {
 
 void UploadQueue::upload(Context& context, std::span<const float> values, void* to) {
     if (values.empty()) return;
+    context.make_current();  // what makes events and pinned memory
     Slot& slot = slots_[next_];
     next_ = (next_ + 1) % slots_.size();
     if (slot.read)

@@ -58,6 +58,7 @@ class PlannedEngine final : public ConvolutionEngine {
 
     void run(const ConvProblem& problem, const Operands& operands) {
         if (problem.x.n == 0) return;
+        context_.make_current();  // the libraries' handles are of this device
         try {
             Algorithm& algorithm = cache_.algorithm(problem, operands);
             algorithm.enqueue(operands, context_.scratch(Scratch::Convolution, algorithm.workspace()));

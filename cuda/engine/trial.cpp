@@ -43,7 +43,7 @@ std::vector<std::string> DeviceTrial::names() const {
 void* DeviceTrial::workspace(size_t bytes) {
     if (workspace_.bytes() < bytes) {
         workspace_ = DeviceMemory();
-        workspace_ = DeviceMemory(bytes);
+        workspace_ = context_.memory(bytes);
     }
     return workspace_.data();
 }
@@ -68,11 +68,11 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
     const ConvSpec& s = problem_.spec;
     const size_t dy_bytes = static_cast<size_t>(problem_.y().size()) * size_of(problem_.type);
     if (!dy_.data()) {
-        DeviceMemory dy(dy_bytes);
+        DeviceMemory dy = context_.memory(dy_bytes);
         const auto pixel = random_values(s.out_channels, problem_.type);
         const auto weights =
             random_values(s.out_channels * s.kernel_h * s.kernel_w * s.in_channels, problem_.type);
-        weights_ = DeviceMemory(weights.size());
+        weights_ = context_.memory(weights.size());
         check(cudaMemsetAsync(dy.data(), 0, dy_bytes, stream), "cudaMemsetAsync");
         check(cudaMemcpyAsync(dy.data(), pixel.data(), pixel.size(), cudaMemcpyHostToDevice, stream),
               "cudaMemcpyAsync");

@@ -155,8 +155,6 @@ void launch_gradient_tiles(Context& context, const WeightGradientNorm& args, con
                               Memory::bytes(all_dy, false) <= Memory::kMost;
         const int bytes = Memory::bytes(keeps_dy ? all_dy : Config::kStages * Config::kChunk, general);
         const auto kernel = weight_gradient_tile_kernel<Config>;
-        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
-              "shared memory of weight gradient tiles");
         launch(context, "weight gradient tiles", kernel, dim3(static_cast<unsigned>(blocks)),
                Config::Shape::kThreads, static_cast<size_t>(bytes),
                TileArguments<TX, TD>{.operands = {.input = input,

@@ -9,6 +9,9 @@
 
 namespace gs::cuda {
 
+// Dynamic shared memory that a kernel has without asking: of 48 KiB what its static memory leaves.
+constexpr size_t kSharedUnasked = size_t{32} << 10;
+
 // A kernel's name stands in the message of a launch that fails.
 template <class... Parameters, class... Arguments>
 void launch(const Context& context, const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
@@ -18,6 +21,10 @@ void launch(const Context& context, const char* name, void (*kernel)(Parameters.
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = context.stream();
+    if (shared_bytes > kSharedUnasked)
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(shared_bytes)),
+              name);
     check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
 }
 

@@ -178,8 +178,6 @@ class PositionGrams {
             using Config = decltype(config);
             using T = typename Config::T;
             const auto kernel = gram_tile_kernel<Config>;
-            check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kBytes),
-                  "shared memory of Gram matrices");
             launch(context_, "Gram matrix over positions", kernel, grid_size(count * tiles_),
                    Config::kThreads, static_cast<size_t>(Config::kBytes),
                    GramArguments<T>{.maps = static_cast<const T*>(maps.data),

@@ -41,7 +41,7 @@ bool is_zero_outside(Context& context, View dx, int64_t rows, int64_t columns) {
     const Corner corner{shape.per_sample(), shape.w * shape.c, shape.c, rows, columns};
     const auto blocks =
         static_cast<unsigned>(std::min<int64_t>(kMostBlocks, std::max(1u, blocks_for(shape.size()))));
-    const DeviceMemory counts(2 * blocks * sizeof(unsigned));
+    const DeviceMemory counts = context.memory(2 * blocks * sizeof(unsigned));
     auto* to = reinterpret_cast<unsigned*>(counts.data());
     with_type(dx.dtype, [&](auto value) {
         using T = decltype(value);

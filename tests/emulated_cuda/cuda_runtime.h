@@ -138,6 +138,7 @@ enum cudaError_t {
     cudaErrorNoDevice = 100,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoKernelImageForDevice = 209,
+    cudaErrorInvalidResourceHandle = 400,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorNotReady = 600,
 };
@@ -199,9 +200,14 @@ cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaGetDriverEntryPointByVersion(const char*, void**, unsigned, unsigned long long,
                                              cudaDriverEntryPointQueryResult*);
 
+namespace gs::emulated {
+// What a kernel may have of dynamic shared memory on the current device, 48 KiB until it is told.
+cudaError_t allow_shared(const void* kernel, int bytes);
+size_t allowed_shared(const void* kernel);
+}  // namespace gs::emulated
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
-    return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+    return gs::emulated::allow_shared(reinterpret_cast<const void*>(kernel), bytes);
 }
 
 struct cudaFuncAttributes {};
@@ -224,7 +230,7 @@ struct cudaLaunchConfig_t {
 
 namespace gs::emulated {
 // Checks the shape as a device would, then runs the thread body for every thread, or records that.
-cudaError_t launch(const cudaLaunchConfig_t&, std::function<void()> thread);
+cudaError_t launch(const cudaLaunchConfig_t&, size_t allowed_shared, std::function<void()> thread);
 // Work other than kernels that runs on a stream in its turn.
 cudaError_t enqueue(cudaStream_t, std::function<void()> work);
 
@@ -236,11 +242,13 @@ void limit_grid(unsigned blocks);
 void limit_multiprocessors(int count);
 void set_compute_capability(int capability);
 size_t allocated_bytes();
+size_t allocated_bytes_of(int device);
 size_t launches();
 }  // namespace gs::emulated
 
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments... arguments) {
-    return gs::emulated::launch(*config, [=] { kernel(static_cast<Parameters>(arguments)...); });
+    return gs::emulated::launch(*config, gs::emulated::allowed_shared(reinterpret_cast<const void*>(kernel)),
+                                [=] { kernel(static_cast<Parameters>(arguments)...); });
 }

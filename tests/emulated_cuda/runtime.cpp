@@ -10,10 +10,12 @@
 
 using Work = std::vector<std::function<void()>>;
 struct EmulatedStream {
+    int device = 0;
     bool capturing = false;
     Work captured;
 };
 struct EmulatedEvent {
+    int device = 0;
     std::chrono::steady_clock::time_point at;
 };
 struct EmulatedGraph {
@@ -33,9 +35,14 @@ size_t device_bytes() {
     return value == nullptr ? kDeviceBytes : static_cast<size_t>(std::atoi(value)) << 20;
 }
 
+struct Allocation {
+    size_t bytes;
+    int device;
+};
 struct Memory {
     std::mutex mutex;
-    std::map<void*, size_t> sizes;
+    std::map<void*, Allocation> allocations;
+    std::map<std::pair<const void*, int>, int> shared;  // of kernels, by device
     size_t used = 0, limit = device_bytes();
     size_t launches = 0;
     int multiprocessors = 132, capability = 90;
@@ -48,6 +55,8 @@ Memory& memory() {
     return *instance;
 }
 
+thread_local int current_device = 0;
+
 cudaError_t failed(cudaError_t error) {
     memory().last = error;
     return error;
@@ -56,6 +65,7 @@ cudaError_t failed(cudaError_t error) {
 }  // namespace
 
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+    if (stream != nullptr && stream->device != current_device) return failed(cudaErrorInvalidResourceHandle);
     if (stream != nullptr && stream->capturing) {
         stream->captured.push_back(std::move(work));
     } else {
@@ -64,11 +74,23 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
     return cudaSuccess;
 }
 
-cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> thread) {
+cudaError_t allow_shared(const void* kernel, int bytes) {
+    if (bytes > 227 * 1024) return failed(cudaErrorInvalidValue);
+    std::lock_guard lock(memory().mutex);
+    memory().shared[{kernel, current_device}] = bytes;
+    return cudaSuccess;
+}
+size_t allowed_shared(const void* kernel) {
+    std::lock_guard lock(memory().mutex);
+    const auto found = memory().shared.find({kernel, current_device});
+    return found == memory().shared.end() ? 48 * 1024 : static_cast<size_t>(found->second);
+}
+
+cudaError_t launch(const cudaLaunchConfig_t& config, size_t allowed, std::function<void()> thread) {
     const dim3 &g = config.gridDim, &b = config.blockDim;
     const bool fits = b.x * b.y * b.z >= 1 && b.x * b.y * b.z <= 1024 && b.z <= 64 && g.x >= 1 &&
                       g.x < (1u << 31) && g.y >= 1 && g.y <= memory().grid_height && g.z >= 1 &&
-                      g.z <= memory().grid_height && config.dynamicSmemBytes <= 227 * 1024;
+                      g.z <= memory().grid_height && config.dynamicSmemBytes <= allowed;
     if (!fits) return failed(cudaErrorInvalidValue);
     ++memory().launches;
     return enqueue(config.stream, [config, thread = std::move(thread)] {
@@ -84,6 +106,12 @@ void limit_grid(unsigned blocks) {
 }
 size_t allocated_bytes() {
     return memory().used;
+}
+size_t allocated_bytes_of(int device) {
+    size_t bytes = 0;
+    for (const auto& [data, allocation] : memory().allocations)
+        if (allocation.device == device) bytes += allocation.bytes;
+    return bytes;
 }
 void limit_multiprocessors(int count) {
     memory().multiprocessors = count;
@@ -139,11 +167,13 @@ cudaError_t cudaGetDeviceCount(int* count) {
     return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
-    *device = 0;
+    *device = gs::emulated::current_device;
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-    return device >= 0 && device < device_count() ? cudaSuccess : cudaErrorInvalidDevice;
+    if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
+    gs::emulated::current_device = device;
+    return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
@@ -162,15 +192,15 @@ cudaError_t cudaMalloc(void** data, size_t bytes) {
     const size_t rounded = (bytes + 255) / 256 * 256;
     *data = std::aligned_alloc(256, rounded == 0 ? 256 : rounded);
     std::memset(*data, 0xff, rounded);  // NaN
-    memory().sizes[*data] = bytes;
+    memory().allocations[*data] = {bytes, gs::emulated::current_device};
     memory().used += bytes;
     return cudaSuccess;
 }
 cudaError_t cudaFree(void* data) {
     std::lock_guard lock(memory().mutex);
     if (data == nullptr) return cudaSuccess;
-    memory().used -= memory().sizes.at(data);
-    memory().sizes.erase(data);
+    memory().used -= memory().allocations.at(data).bytes;
+    memory().allocations.erase(data);
     std::free(data);
     return cudaSuccess;
 }
@@ -194,7 +224,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
     return gs::emulated::enqueue(stream, [=] { std::memset(to, value, bytes); });
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    *stream = new EmulatedStream;
+    *stream = new EmulatedStream{.device = gs::emulated::current_device, .captured = {}};
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -209,14 +239,16 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
     return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-    *event = new EmulatedEvent;
+    *event = new EmulatedEvent{.device = gs::emulated::current_device, .at = {}};
     return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
     return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    if (stream != nullptr && stream->device != event->device)
+        return gs::emulated::failed(cudaErrorInvalidResourceHandle);
     event->at = std::chrono::steady_clock::now();
     return cudaSuccess;
 }

@@ -229,9 +229,6 @@ void launch_gradient_tiles_by_wgmma(Context& context, const WeightGradientNorm& 
     const PositionBoxes boxes(static_cast<int>(dy.shape.h), static_cast<int>(dy.shape.w));
     const int stages = WgmmaMemory::stages(boxes),
               bytes = WgmmaMemory::kRest + WgmmaMemory::streams(boxes, stages);
-    check(cudaFuncSetAttribute(weight_gradient_wgmma_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               bytes),
-          "shared memory of weight gradient tiles by wgmma");
     launch(context, "weight gradient tiles by wgmma", weight_gradient_wgmma_kernel,
            dim3(static_cast<unsigned>(blocks)), kThreads, static_cast<size_t>(bytes),
            WgmmaArguments{.x = make_tensor_map(x, boxes.h, boxes.w),
