@@ -1,5 +1,6 @@
 // What a score must not depend on: the number of threads, and which other samples share the batch. Every
-// operation gives the same bits for 1, 2 and 3 threads, and for a sample alone and inside a batch.
+// operation gives the same bits for 1, 2 and 3 threads, and for a sample alone and inside a batch; but for
+// convolutions of libraries that choose their order of summation by the batch, which agree closely.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -38,6 +39,7 @@ using Outputs = std::vector<Output>;
 struct Operation {
     std::string name;
     std::function<Outputs(Backend&, const Part&)> run;
+    bool of_library = false;  // where there is one
 };
 
 const Shape kMap{kSamples, 23, 19, 40};  // several chunks of work for each of three threads
@@ -62,7 +64,8 @@ DeviceTensor reduced(Backend& backend, const Shape& x) {
 }
 
 Operation convolution(const std::string& name, const Shape& x, const ConvSpec& spec) {
-    return {"convolution " + name, [=](Backend& backend, const Part& part) -> Outputs {
+    return {"convolution " + name,
+            [=](Backend& backend, const Part& part) -> Outputs {
                 const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
                 const auto weights = random_values(spec.out_channels * fan_in, Fill::Normal, 1);
                 const auto bias = random_values(spec.out_channels, Fill::Normal, 2);
@@ -75,7 +78,8 @@ Operation convolution(const std::string& name, const Shape& x, const ConvSpec& s
                 const DeviceTensor dx = maps.output(backend, x.with_n(kCotangents * part.count));
                 prepared->backward_data(dy, dx);
                 return {{out.download(), 1}, {dx.download(), kCotangents}};
-            }};
+            },
+            spec.groups == 1};
 }
 
 Outputs run_elementwise(Backend& backend, const Part& part) {
@@ -205,11 +209,16 @@ const std::vector<Operation>& operations() {
 }
 
 // `got` was run on `part`; `whole` on all samples.
-void expect_part(const Outputs& got, const Outputs& whole, const Part& part) {
+void expect_part(const Outputs& got, const Outputs& whole, const Part& part, double tolerance = 0) {
     ASSERT_EQ(got.size(), whole.size());
-    for (size_t i = 0; i < whole.size(); ++i)
-        expect_same_bits("output " + std::to_string(i), got[i].values.values,
-                         part.take(whole[i].values, whole[i].cotangents).values);
+    for (size_t i = 0; i < whole.size(); ++i) {
+        const std::string name = "output " + std::to_string(i);
+        const auto want = part.take(whole[i].values, whole[i].cotangents);
+        if (tolerance == 0)
+            expect_same_bits(name, got[i].values.values, want.values);
+        else
+            expect_close(name, got[i].values.values, want.values, tolerance);
+    }
 }
 
 TEST(Invariance, ThreadsDoNotChangeABit) {
@@ -228,12 +237,15 @@ TEST(Invariance, ASampleIsTheSameAloneAndInABatch) {
     const std::pair<int, Part> runs[] = {{1, {0, 1}}, {1, {1, 1}}, {1, {1, 2}}, {3, {0, 1}}, {3, {2, 1}}};
     for (const BackendUnderTest& b : all_backends()) {
         const auto three = b.make(3);
+        // Sums of a few thousand products; neighbours in bfloat16.
+        const double of_another_order = b.backend->map_type() == DType::F32 ? 1e-5 : 0x1p-7;
         for (const Operation& operation : operations()) {
             const Outputs whole = operation.run(*b.backend, Part{});
             for (const auto& [threads, part] : runs) {
                 SCOPED_TRACE(b.name + ", " + operation.name + ", threads " + std::to_string(threads) +
                              ", from sample " + std::to_string(part.first));
-                expect_part(operation.run(threads == 1 ? *b.backend : *three, part), whole, part);
+                expect_part(operation.run(threads == 1 ? *b.backend : *three, part), whole, part,
+                            b.one_order || !operation.of_library ? 0 : of_another_order);
             }
         }
     }

@@ -77,7 +77,8 @@ def parse(path, block, nowhere):
 
 def run(path, block, scratch):
     expected = int((re.search(r"exit=(\d+)", block.mark) or [0, 0])[1])
-    environment = os.environ | {"PATH": f"{GRADSCORE.parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PATH": f"{GRADSCORE.parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
+                                "CUDA_VISIBLE_DEVICES": ""}
     for words in map(shlex.split, block.commands()):
         check_methods(path, block.line, words)
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", block.text], cwd=scratch, env=environment, text=True,

@@ -121,7 +121,7 @@ TEST_P(Arenas, StepsReadOnlyWhatEarlierStepsWrote) {
                           1.3 * static_cast<double>(peak_of_live_bytes(plan.buffers, plan.max_batch)));
                 const Evidence want = run(backend, net, request, images, {.fuse = fused, .micro_batch = 3});
                 for (const float value : {std::numeric_limits<float>::quiet_NaN(), 3e37f})
-                    expect_same_evidence(run_poisoned(backend, plan, images, value), want);
+                    expect_same_evidence(backend, run_poisoned(backend, plan, images, value), want);
             }
         }
     });

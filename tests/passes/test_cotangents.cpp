@@ -84,11 +84,12 @@ TEST_P(HostLosses, StackedGiveWhatEachGivesAlone) {
         const Evidence together = run(executor, images);
         for (const Backward& one : all) {
             const Evidence alone = run(backend, net, {.backwards = {one}}, images, {.micro_batch = 3});
-            expect_same_bits(to_string(one.cotangent), together.input_gradients.at(one.cotangent).values,
-                             alone.input_gradients.at(one.cotangent).values);
+            expect_same_in_any_batch(backend, to_string(one.cotangent),
+                                     together.input_gradients.at(one.cotangent).values,
+                                     alone.input_gradients.at(one.cotangent).values);
             for (const TapReduction& tap : one.gradients)
-                expect_same_bits(tap.tap, together.gradient(one.cotangent, tap).values,
-                                 alone.gradient(one.cotangent, tap).values);
+                expect_same_in_any_batch(backend, tap.tap, together.gradient(one.cotangent, tap).values,
+                                         alone.gradient(one.cotangent, tap).values);
         }
     });
 }
@@ -138,8 +139,9 @@ TEST_P(HostLosses, SecondPassesEndAtTheirTap) {
             const std::vector<float>& g = e.input_gradients.at(one.cotangent).values;
             for (size_t i = 0; i < g.size(); ++i) changed.pixels[i] -= g[i] >= 0 ? 0.01f : -0.01f;
             const TapReduction mean{one.second[0].tap, Reduction::Mean};
-            expect_same_bits(mean.tap, e.second(one.cotangent, one.second[0]).values,
-                             run(backend, net, {.activations = {mean}}, changed).activation(mean).values);
+            expect_same_in_any_batch(
+                backend, mean.tap, e.second(one.cotangent, one.second[0]).values,
+                run(backend, net, {.activations = {mean}}, changed).activation(mean).values);
         }
         const auto flops = [&](const Backward& one) {
             return Executor(backend, net, {.backwards = {one}}).plan(32, 32).flops(Step::Phase::Second);

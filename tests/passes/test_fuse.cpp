@@ -19,7 +19,7 @@ TEST_P(FusedNets, GiveTheSameNumbers) {
         const Evidence fused = run(backend, net, everything(net), images);
         const Evidence plain = run(backend, net, everything(net), images, {.fuse = false});
         if (net.architecture.family != Family::ResNetV2) {
-            expect_same_evidence(fused, plain);
+            expect_same_evidence(backend, fused, plain);
             return;
         }
         compare_evidence(fused, plain, [](const std::string& what, const auto& got, const auto& want) {

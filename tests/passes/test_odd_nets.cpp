@@ -80,8 +80,8 @@ void expect_one_answer(Backend& backend, const Net& net, const std::vector<std::
             const Evidence alone =
                 run(backend, net,
                     {.backwards = {{.cotangent = backward.cotangent, .gradients = {reduction}}}}, images);
-            expect_same_bits(tap, fused.gradient(backward.cotangent, reduction).values,
-                             alone.gradient(backward.cotangent, reduction).values);
+            expect_same_in_any_batch(backend, tap, fused.gradient(backward.cotangent, reduction).values,
+                                     alone.gradient(backward.cotangent, reduction).values);
         }
     // The slope of the largest logit along its own input gradient.
     const std::vector<float>& g = fused.input_gradients.at(kMaxLogit).values;

@@ -24,6 +24,9 @@ struct BackendUnderTest {
     std::function<std::unique_ptr<Backend>(int threads)> make;
     std::shared_ptr<Backend> backend{};  // one thread
     bool exact = true;                   // convolutions of small integers are exact: no Winograd
+    // A convolution adds in one order whatever the batch. cuDNN and cuBLAS choose by its size: a sample's
+    // bits then depend on what it is computed with.
+    bool one_order = true;
 };
 
 // GPUs of this machine, or the emulated one where a program is linked with it; that one stands alone, the
@@ -111,6 +114,12 @@ inline const std::vector<BackendUnderTest>& backends_under_test(DType maps = DTy
     };
     static const std::vector<BackendUnderTest> f32 = of_type(DType::F32), bf16 = of_type(DType::BF16);
     return maps == DType::BF16 ? bf16 : f32;
+}
+
+inline bool has_one_order(const Backend& backend) {
+    return std::ranges::none_of(all_backends(), [&](const BackendUnderTest& b) {
+        return b.backend.get() == &backend && !b.one_order;
+    });
 }
 
 // Runs `test(backend)` on every backend, its name in the trace of a failure.

@@ -230,7 +230,7 @@ TEST_P(EngineOnADevice, RepeatsToTheBitWhereAsked) {
 // After a first call nothing allocates and nothing waits: the second can be captured, and replays as it ran.
 TEST_P(EngineOnADevice, CanBeCaptured) {
     GS_SKIP_WITHOUT_DEVICE();
-    Device device({.precision = GetParam()});
+    Device device({.precision = GetParam(), .deterministic = true});
     for (const EngineCase& c : engine_cases()) {
         Loaded l(device, c);
         const auto all = [&] {
@@ -278,7 +278,7 @@ TEST(EngineChoices, AreKeptOnDisk) {
     const auto first = forward();
     const auto written = read_file(path, ErrorKind::Data);
     EXPECT_GT(written.size(), 100u);
-    EXPECT_EQ(forward(), first);
+    expect_near("y", forward(), first, tolerance(Precision::TF32));  // what was fastest may add by atomics
     EXPECT_EQ(read_file(path, ErrorKind::Data), written);
     std::filesystem::remove(path);
 }
