@@ -2,9 +2,9 @@
 
 #include <compare>
 
+#include "core/recent.h"
 #include "cpu/convolution.h"
 #include "cpu/onednn_primitives.h"
-#include "cpu/recent.h"
 
 namespace gs::cpu {
 namespace {

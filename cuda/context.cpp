@@ -65,7 +65,7 @@ void* Context::scratch(Scratch purpose, size_t bytes) {
     DeviceMemory& memory = scratch_[static_cast<size_t>(purpose)];
     if (memory.bytes() < bytes) {
         check(cudaStreamSynchronize(stream()), "growing of scratch memory");
-        ++generation_;
+        forget_recordings();
         memory = DeviceMemory();  // the old one first: never both at once
         memory = this->memory(bytes);
     }

@@ -52,8 +52,10 @@ class Context {
         return DeviceMemory(bytes);
     }
 
-    // Changes when scratch memory has moved: what was recorded before then must not be replayed.
+    // Changes when scratch memory has moved, or what enqueued work has gone: what was recorded before then
+    // must not be replayed.
     uint64_t generation() const { return generation_; }
+    void forget_recordings() { ++generation_; }
 
     // At least `bytes`, 256-byte aligned. Grows by a new allocation after the stream has run dry: never while
     // a graph is being captured, for which the operation must have run before.

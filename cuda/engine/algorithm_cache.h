@@ -1,8 +1,10 @@
-// The algorithm of every convolution of a run: chosen at its first call, kept.
+// The algorithm of every convolution of a run: chosen at its first call, kept until thousands of others have
+// come.
 #pragma once
 
 #include <unordered_map>
 
+#include "core/recent.h"
 #include "cuda/engine/algorithm.h"
 #include "cuda/plans/selector.h"
 
@@ -10,7 +12,11 @@ namespace gs::cuda {
 
 class AlgorithmCache {
   public:
-    AlgorithmCache(Context& context, AlgorithmSource& source, const ChoiceFile::Notice& notice);
+    // Of all passes of a deep net at tens of image sizes.
+    static constexpr size_t kMost = 8192;
+
+    AlgorithmCache(Context& context, AlgorithmSource& source, const ChoiceFile::Notice& notice,
+                   size_t most = kMost);
 
     // At a first call candidates run with these operands, and the stream is waited for; never while it is
     // captured.
@@ -22,7 +28,8 @@ class AlgorithmCache {
     Context& context_;
     AlgorithmSource& source_;
     PlanSelector selector_;
-    std::unordered_map<ConvProblem, std::unique_ptr<Algorithm>, ConvProblemHash> chosen_;
+    size_t most_;
+    Recent<ConvProblem, std::unique_ptr<Algorithm>, std::unordered_map, ConvProblemHash> chosen_;
 };
 
 }  // namespace gs::cuda

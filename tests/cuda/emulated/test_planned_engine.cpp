@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "cuda/engine/algorithm_cache.h"
 #include "cuda/engine/planned_engine.h"
 #include "tests/cuda/emulated/device_tensor.h"
 #include "tests/cuda/emulated/plain_loops.h"
@@ -144,6 +145,31 @@ TEST_F(PlannedEngine, NamesDeviceProblemAndReason) {
     EXPECT_THAT(failure_of(ErrorKind::Internal, [&] { forward(); }),
                 AllOf(HasSubstr("cuda:0"), HasSubstr(context->device().name), HasSubstr("2x5x4x3 to 2x5x4x5"),
                       HasSubstr("f32"), HasSubstr("loops: made to fail")));
+}
+
+// Of many problems the last are kept. What was recorded of one that has gone is not replayed.
+TEST(AlgorithmCache, KeepsTheLast) {
+    Context context({});
+    std::vector<std::string> asked;
+    MadeSource source(context, {{.name = "loops"}}, asked);
+    AlgorithmCache cache(
+        context, source, [](const std::string& notice) { FAIL() << notice; }, 2);
+    const auto choose = [&](int64_t n) {
+        const Shape x{n, 5, 4, kProduct.in_channels}, y = kProduct.output_shape(x);
+        const Tensor in(integers(x.size(), 1), x), out(integers(y.size(), 2), y),
+            w(integers(weight_shape(kProduct).size(), 3), weight_shape(kProduct));
+        cache.algorithm({.direction = Direction::Forward, .spec = kProduct, .x = x},
+                        {in.view.data, w.view.data, out.view.data});
+        return context.generation();
+    };
+    const uint64_t before = context.generation();
+    for (const int64_t n : {1, 2, 1, 2}) EXPECT_EQ(choose(n), before);
+    EXPECT_EQ(asked.size(), 2u);
+    EXPECT_GT(choose(3), before);  // in the place of 1
+    choose(2);
+    EXPECT_EQ(asked.size(), 3u);
+    choose(1);
+    EXPECT_EQ(asked.size(), 4u);
 }
 
 // A graph holds the second call, and nothing of the first.

@@ -7,10 +7,11 @@
 #include <map>
 #include <utility>
 
-namespace gs::cpu {
+namespace gs {
 
 // At most `most` values, 1 or more; where one more is wanted, that which was used the longest ago goes.
-template <class Key, class Value>
+// Map: std::map, or std::unordered_map with a hash.
+template <class Key, class Value, template <class...> class Map = std::map, class... Rest>
 class Recent {
   public:
     explicit Recent(size_t most) : most_(most) {}
@@ -42,7 +43,7 @@ class Recent {
 
     size_t most_;
     uint64_t now_ = 0;
-    std::map<Key, Entry> entries_;
+    Map<Key, Entry, Rest...> entries_;
 };
 
-}  // namespace gs::cpu
+}  // namespace gs

@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <string>
+#include <unordered_map>
 
-#include "cpu/recent.h"
+#include "core/recent.h"
 
-namespace gs::cpu {
+namespace gs {
 namespace {
 
 TEST(Recent, KeepsThoseThatWereUsedLast) {
@@ -27,6 +29,14 @@ TEST(Recent, KeepsThoseThatWereUsedLast) {
     EXPECT_EQ(squares.size(), 3u);
 }
 
+TEST(Recent, MayHash) {
+    Recent<std::string, int, std::unordered_map, std::hash<std::string>> lengths(2);
+    for (const std::string word : {"one", "three", "four", "three"})
+        EXPECT_EQ(lengths.get(word, [&] { return static_cast<int>(word.size()); }),
+                  static_cast<int>(word.size()));
+    EXPECT_EQ(lengths.size(), 2u);
+}
+
 TEST(Recent, StaysAsItWasWhereMakingFails) {
     Recent<int, int> values(1);
     values.get(1, [] { return 10; });
@@ -36,4 +46,4 @@ TEST(Recent, StaysAsItWasWhereMakingFails) {
 }
 
 }  // namespace
-}  // namespace gs::cpu
+}  // namespace gs
