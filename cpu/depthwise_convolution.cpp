@@ -42,9 +42,12 @@ class DepthwiseConvolution final : public Convolution {
     void backward_weights(View x, View dy, View dw) override {
         GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
         const DepthwiseShape shape = shape_of(x.shape, dy.shape);
-        parallel_for(context_->threads, (shape.c + kChannels - 1) / kChannels, [&](int64_t block) {
+        // Of a worker: sums, and a row of the map's. Workers allocate nothing: they must not throw.
+        const int64_t each = 2 * spec_.kernel_h * spec_.kernel_w * kChannels;
+        double* sums = context_->gradient.get<double>(static_cast<size_t>(context_->threads * each));
+        parallel_for(context_->threads, div_up(shape.c, kChannels), [&](int64_t block, int worker) {
             sum_channels(x, dy, shape, block * kChannels, std::min(kChannels, shape.c - block * kChannels),
-                         dw);
+                         sums + worker * each, dw);
         });
     }
 
@@ -72,21 +75,20 @@ class DepthwiseConvolution final : public Convolution {
     }
 
     void sum_channels(const View& x, const View& dy, const DepthwiseShape& shape, int64_t first,
-                      int64_t count, const View& dw) const {
-        const int64_t taps = spec_.kernel_h * spec_.kernel_w;
-        std::vector<float> row(static_cast<size_t>(taps * count));
-        std::vector<double> sums(row.size());
+                      int64_t count, double* sums, const View& dw) const {
+        const int64_t taps = spec_.kernel_h * spec_.kernel_w, values = taps * count;
+        float* row = reinterpret_cast<float*>(sums + values);
+        std::fill_n(sums, values, 0.0);
         for (int64_t unit = 0; unit < x.shape.n * shape.oh; ++unit) {
             const int64_t n = unit / shape.oh;
             context_->kernels.depthwise_weights(x.f32() + n * x.shape.per_sample() + first,
                                                 dy.f32() + n * dy.shape.per_sample() + first, shape,
-                                                unit % shape.oh, count, row.data());
-            for (size_t i = 0; i < row.size(); ++i) sums[i] += static_cast<double>(row[i]);
+                                                unit % shape.oh, count, row);
+            for (int64_t i = 0; i < values; ++i) sums[i] += static_cast<double>(row[i]);
         }
         for (int64_t c = 0; c < count; ++c)
             for (int64_t t = 0; t < taps; ++t)
-                dw.f32()[(first + c) * taps + t] =
-                    static_cast<float>(sums[static_cast<size_t>(t * count + c)]);
+                dw.f32()[(first + c) * taps + t] = static_cast<float>(sums[t * count + c]);
     }
 
     DepthwiseShape shape_of(const Shape& x, const Shape& y) const {

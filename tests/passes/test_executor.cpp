@@ -53,6 +53,32 @@ TEST_P(Executors, NothingIsAllocatedInTheSteadyState) {
     }
 }
 
+// Nor by operations of the backend's own that other threads share: an exception there would end the program.
+TEST(OwnConvolutions, AllocateNothingOnceTheyRan) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "allocations are the sanitizer's here";
+#endif
+    const auto backend = make_cpu_backend_with(1, false);
+    const Shape map{2, 6, 5, 100};
+    const Buffer x = backend->upload(random_values(map.size(), Fill::Normal, 1)),
+                 y = backend->upload(random_values(map.size(), Fill::Normal, 2));
+    for (const int64_t groups : {1, 100}) {
+        const ConvSpec spec{100, 100, 3, 3, 1, 1, groups};
+        const auto convolution =
+            backend->make_convolution(spec, random_values(weight_shape(spec).size(), Fill::Normal, 3), {});
+        const Buffer dw = backend->allocate(static_cast<size_t>(weight_shape(spec).size()) * sizeof(float));
+        const auto run = [&] {
+            convolution->forward(x.view(map), y.view(map), Activation::None);
+            convolution->backward_data(y.view(map), x.view(map));
+            convolution->backward_weights(x.view(map), y.view(map), dw.view(weight_shape(spec)));
+        };
+        run();
+        const size_t before = allocation_count();
+        run();
+        EXPECT_EQ(allocation_count() - before, 0u) << groups << " groups";
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Executors, testing::ValuesIn(families()),
                          [](const auto& p) { return p.param; });
 
