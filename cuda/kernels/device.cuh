@@ -101,10 +101,21 @@ GS_HOST_DEVICE inline float scaled(float x, float scale, float shift) {
 #endif
 }
 
+// The larger of x and 0, in one instruction; NaN stays.
+GS_HOST_DEVICE inline float positive_part(float x) {
+#if defined(__CUDA_ARCH__)
+    float larger;
+    asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(larger) : "f"(x));
+    return larger;
+#else
+    return x < 0.0f ? 0.0f : x;
+#endif
+}
+
 // NaN passes through, as in PyTorch.
 GS_HOST_DEVICE inline float activated(float x, Activation activation) {
     if (activation == Activation::None) return x;
-    const float positive = x < 0.0f ? 0.0f : x;
+    const float positive = positive_part(x);
     return activation == Activation::Relu6 && positive > 6.0f ? 6.0f : positive;
 }
 

@@ -63,10 +63,12 @@ struct Normalisation {
 
     __device__ Normalisation(const float* stats, const float* gamma, const float* betas, int64_t sample,
                              int64_t groups, int64_t channels, int64_t channel) {
-        const int64_t width = channels / groups;
+        // In 32 bits: divisions of 64 take many registers.
+        const unsigned width = static_cast<unsigned>(channels) / static_cast<unsigned>(groups);
         GS_UNROLL
         for (int i = 0; i < W; ++i) {
-            const float* of_group = stats + (sample * groups + (channel + i) / width) * 2;
+            const unsigned group = static_cast<unsigned>(channel + i) / width;
+            const float* of_group = stats + (sample * groups + group) * 2;
             mean[i] = of_group[0];
             scale[i] = gamma[channel + i] * of_group[1];
             beta[i] = betas[channel + i];
@@ -126,18 +128,17 @@ struct MaskedGradient {
         GS_UNROLL
         for (int i = 0; i < W; ++i) {
             if (args.activation != Activation::None)
-                g[i] = is_open(as_stored<T>(activated(norm(x[i], i), args.activation)), args.activation)
-                           ? g[i]
-                           : 0.0f;
+                g[i] = is_open(as_stored<T>(norm(x[i], i)), args.activation) ? g[i] : 0.0f;
             x[i] -= norm.mean[i];
         }
     }
 };
 
+// Two blocks fit: without the second number 12.0 takes 64 registers, and spills one.
 template <class T, int W>
-__global__ void __launch_bounds__(kBlock) norm_backward_sums_kernel(NormBackwardSweep<T> args) {
+__global__ void __launch_bounds__(kBlock, 2) norm_backward_sums_kernel(NormBackwardSweep<T> args) {
     const SweepThread<W> self(args.shape);
-    const int64_t sample = self.row % args.samples;
+    const int64_t sample = static_cast<unsigned>(self.row) % static_cast<unsigned>(args.samples);
     Values<W> g = Values<W>::filled(0), g_x = g, nonzero = g;
     if (self.active) {
         const Normalisation<W> norm(args.stats, args.gamma, args.beta, sample, args.groups,
@@ -212,7 +213,7 @@ template <class T, int W>
 __global__ void __launch_bounds__(kBlock) norm_backward_kernel(NormBackwardSweep<T> args) {
     const SweepThread<W> self(args.shape);
     if (!self.active) return;
-    const int64_t sample = self.row % args.samples;
+    const int64_t sample = static_cast<unsigned>(self.row) % static_cast<unsigned>(args.samples);
     const Normalisation<W> norm(args.stats, args.gamma, args.beta, sample, args.groups, args.shape.channels,
                                 self.channel);
     const float* factors = args.factors + self.row * 3 * args.shape.channels + self.channel;

@@ -48,19 +48,24 @@ struct Sweep {
     int width = 1;  // channels a thread, in one access of 16 bytes where they divide
     int lanes = 1;  // threads side by side
     int64_t slabs = 1;
+    int pixels_a_thread = 8;  // more of maps that would have more slabs than a grid has blocks along y
 
-    static constexpr int kPixelsAThread = 8;
+    static constexpr int64_t kMostSlabs = 65535;
 
     Sweep(const Shape& shape, int channels_a_thread)
         : rows(shape.n), pixels(shape.pixels()), channels(shape.c), width(channels_a_thread) {
         while (lanes < 64 && lanes * width < channels) lanes *= 2;
+        while (pixels > kMostSlabs * slab_pixels()) pixels_a_thread *= 2;
         slabs = std::max<int64_t>(1, (pixels + slab_pixels() - 1) / slab_pixels());
     }
     int step_pixels() const { return static_cast<int>(kBlock) / lanes; }
-    int64_t slab_pixels() const { return int64_t{kPixelsAThread} * step_pixels(); }
+    int64_t slab_pixels() const { return int64_t{pixels_a_thread} * step_pixels(); }
     dim3 block() const { return {static_cast<unsigned>(lanes), static_cast<unsigned>(step_pixels()), 1}; }
-    // Slabs of all rows along x, channels along y.
-    dim3 grid() const { return {grid_size(rows * slabs), blocks_for(channels, int64_t{lanes} * width), 1}; }
+    // Rows along x, of which there may be most. Each index is one of the block's own: what a division would
+    // find takes registers, and kernels spilled.
+    dim3 grid() const {
+        return {grid_size(rows), grid_size(slabs), blocks_for(channels, int64_t{lanes} * width)};
+    }
 };
 
 // Calls f(T{}) with the type of a map's values.

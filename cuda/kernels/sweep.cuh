@@ -24,9 +24,9 @@ struct SweepThread {
     bool active;                 // has channels at all
 
     __device__ explicit SweepThread(const SweepShape& shape)
-        : row(blockIdx.x / static_cast<unsigned>(shape.slabs)),
-          slab(blockIdx.x % static_cast<unsigned>(shape.slabs)),
-          channel((static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * W),
+        : row(blockIdx.x),
+          slab(blockIdx.y),
+          channel((static_cast<int64_t>(blockIdx.z) * blockDim.x + threadIdx.x) * W),
           begin(slab * shape.slab_pixels + threadIdx.y),
           end((slab + 1) * shape.slab_pixels < shape.pixels ? (slab + 1) * shape.slab_pixels : shape.pixels),
           active(channel < shape.channels) {}
