@@ -72,22 +72,25 @@ __global__ void __launch_bounds__(kBlock)
     max_pool_backward_kernel(SweepShape shape, Windows window, int64_t samples, const T* dy,
                              const uint8_t* winner, T* dx) {
     const SweepThread<W> self(shape);
-    const int64_t sample = self.row % samples;
+    const int64_t sample = static_cast<unsigned>(self.row) % static_cast<unsigned>(samples);
+    // Sides in 32 bits: divisions of 64 take many registers.
+    const int stride = static_cast<int>(window.stride), kernel = static_cast<int>(window.kernel);
     for (int64_t p = self.begin; self.active && p < self.end; p += blockDim.y) {
-        const int64_t h = p / window.w + window.pad, w = p % window.w + window.pad;
+        const int h = static_cast<int>(p / window.w + window.pad),
+                  w = static_cast<int>(p % window.w + window.pad);
         Values<W> sum = Values<W>::filled(0);
-        for (int64_t kh = h % window.stride; kh < window.kernel && kh <= h; kh += window.stride) {
-            const int64_t oh = (h - kh) / window.stride;
+        for (int kh = h % stride; kh < kernel && kh <= h; kh += stride) {
+            const int oh = (h - kh) / stride;
             if (oh >= window.oh) continue;
-            for (int64_t kw = w % window.stride; kw < window.kernel && kw <= w; kw += window.stride) {
-                const int64_t ow = (w - kw) / window.stride;
+            for (int kw = w % stride; kw < kernel && kw <= w; kw += stride) {
+                const int ow = (w - kw) / stride;
                 if (ow >= window.ow) continue;
                 const int64_t pixel = oh * window.ow + ow, pixels = window.oh * window.ow;
                 const Values<W> g = load<W>(dy + (self.row * pixels + pixel) * shape.channels + self.channel);
                 const uint8_t* won = winner + (sample * pixels + pixel) * shape.channels + self.channel;
                 GS_UNROLL
                 for (int i = 0; i < W; ++i)
-                    sum[i] += won[i] == static_cast<uint8_t>(kh * window.kernel + kw) ? g[i] : 0.0f;
+                    sum[i] += won[i] == static_cast<uint8_t>(kh * kernel + kw) ? g[i] : 0.0f;
             }
         }
         store<W>(dx + self.at(shape, self.row, p), sum);
