@@ -23,13 +23,14 @@ class Recent {
         auto found = entries_.find(key);
         if (found == entries_.end()) {
             Value made = make();
-            if (entries_.size() >= most_) entries_.erase(oldest());
+            if (full()) entries_.erase(oldest());
             found = entries_.emplace(key, Entry{std::move(made)}).first;
         }
         found->second.used = ++now_;
         return found->second.value;
     }
     size_t size() const { return entries_.size(); }
+    bool full() const { return entries_.size() >= most_; }  // one more takes the place of another
 
   private:
     struct Entry {

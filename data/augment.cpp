@@ -20,7 +20,7 @@ std::string size_text(Size size) {
 
 Image random_crop(const Image& image, const Augmentation& a, Size size, ResizeOrder order, Random& random) {
     const Size crop = *a.crop;
-    if (crop.width > size.width + 2 * a.pad || crop.height > size.height + 2 * a.pad)
+    if (!crop_fits(a, size))
         throw Error(ErrorKind::Data,
                     "is smaller (" + size_text(size) + ") than the random crop (" + size_text(crop) + ")");
     const detail::CropAxis x = random_axis(size.width, a.pad, crop.width, random);
@@ -57,6 +57,12 @@ Image augmented(const Image& image, const Augmentation& augmentation, const Prep
                        : transform(image, p);
     if (flips) flip(result);
     return result;
+}
+
+bool crop_fits(const Augmentation& augmentation, Size size) {
+    const std::optional<Size>& crop = augmentation.crop;
+    const int64_t padding = 2 * augmentation.pad;
+    return !crop || (crop->width <= size.width + padding && crop->height <= size.height + padding);
 }
 
 std::string describe(const Augmentation& augmentation, const Preprocess& preprocess) {

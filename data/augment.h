@@ -21,6 +21,9 @@ struct Augmentation {
 Image augmented(const Image& image, const Augmentation& augmentation, const Preprocess& preprocess,
                 Random random);
 
+// Whether the crop, if there is one, lies inside an image of that size with its padding.
+bool crop_fits(const Augmentation& augmentation, Size size);
+
 // "resize 512x512, 4 pixels of padding, random crop 480, flip; mean … std …": printed once and stored.
 std::string describe(const Augmentation& augmentation, const Preprocess& preprocess);
 // Size every augmented image gets, or none where it depends on the image.

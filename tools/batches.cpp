@@ -38,4 +38,8 @@ bool run_batches(Executor& executor, const ImageSet& set, const Preprocess& prep
     return true;
 }
 
+Error strict_error(const std::string& image, const std::string& reason) {
+    return Error(ErrorKind::Data, image + ": " + reason + " (--strict)");
+}
+
 }  // namespace gs

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
+#include "core/error.h"
 #include "data/image_set.h"
 #include "data/loader.h"
 #include "passes/executor.h"
@@ -26,5 +28,8 @@ int64_t loader_group(Executor& executor, const Preprocess& preprocess, int64_t b
 // used) and digests. Between batches it looks at interrupted(): false where that ended it.
 bool run_batches(Executor& executor, const ImageSet& set, const Preprocess& preprocess,
                  const BatchOptions& options, const std::function<void(const Batch&, Evidence)>& each);
+
+// What --strict ends a run with, for an image ("SET: PATH") that cannot be used.
+Error strict_error(const std::string& image, const std::string& reason);
 
 }  // namespace gs

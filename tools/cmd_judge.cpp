@@ -145,8 +145,8 @@ int run_judge(const ScoreFlags& flags) {
     std::vector<Judgement> judged(flags.images.size());
     const auto each = [&](const Batch& batch, const Evidence& evidence) {
         if (flags.strict && !batch.failures.empty())
-            throw Error(ErrorKind::Data, images->item(batch.failures.front().index).path + ": " +
-                                             batch.failures.front().reason + " (--strict)");
+            throw strict_error(images->item(batch.failures.front().index).path,
+                               batch.failures.front().reason);
         if (!flags.allow_fit_on_test) require_unseen(statistics, *images, batch.indices, batch.digests);
         judge(batch, evidence, *score, threshold.threshold, *images, judged);
     };

@@ -97,11 +97,10 @@ Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
 void check_crop(const Augmentation& augmentation, const Preprocess& preprocess) {
     if (!augmentation.crop || augmentation.resize) return;
     const Size crop = *augmentation.crop;
-    const int64_t padding = 2 * augmentation.pad;
-    const bool too_large = preprocess.resize ? crop.width > preprocess.resize->width + padding ||
-                                                   crop.height > preprocess.resize->height + padding
-                                             : preprocess.short_side && std::min(crop.width, crop.height) >
-                                                                            *preprocess.short_side + padding;
+    const bool too_large = preprocess.resize
+                               ? !crop_fits(augmentation, *preprocess.resize)
+                               : preprocess.short_side && std::min(crop.width, crop.height) >
+                                                              *preprocess.short_side + 2 * augmentation.pad;
     if (too_large)
         throw Error(ErrorKind::Usage, "recipe: 'crop' is larger than the net's images with their padding (" +
                                           preprocess.describe() + "); a larger 'resize' or 'pad' makes room");

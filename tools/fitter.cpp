@@ -143,8 +143,7 @@ class Fitter {
     void note_failure(int64_t index, const std::string& reason, Progress& progress) {
         constexpr size_t kShown = 20;
         const std::string path = set_.item(index).path;
-        if (options_.strict)
-            throw Error(ErrorKind::Data, set_.name() + ": " + path + ": " + reason + " (--strict)");
+        if (options_.strict) throw strict_error(set_.name() + ": " + path, reason);
         if (!failures_.try_emplace(index, SetFailure{path, reason}).second) return;
         if (failures_.size() <= kShown)
             progress.notice("notice: " + set_.name() + ": " + path + ": " + reason + "; left out");

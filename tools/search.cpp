@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tools/arrays.h"
+#include "tools/batches.h"
 #include "tools/journaled_stage.h"
 #include "tools/seen_images.h"
 #include "tools/setup.h"
@@ -27,9 +28,9 @@ void SearchRun::refuse_fitted(const ImageSet& set, const BatchRecord& record) co
 
 void SearchRun::note_failures(const ImageSet& set, const BatchRecord& record, Progress& progress) const {
     for (const LoadFailure& failure : record.failures) {
-        const std::string what = set.name() + ": " + set.item(failure.index).path + ": " + failure.reason;
-        if (options_.run.strict) throw Error(ErrorKind::Data, what + " (--strict)");
-        progress.notice("notice: " + what);
+        const std::string image = set.name() + ": " + set.item(failure.index).path;
+        if (options_.run.strict) throw strict_error(image, failure.reason);
+        progress.notice("notice: " + image + ": " + failure.reason);
     }
 }
 

@@ -1,6 +1,6 @@
 #include "tools/set_run.h"
 
-#include "core/error.h"
+#include "tools/batches.h"
 
 namespace gs {
 
@@ -51,8 +51,7 @@ void SetRun::add_failure(const LoadFailure& failure) {
     ScoreRow row = row_of(failure.index);
     row.reason = failure.reason;
     scored.info.failures.push_back({row.path, row.reason});
-    if (strict)
-        throw Error(ErrorKind::Data, set.name() + ": " + row.path + ": " + row.reason + " (--strict)");
+    if (strict) throw strict_error(set.name() + ": " + row.path, row.reason);
     csv.write(row);
 }
 

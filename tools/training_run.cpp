@@ -5,6 +5,7 @@
 
 #include "core/printable.h"
 #include "report/text.h"
+#include "tools/batches.h"
 #include "tools/setup.h"
 #include "train/schedule.h"
 
@@ -94,6 +95,10 @@ int64_t TrainingRun::images_until(int64_t step) const {
     return step / epoch_steps_ * images + std::min(step % epoch_steps_ * options_.recipe.batch, images);
 }
 
+std::string TrainingRun::epoch_text() const {
+    return "epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_);
+}
+
 bool TrainingRun::at_epoch_end() const {
     return state_.step > 0 && (state_.step % epoch_steps_ == 0 || state_.step == options_.recipe.steps);
 }
@@ -153,9 +158,8 @@ void TrainingRun::step(const train::FeedBatch& batch) {
     state_.epoch.add(result.loss, batch.count, result.correct);
     state_.interval.add(result.loss, batch.count, result.correct);
     learning_rate_ = result.learning_rate;
-    progress_.detail("epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_) + "  loss " +
-                     fixed(state_.interval.mean_loss(), 4) + "  acc " + percent(state_.interval.accuracy()) +
-                     " %  lr " + shortest(std::round(result.learning_rate * 1e6) / 1e6));
+    progress_.detail(epoch_text() + "  loss " + fixed(state_.interval.mean_loss(), 4) + "  acc " +
+                     percent(state_.interval.accuracy()) + " %  lr " + significant(result.learning_rate, 3));
     progress_.update(images_until(state_.step), excluded());
 }
 
@@ -163,7 +167,7 @@ void TrainingRun::note_failures(const ImageSet& set, const std::vector<LoadFailu
     constexpr size_t kLongest = 4096;  // of a path
     for (const LoadFailure& failure : failures) {
         const std::string image = printable(set.name() + ": " + set.item(failure.index).path, kLongest);
-        if (options_.strict) throw Error(ErrorKind::Data, image + ": " + failure.reason + " (--strict)");
+        if (options_.strict) throw strict_error(image, failure.reason);
         state_.unusable.insert(image);
         if (named_.insert(image).second)
             progress_.notice("notice: " + image + ": " + failure.reason + "; left out");
@@ -211,8 +215,7 @@ bool TrainingRun::end_epoch() {
         throw Error(ErrorKind::Data, sets_.images->name() + ": none of the images of epoch " +
                                          std::to_string(epoch()) + " could be used");
     TrainingLine epoch_line = line(true);
-    std::string said = "epoch " + std::to_string(epoch()) + "/" + std::to_string(epochs_) + ": " +
-                       figures(epoch_line.loss, epoch_line.accuracy);
+    std::string said = epoch_text() + ": " + figures(epoch_line.loss, epoch_line.accuracy);
     if (sets_.validation) {
         checkpoint();  // evaluation takes long, and refuses weights that are not finite less clearly
         const std::optional<Tally> validation = evaluate();
@@ -255,7 +258,7 @@ std::optional<Tally> TrainingRun::evaluate() {
     Loader loader(set, options_.evaluation,
                   {.batch = options_.recipe.batch, .threads = options_.threads, .limits = options_.limits});
     Tally tally;
-    while (auto batch = loader.next()) {
+    for (int64_t done = 0; auto batch = loader.next();) {
         if (interrupted()) return {};
         note_failures(set, batch->failures);
         std::vector<int64_t> labels;
@@ -265,6 +268,9 @@ std::optional<Tally> TrainingRun::evaluate() {
                 trainer_.evaluate(batch->pixels, batch->count, batch->height, batch->width, labels);
             tally.add(result.loss, batch->count, result.correct);
         }
+        done += batch->count + static_cast<int64_t>(batch->failures.size());
+        progress_.detail(epoch_text() + "  validation " + grouped(done) + "/" + grouped(set.size()));
+        progress_.update(images_until(state_.step), excluded());
         loader.recycle(std::move(*batch));
     }
     if (tally.images == 0) throw Error(ErrorKind::Data, set.name() + ": none of its images could be used");

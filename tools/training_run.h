@@ -72,6 +72,7 @@ class TrainingRun {
 
     int64_t images_until(int64_t step) const;
     int64_t epoch() const { return (state_.step - 1) / epoch_steps_ + 1; }  // from 1, of the last step done
+    std::string epoch_text() const;                                         // "epoch 3/10"
     bool at_epoch_end() const;
     std::unique_ptr<train::BatchSource> make_feed();
     void cache_features();

@@ -112,8 +112,7 @@ void check_schedule(const Recipe& recipe) {
 
 void check_augmentation(const Recipe& recipe) {
     const Augmentation& a = recipe.augmentation;
-    if (a.resize && a.crop &&
-        (a.crop->width > a.resize->width + 2 * a.pad || a.crop->height > a.resize->height + 2 * a.pad))
+    if (a.resize && !crop_fits(a, *a.resize))
         contradiction("'crop' is larger than 'resize' with its padding");
     if (recipe.mean.has_value() != recipe.std.has_value()) contradiction("'mean' and 'std' go together");
 }

@@ -10,7 +10,6 @@ AlgorithmCache::AlgorithmCache(Context& context, AlgorithmSource& source, const 
       source_(source),
       selector_(ChoiceFile(context.options().plan_cache, context.device().name, source.versions(), notice),
                 !context.options().deterministic),
-      most_(most),
       chosen_(most) {}
 
 Algorithm& AlgorithmCache::algorithm(const ConvProblem& problem, const Operands& operands) {
@@ -20,7 +19,7 @@ Algorithm& AlgorithmCache::algorithm(const ConvProblem& problem, const Operands&
 std::unique_ptr<Algorithm> AlgorithmCache::choose(const ConvProblem& problem, const Operands& operands) {
     // Refused while the stream is captured. What runs now would be in the first candidate's time.
     check(cudaStreamSynchronize(context_.stream()), "choice of an algorithm");
-    if (chosen_.size() == most_) context_.forget_recordings();  // of the one that goes
+    if (chosen_.full()) context_.forget_recordings();  // of the one that goes
     Algorithms candidates = source_.algorithms(problem);
     DeviceTrial trial(context_, problem, operands, candidates);
     return std::move(candidates[selector_.select(problem, trial)]);

@@ -28,7 +28,6 @@ class AlgorithmCache {
     Context& context_;
     AlgorithmSource& source_;
     PlanSelector selector_;
-    size_t most_;
     Recent<ConvProblem, std::unique_ptr<Algorithm>, std::unordered_map, ConvProblemHash> chosen_;
 };
 

@@ -18,7 +18,11 @@ TEST(Recent, KeepsThoseThatWereUsedLast) {
             return i * i;
         });
     };
-    for (const int i : {1, 2, 3, 1}) EXPECT_EQ(square(i), i * i);
+    square(1);
+    square(2);
+    EXPECT_FALSE(squares.full());
+    for (const int i : {3, 1}) EXPECT_EQ(square(i), i * i);
+    EXPECT_TRUE(squares.full());
     EXPECT_EQ(made, 3);
     square(4);  // in the place of 2
     EXPECT_EQ(squares.size(), 3u);

@@ -58,6 +58,18 @@ class GradscoreTest : public testing::Test {
         fs::remove_all(root_, error);
     }
 
+    // Flags in place of those of the same name, or behind.
+    static Words with(Words all, const Words& more) {
+        for (size_t i = 0; i < more.size(); ++i) {
+            const auto same = std::find(all.begin(), all.end(), more[i]);
+            if (same == all.end() || !more[i].starts_with("--"))
+                all.push_back(more[i]);
+            else if (i + 1 < more.size())
+                *std::next(same) = more[++i];
+        }
+        return all;
+    }
+
     // Runs in root_, so that messages hold short paths.
     Ran run(const Words& arguments) const { return run(arguments, options_); }
     Ran run(const Words& arguments, const RunOptions& options) const {

@@ -39,17 +39,6 @@ class ResumedRuns : public DemoImages {
                   "run"};
         return with(all, more);
     }
-    // Flags in place of those of the same name, or behind.
-    static Words with(Words all, const Words& more) {
-        for (size_t i = 0; i < more.size(); ++i) {
-            const auto same = std::find(all.begin(), all.end(), more[i]);
-            if (same == all.end() || !more[i].starts_with("--"))
-                all.push_back(more[i]);
-            else if (i + 1 < more.size())
-                *std::next(same) = more[++i];
-        }
-        return all;
-    }
 
     RunOptions in(const std::string& folder, const RunOptions& options) const {
         fs::create_directories(root_ / folder);
