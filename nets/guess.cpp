@@ -124,7 +124,8 @@ void check(const Architecture& a, const WeightReader& weights) {
     constexpr int64_t kMaxWidth = 1 << 14, kMaxUnits = 1000, kMaxStages = 8;
     const auto within = [](int64_t value, int64_t limit) { return value > 0 && value <= limit; };
     bool sane = within(a.base, kMaxWidth) && within(a.classes, 1 << 20) && within(a.widen, kMaxWidth) &&
-                a.units.size() <= kMaxStages && (!a.units.empty() || !a.blocks.empty());
+                within(a.last_channels, kMaxWidth) && a.units.size() <= kMaxStages &&
+                (!a.units.empty() || !a.blocks.empty());
     for (const int64_t units : a.units) sane = sane && within(units, kMaxUnits);
     for (const InvertedResidual& block : a.blocks)
         sane = sane && within(block.hidden, kMaxWidth) && within(block.out, kMaxWidth);

@@ -42,6 +42,11 @@ std::vector<M*> collect(const Request& request, E& evidence, const At& at) {
     return arrays;
 }
 
+// Of an image in its set: so far from the type's end that sums of them are numbers, too.
+void require_index(const ByteDecoder& in, int64_t index) {
+    in.require(index >= 0 && index < int64_t{1} << 48);
+}
+
 BatchHead head(ByteDecoder& in) {
     BatchHead head{.stage = in.text()};
     const auto flag = in.number<uint8_t>();
@@ -124,6 +129,7 @@ BatchRecord decode_batch(std::span<const std::byte> bytes, size_t methods, const
     record.group = in.number<int64_t>();
     in.require(record.seconds >= 0 && record.group > 0);
     record.indices = in.numbers<int64_t>();
+    for (const int64_t index : record.indices) require_index(in, index);
     const size_t images = record.indices.size();
     for (size_t i = 0; i < images; ++i) {
         record.digests.push_back(in.text());
@@ -132,6 +138,7 @@ BatchRecord decode_batch(std::span<const std::byte> bytes, size_t methods, const
     constexpr size_t kLeastFailure = sizeof(int64_t) + sizeof(uint64_t);
     for (size_t left = in.count(kLeastFailure); left > 0; --left) {
         LoadFailure failure{.index = in.number<int64_t>(), .reason = ""};
+        require_index(in, failure.index);
         failure.reason = in.text();
         record.failures.push_back(std::move(failure));
     }

@@ -1,6 +1,6 @@
 #include "tools/cli_config.h"
 
-#include <iterator>
+#include <istream>
 
 #include "core/error.h"
 #include "core/toml.h"
@@ -27,6 +27,17 @@ std::string value_of(const CLI::Option& option) {
     return "[" + list + "]";
 }
 
+// The library opens whatever the path names, /dev/zero, too.
+std::string read_text(std::istream& in) {
+    constexpr std::streamsize kMost = 1 << 20;
+    std::string text(kMost, '\0');
+    in.read(text.data(), kMost);
+    text.resize(static_cast<size_t>(in.gcount()));
+    if (in && in.peek() != std::istream::traits_type::eof())
+        throw Error(ErrorKind::Usage, "--config: more than " + std::to_string(kMost) + " bytes");
+    return text;
+}
+
 }  // namespace
 
 std::string TomlConfig::to_config(const CLI::App* app, bool, bool, std::string prefix) const {
@@ -40,7 +51,7 @@ std::string TomlConfig::to_config(const CLI::App* app, bool, bool, std::string p
 }
 
 std::vector<CLI::ConfigItem> TomlConfig::from_config(std::istream& in) const {
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    const std::string text = read_text(in);
     std::vector<CLI::ConfigItem> found;
     for (const TomlEntry& entry : read_toml(text, "--config")) {
         const auto fail = [&](const std::string& what) {

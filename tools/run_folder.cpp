@@ -34,20 +34,24 @@ void write_digests(const fs::path& path, const std::vector<std::string>& digests
     file.commit();
 }
 
-std::vector<std::string> read_digests(const fs::path& path) {
-    const MappedFile file(path, ErrorKind::Data);
-    std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+std::vector<std::string> parse_digests(std::string_view text, const std::string& name) {
     std::vector<std::string> digests;
-    while (!rest.empty()) {
-        const std::string_view line = rest.substr(0, rest.find('\n'));
-        if (line.size() != 64 || line.size() == rest.size() ||
+    while (!text.empty()) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        if (line.size() != 64 || line.size() == text.size() ||
             line.find_first_not_of("0123456789abcdef") != line.npos)
-            throw Error(ErrorKind::Data, path.string() + ":" + std::to_string(digests.size() + 1) +
-                                             ": not the SHA-256 of an image");
+            throw Error(ErrorKind::Data,
+                        name + ":" + std::to_string(digests.size() + 1) + ": not the SHA-256 of an image");
         digests.emplace_back(line);
-        rest.remove_prefix(line.size() + 1);
+        text.remove_prefix(line.size() + 1);
     }
     return digests;
+}
+
+std::vector<std::string> read_digests(const fs::path& path) {
+    const MappedFile file(path, ErrorKind::Data);
+    return parse_digests({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
+                         path.string());
 }
 
 std::string sha256_of_file(const fs::path& path) {

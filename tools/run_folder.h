@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "report/results.h"
@@ -19,7 +20,8 @@ std::filesystem::path digests_path(const std::filesystem::path& run, const std::
 std::filesystem::path arrays_path(const std::filesystem::path& run, const std::string& set);
 
 void write_digests(const std::filesystem::path& path, const std::vector<std::string>& digests);
-// Throws Error(Data) for lines that are no SHA-256.
+// Throws Error(Data) for lines that are no SHA-256; `name` is the path in messages.
+std::vector<std::string> parse_digests(std::string_view text, const std::string& name);
 std::vector<std::string> read_digests(const std::filesystem::path& path);
 
 // SHA-256 of a file's bytes. Throws Error(Data) where it cannot be read.

@@ -120,6 +120,7 @@ TEST(WrongWeights, HeadOrStemMissing) {
          std::vector<std::pair<std::string, std::string>>{{"cifar_basic", "linear.weight"},
                                                           {"bit", "head.conv.weight"},
                                                           {"mobilenet", "classifier.1.weight"},
+                                                          {"mobilenet", "features.6.0.weight"},
                                                           {"bit", "body.block1.unit01.conv1.weight"},
                                                           {"tv_basic", "fc.weight"},
                                                           {"wrn", "conv1.weight"}}) {

@@ -4,6 +4,7 @@
 
 #include "core/files.h"
 #include "tests/support/corpus.h"
+#include "tests/support/failure.h"
 #include "tests/support/scratch_file.h"
 #include "tools/run_journal.h"
 
@@ -65,6 +66,14 @@ TEST(BatchRecords, ComeBackAsTheyWere) {
     EXPECT_EQ(got.evidence.samples, 2);
     EXPECT_EQ(got.evidence.activation(kArrays.activations[0]).values, (std::vector<float>{1, 2, 3, 4, 5, 6}));
     EXPECT_EQ(got.end(0), 10);
+}
+
+TEST(BatchRecords, OfImagesThatNoSetHasAreRefused) {
+    for (const int64_t first : {int64_t{-1}, std::numeric_limits<int64_t>::max() - 2}) {
+        const std::vector<std::byte> bytes = encode_batch("score x", batch(first, true), kArrays);
+        EXPECT_EQ(failure_of(ErrorKind::Data, [&] { decode_batch(bytes, 2, kArrays); }),
+                  "not the record of a batch");
+    }
 }
 
 // Seeds of the fuzz target: a journal is read as one, the payload as a batch.
