@@ -40,19 +40,9 @@ struct ConvolutionShape {
     }
 };
 
-inline dnnl::primitive_attr attributes(Activation activation) {
+inline dnnl::primitive_attr attributes() {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (activation == Activation::None) return attr;
-    const bool clipped = activation == Activation::Relu6;
-    const auto kind = clipped ? dnnl::algorithm::eltwise_clip : dnnl::algorithm::eltwise_relu;
-    dnnl::post_ops ops;
-#if DNNL_VERSION_MAJOR >= 3
-    ops.append_eltwise(kind, 0.0f, clipped ? 6.0f : 0.0f);
-#else
-    ops.append_eltwise(1.0f, kind, 0.0f, clipped ? 6.0f : 0.0f);
-#endif
-    attr.set_post_ops(ops);
     return attr;
 }
 
@@ -80,8 +70,8 @@ std::optional<Desc> first_accepted(Desc desc, const Accepts& accepts) {
 template <class Accepts>
 std::optional<dnnl::convolution_forward::primitive_desc> forward_desc(const dnnl::engine& engine,
                                                                       const ConvolutionShape& s,
-                                                                      const dnnl::primitive_attr& attr,
                                                                       const Accepts& accepts) {
+    const dnnl::primitive_attr attr = attributes();
     using Desc = dnnl::convolution_forward::primitive_desc;
     const auto prop = dnnl::prop_kind::forward_inference;
     const auto direct = dnnl::algorithm::convolution_direct;
@@ -104,9 +94,8 @@ std::optional<dnnl::convolution_forward::primitive_desc> forward_desc(const dnnl
 
 // The hint of a backward pass.
 inline std::optional<dnnl::convolution_forward::primitive_desc> hint_of(const dnnl::engine& engine,
-                                                                        const ConvolutionShape& s,
-                                                                        const dnnl::primitive_attr& attr) {
-    return forward_desc(engine, s.hint(), attr, [](const auto&) { return true; });
+                                                                        const ConvolutionShape& s) {
+    return forward_desc(engine, s.hint(), [](const auto&) { return true; });
 }
 
 template <class Accepts>
@@ -115,8 +104,8 @@ std::optional<dnnl::convolution_backward_data::primitive_desc> backward_data_des
                                                                                   const Accepts& accepts) {
     using Desc = dnnl::convolution_backward_data::primitive_desc;
     const auto direct = dnnl::algorithm::convolution_direct;
-    const dnnl::primitive_attr attr = attributes(Activation::None);
-    const auto hint = hint_of(engine, s, attr);
+    const dnnl::primitive_attr attr = attributes();
+    const auto hint = hint_of(engine, s);
     if (!hint) return std::nullopt;
     return where_implemented([&]() -> std::optional<Desc> {
 #if DNNL_VERSION_MAJOR >= 3
@@ -135,8 +124,8 @@ std::optional<dnnl::convolution_backward_weights::primitive_desc> backward_weigh
     const dnnl::engine& engine, const ConvolutionShape& s, const Accepts& accepts) {
     using Desc = dnnl::convolution_backward_weights::primitive_desc;
     const auto direct = dnnl::algorithm::convolution_direct;
-    const dnnl::primitive_attr attr = attributes(Activation::None);
-    const auto hint = hint_of(engine, s, attr);
+    const dnnl::primitive_attr attr = attributes();
+    const auto hint = hint_of(engine, s);
     if (!hint) return std::nullopt;
     const dnnl::memory::desc sums(dims_of(s.weights), dnnl::memory::data_type::f32,
                                   dnnl::memory::format_tag::any);

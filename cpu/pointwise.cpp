@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cpu/activate.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/map_type.h"
 #include "cpu/sinks.h"
@@ -77,15 +78,20 @@ void CpuBackend::channel_affine(View x, View scale, View shift, Activation activ
     });
 }
 
-void CpuBackend::activate(View x, Activation activation, View y) {
+void activate(const Context& context, View x, Activation activation, View y) {
     GS_REQUIRE(alike(x, y));
+    const int64_t size = x.shape.size();
     with_type(x, [&](auto type) {
         using T = decltype(type);
-        each(chunks(x.shape.size()), [&](int64_t i) {
-            kernels().maps<T>().activate(x.as<T>() + i * kChunk, chunk_size(i, x.shape.size()), activation,
-                                         y.as<T>() + i * kChunk);
+        parallel_for(context.threads, chunks(size), [&](int64_t i) {
+            context.kernels.maps<T>().activate(x.as<T>() + i * kChunk, chunk_size(i, size), activation,
+                                               y.as<T>() + i * kChunk);
         });
     });
+}
+
+void CpuBackend::activate(View x, Activation activation, View y) {
+    cpu::activate(*context_, x, activation, y);
 }
 
 void CpuBackend::add(View a, View b, Activation activation, View y) {

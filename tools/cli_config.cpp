@@ -29,12 +29,11 @@ std::string value_of(const CLI::Option& option) {
 
 // The library opens whatever the path names, /dev/zero, too.
 std::string read_text(std::istream& in) {
-    constexpr std::streamsize kMost = 1 << 20;
-    std::string text(kMost, '\0');
-    in.read(text.data(), kMost);
-    text.resize(static_cast<size_t>(in.gcount()));
-    if (in && in.peek() != std::istream::traits_type::eof())
-        throw Error(ErrorKind::Usage, "--config: more than " + std::to_string(kMost) + " bytes");
+    constexpr size_t kMost = 1 << 20;
+    std::string text;
+    for (char c; in.get(c); text += c)
+        if (text.size() == kMost)
+            throw Error(ErrorKind::Usage, "--config: more than " + std::to_string(kMost) + " bytes");
     return text;
 }
 

@@ -1,20 +1,28 @@
 #include "cuda/engine/trial.h"
 
-#include <random>
+#include <limits>
 
-#include "cuda/kernels/zero_test.h"
+#include "cuda/kernels/trial_tests.h"
 
 namespace gs::cuda {
 
 namespace {
 
-// Values of both signs away from 0, as the problem stores them.
-std::vector<std::byte> random_values(int64_t count, DType type) {
-    std::mt19937 random(1);
+// Of both signs, away from 0.
+float random_value(std::mt19937& random) {
     std::uniform_real_distribution<float> size(0.5f, 2.0f);
+    return random() % 2 == 0 ? size(random) : -size(random);
+}
+float nan_value(std::mt19937&) {
+    return std::numeric_limits<float>::quiet_NaN();
+}
+
+// As the problem stores them.
+std::vector<std::byte> stored(int64_t count, DType type, float (*make)(std::mt19937&)) {
+    std::mt19937 random(1);
     std::vector<std::byte> bytes(static_cast<size_t>(count) * size_of(type));
     for (int64_t i = 0; i < count; ++i) {
-        const float value = random() % 2 == 0 ? size(random) : -size(random);
+        const float value = make(random);
         if (type == DType::F32)
             reinterpret_cast<float*>(bytes.data())[i] = value;
         else
@@ -60,6 +68,17 @@ double DeviceTrial::run(size_t candidate) {
     return static_cast<double>(milliseconds);
 }
 
+void DeviceTrial::set_weights(float (*value)(std::mt19937&)) {
+    if (weights_.data()) return;
+    const auto weights = stored(weight_shape(problem_.spec).size(), problem_.type, value);
+    DeviceMemory memory = context_.memory(weights.size());
+    check(cudaMemcpyAsync(memory.data(), weights.data(), weights.size(), cudaMemcpyHostToDevice,
+                          context_.stream()),
+          "cudaMemcpyAsync");
+    check(cudaStreamSynchronize(context_.stream()), "cudaStreamSynchronize");
+    weights_ = std::move(memory);
+}
+
 // dy is 0 but for the first pixel of the first sample. dx is filled with NaN before, so that what a plan
 // leaves unwritten is found too.
 bool DeviceTrial::keeps_zeros(size_t candidate) {
@@ -68,17 +87,12 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
     const ConvSpec& s = problem_.spec;
     const size_t dy_bytes = static_cast<size_t>(problem_.y().size()) * size_of(problem_.type);
     if (!dy_.data()) {
+        set_weights(random_value);
         DeviceMemory dy = context_.memory(dy_bytes);
-        const auto pixel = random_values(s.out_channels, problem_.type);
-        const auto weights =
-            random_values(s.out_channels * s.kernel_h * s.kernel_w * s.in_channels, problem_.type);
-        weights_ = context_.memory(weights.size());
+        const auto pixel = stored(s.out_channels, problem_.type, random_value);
         check(cudaMemsetAsync(dy.data(), 0, dy_bytes, stream), "cudaMemsetAsync");
         check(cudaMemcpyAsync(dy.data(), pixel.data(), pixel.size(), cudaMemcpyHostToDevice, stream),
               "cudaMemcpyAsync");
-        check(
-            cudaMemcpyAsync(weights_.data(), weights.data(), weights.size(), cudaMemcpyHostToDevice, stream),
-            "cudaMemcpyAsync");
         check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
         dy_ = std::move(dy);
     }
@@ -91,6 +105,17 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
     algorithm.enqueue(test, workspace(algorithm.workspace()));
     // Row 0 of dy reaches rows up to kernel - 1 - pad of dx.
     return is_zero_outside(context_, dx, s.kernel_h - s.pad, s.kernel_w - s.pad);
+}
+
+bool DeviceTrial::keeps_nan(size_t candidate) {
+    Algorithm& algorithm = *algorithms_[candidate];
+    set_weights(nan_value);
+    const View y{operands_.y, problem_.y(), problem_.type};
+    check(cudaMemsetAsync(y.data, 0, y.bytes(), context_.stream()), "cudaMemsetAsync");
+    Operands test = operands_;
+    test.w = weights_.data();
+    algorithm.enqueue(test, workspace(algorithm.workspace()));
+    return is_nan_everywhere(context_, y);
 }
 
 }  // namespace gs::cuda

@@ -1,6 +1,8 @@
 // Algorithms of one problem, tried on the device with the operands of a real call.
 #pragma once
 
+#include <random>
+
 #include "cuda/engine/algorithm.h"
 #include "cuda/plans/selector.h"
 
@@ -16,16 +18,18 @@ class DeviceTrial final : public PlanTrial {
     std::vector<std::string> names() const override;
     double run(size_t candidate) override;
     bool keeps_zeros(size_t candidate) override;
+    bool keeps_nan(size_t candidate) override;
 
   private:
     void* workspace(size_t bytes);
+    void set_weights(float (*value)(std::mt19937&));  // of the tests
 
     Context& context_;
     ConvProblem problem_;
     Operands operands_;
     const Algorithms& algorithms_;
     DeviceMemory workspace_;
-    DeviceMemory dy_, weights_;  // of the zero test
+    DeviceMemory dy_, weights_;  // of the tests
     Event start_, stop_;
 };
 

@@ -25,7 +25,7 @@ class Selection {
 
     std::optional<size_t> first() {
         for (size_t i = 0; i < names_.size(); ++i)
-            if (run(i) && keeps_zeros(i)) return i;
+            if (run(i) && is_sound(i)) return i;
         return std::nullopt;
     }
 
@@ -44,7 +44,7 @@ class Selection {
         }
         std::ranges::stable_sort(all, {}, &Timed::milliseconds);
         for (const Timed& timed : all)
-            if (keeps_zeros(timed.candidate)) return timed;
+            if (is_sound(timed.candidate)) return timed;
         return std::nullopt;
     }
 
@@ -76,11 +76,17 @@ class Selection {
         return attempt<double>(candidate, [&] { return trial_.run(candidate); });
     }
 
-    bool keeps_zeros(size_t candidate) {
-        if (problem_.direction != Direction::Data) return true;
-        const auto kept = attempt<bool>(candidate, [&] { return trial_.keeps_zeros(candidate); });
-        if (kept && !*kept) reason_ = names_[candidate] + ": writes values where zeros belong";
-        return kept.value_or(false);
+    bool is_sound(size_t candidate) {
+        if (problem_.direction == Direction::Data)
+            return passes(candidate, &PlanTrial::keeps_zeros, "writes values where zeros belong");
+        if (problem_.relu) return passes(candidate, &PlanTrial::keeps_nan, "makes numbers of NaN");
+        return true;
+    }
+
+    bool passes(size_t candidate, bool (PlanTrial::*test)(size_t), const std::string& fault) {
+        const auto passed = attempt<bool>(candidate, [&] { return (trial_.*test)(candidate); });
+        if (passed && !*passed) reason_ = names_[candidate] + ": " + fault;
+        return passed.value_or(false);
     }
 
     template <class T, class F>

@@ -21,6 +21,9 @@ class PlanTrial {
     virtual double run(size_t candidate) = 0;
     // Of data gradients: whether every dx that no non-zero dy reaches is zero. Throws as run().
     virtual bool keeps_zeros(size_t candidate) = 0;
+    // Of forward passes with a ReLU: whether weights that are NaN make every y NaN, which max(0, y) of some
+    // libraries does not. Throws as run().
+    virtual bool keeps_nan(size_t candidate) = 0;
 };
 
 class PlanSelector {

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
+#include <limits>
 
 #include "tests/reference/convolution.h"
 #include "tests/support/maps.h"
@@ -121,6 +123,26 @@ void check_forward(const Place& place, const ConvCase& c) {
 }
 TEST_P(ConvolutionOnEveryBackend, ForwardMatchesDouble) {
     at_every_place(GetParam(), [](const Place& place) { check_forward(place, GetParam()); });
+}
+
+// As in PyTorch: a sum that is no number must not come out of an activation as one.
+TEST_P(ConvolutionOnEveryBackend, ActivationsKeepNaN) {
+    const ConvCase& c = GetParam();
+    const auto is_unlike = [&](const ref::Tensor<float>& y) {
+        for (size_t i = 0; i < y.values.size(); ++i)
+            if (std::isnan(y.values[i]) != (static_cast<int64_t>(i) % c.spec.out_channels == 0)) return true;
+        return false;
+    };
+    at_every_place(c, [&](const Place& place) {
+        ConvData in = make_data(place, c, Fill::Normal);
+        in.bias[0] = std::numeric_limits<float>::quiet_NaN();
+        place.maps.on_every_backend([&](Backend& backend) {
+            const auto convolution = backend.make_convolution(c.spec, in.weights, in.bias);
+            for (const Activation activation : {Activation::Relu, Activation::Relu6})
+                EXPECT_FALSE(is_unlike(run_forward(place, backend, *convolution, c.spec, in.x, activation)))
+                    << to_string(activation);
+        });
+    });
 }
 
 void check_data_gradient(const Place& place, const ConvCase& c) {

@@ -168,6 +168,7 @@ class OneRun final : public PlanTrial {
         return static_cast<double>(i + 1);
     }
     bool keeps_zeros(size_t) override { return true; }
+    bool keeps_nan(size_t) override { return true; }
     int runs = 0;
 
   private:

@@ -25,7 +25,7 @@ ConvProblem some_problem(Direction direction = Direction::Forward) {
 struct Candidate {
     std::string name;
     std::deque<double> milliseconds{1.0};
-    bool zeros = true;
+    bool zeros = true, nan = true;  // are kept
     bool fails = false, out_of_memory = false;
 };
 
@@ -52,8 +52,13 @@ class MadeUpTrial final : public PlanTrial {
         return candidates_[i].zeros;
     }
 
+    bool keeps_nan(size_t i) override {
+        nan_tested.push_back(candidates_[i].name);
+        return candidates_[i].nan;
+    }
+
     std::map<std::string, int> runs;
-    std::vector<std::string> zero_tested;
+    std::vector<std::string> zero_tested, nan_tested;
 
   private:
     std::vector<Candidate> candidates_;
@@ -121,6 +126,21 @@ TEST(PlanSelector, DataGradientsMustKeepZeros) {
     MadeUpTrial forward({{.name = "winograd", .zeros = false}});
     EXPECT_EQ(select(forward, true), 0u);
     EXPECT_TRUE(forward.zero_tested.empty());
+}
+
+TEST(PlanSelector, ActivationsMustKeepNaN) {
+    ConvProblem activated = some_problem();
+    activated.bias = activated.relu = true;
+    MadeUpTrial trial({{"slow", {3}}, {.name = "fused", .milliseconds = {1}, .nan = false}, {"apart", {2}}});
+    EXPECT_EQ(select(trial, true, activated), 2u);
+    EXPECT_THAT(trial.nan_tested, ElementsAre("fused", "apart"));
+    MadeUpTrial first({{.name = "fused", .nan = false}, {"apart", {2}}});
+    EXPECT_EQ(select(first, false, activated), 1u);
+    MadeUpTrial plain({{.name = "plain", .nan = false}});  // nothing there that could lose it
+    EXPECT_EQ(select(plain, true), 0u);
+    EXPECT_TRUE(plain.nan_tested.empty());
+    MadeUpTrial none({{.name = "fused", .nan = false}});
+    EXPECT_THAT(error_of(none, ErrorKind::Internal, activated), HasSubstr("fused: makes numbers of NaN"));
 }
 
 TEST(PlanSelector, WhereAllFailTheErrorNamesProblemAndReason) {

@@ -16,7 +16,7 @@ namespace gs::ref {
 template <class T>
 T activate(T x, Activation activation) {
     if (activation == Activation::None) return x;
-    if (!(real_part(x) > 0)) return T(0);
+    if (real_part(x) <= 0) return T(0);  // NaN stays
     return activation == Activation::Relu6 && real_part(x) > 6 ? T(6) : x;
 }
 

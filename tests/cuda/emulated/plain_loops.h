@@ -1,6 +1,7 @@
 // Algorithms of the tests: plain loops in float64 on the emulated device's stream, with or without a fault.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@
 namespace gs::cuda {
 
 // What an algorithm of the tests may do wrong.
-enum class Fault : uint8_t { None, LeaksOutside, LeavesOut, AllZeros, Fails };
+enum class Fault : uint8_t { None, LeaksOutside, LeavesOut, AllZeros, LosesNaN, Fails };
 
 struct Made {
     std::string name;
@@ -50,7 +51,8 @@ class PlainLoops final : public Algorithm {
         size_t count = values.size();
         if (made_.fault == Fault::LeavesOut) --count;
         for (size_t i = 0; i < count; ++i) {
-            const auto value = static_cast<float>(made_.fault == Fault::AllZeros ? 0.0 : values[i]);
+            auto value = static_cast<float>(made_.fault == Fault::AllZeros ? 0.0 : values[i]);
+            if (made_.fault == Fault::LosesNaN && std::isnan(value)) value = 0;
             if (type == DType::F32)
                 static_cast<float*>(data)[i] = value;
             else

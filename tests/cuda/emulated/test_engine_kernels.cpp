@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cuda/kernels/bias.h"
-#include "cuda/kernels/zero_test.h"
+#include "cuda/kernels/trial_tests.h"
 #include "tests/cuda/emulated/device_tensor.h"
 
 namespace gs::cuda {
@@ -36,6 +37,26 @@ TEST(ZeroTest, FindsOneValueAnywhere) {
             std::vector<double> negative = corner;
             negative[i] = i == 0 ? 1 : -0.0;
             EXPECT_TRUE(test(negative));
+        }
+    }
+}
+
+TEST(NaNTest, FindsOneNumberAnywhere) {
+    Context context({});
+    for (const DType type : {DType::F32, DType::BF16}) {
+        const Shape shape{2, 4, 3, 5};
+        std::vector<double> values(static_cast<size_t>(shape.size()), std::nan(""));
+        const auto test = [&] {
+            const Tensor y(values, shape, type);
+            return is_nan_everywhere(context, y.view);
+        };
+        EXPECT_TRUE(test());
+        for (double& value : values) {
+            for (const double number : {0.0, -1.0, std::numeric_limits<double>::infinity()}) {
+                value = number;
+                EXPECT_FALSE(test());
+            }
+            value = std::nan("");
         }
     }
 }

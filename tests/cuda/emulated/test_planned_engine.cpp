@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <optional>
 
 #include "cuda/engine/algorithm_cache.h"
@@ -116,6 +118,22 @@ TEST_F(PlannedEngine, RefusesDataGradientsThatDoNotKeepZeros) {
     use({{.name = "wrong", .fault = Fault::LeaksOutside}});
     EXPECT_THAT(failure_of(ErrorKind::Internal, [&] { backward(); }),
                 AllOf(HasSubstr("data gradient"), HasSubstr("wrong: writes values where zeros belong")));
+}
+
+TEST_F(PlannedEngine, RefusesActivationsThatLoseNaN) {
+    for (const bool deterministic : {true, false}) {
+        use({{.name = "wrong", .fault = Fault::LosesNaN}, {.name = "right"}},
+            {.deterministic = deterministic});
+        forward();
+        EXPECT_EQ(y->values(), expected_y()) << "the trial's weights were not its own";
+        w->view.f32()[0] = std::numeric_limits<float>::quiet_NaN();  // of the first channel
+        forward();
+        const std::vector<double> got = y->values();
+        for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isnan(got[i]), i % 5 == 0) << i;
+    }
+    use({{.name = "wrong", .fault = Fault::LosesNaN}});
+    EXPECT_THAT(failure_of(ErrorKind::Internal, [&] { forward(); }),
+                HasSubstr("wrong: makes numbers of NaN"));
 }
 
 TEST_F(PlannedEngine, TakesTheNextWhereAWorkspaceDoesNotFitAndKeepsNoneOfThoseTried) {
