@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
-"""Seeds of the fuzz targets whose inputs nothing else makes: nets, journals of runs, files of flags, lists."""
+"""Seeds of the fuzz targets whose inputs nothing else makes: nets, journals of runs, files of flags, lists; and of other
+targets what their own seeds lack."""
+import io
 import json
 import pathlib
+import pickle
 import re
 import struct
+import sys
+import types
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -102,7 +107,81 @@ def lists():
     write("lists", "hashes.sha256", b"".join((f"{n:x}" * 64 + "\n").encode() for n in (0, 10, 15)))
 
 
+def read(target, name):
+    return (HERE / "corpus" / target / name).read_bytes()
+
+
+def header_of(content):
+    """The JSON in front of the data, and the data."""
+    header, end = json.JSONDecoder().raw_decode(content.decode("latin-1"))
+    return header, content[end:]
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
+def statistics():
+    header, data = header_of(read("statistics", "klm"))
+    header["__metadata__"] |= {"limit": "2", "precision": "f32", "started_with": compact({"--limit": "2"})}
+    write("statistics", "limited", compact(header).encode() + data)
+
+
+def checkpoints():
+    content = read("checkpoint", "small.safetensors")
+    header, data = header_of(content[8:])
+    header["__metadata__"] |= {"made-with/threads": "2", "state/unusable": "t: a.png\nt: b.png"}
+    text = compact(header).encode()
+    text += b" " * (-len(text) % 8)
+    write("checkpoint", "unusable.safetensors", struct.pack("<Q", len(text)) + text + data.lstrip(b" "))
+
+
+def results():
+    run = json.loads(read("results_json", "full.json"))
+    run["run"] |= {"shard": 1, "shards": 3, "stopped": "interrupted", "started_with": {"--limit": "40"},
+                   "resumed": ["2026-11-21T08:30:00Z"], "statistics": {"s.safetensors": "ab"},
+                   "limited_fits": {"s.safetensors": 7}, "plan": ["forward"], "invalid_protocol": ["fitted on t"]}
+    run["sets"][0] |= {"shared_with_id": 0, "image_sizes": {"images": 40, "smallest": [8, 9], "median": [32, 32],
+                                                            "largest": [640, 480]}}
+    write("results_json", "shard.json", compact(run).encode())
+
+
+def typed_tensors():
+    """What PyTorch writes of a tensor with attributes of its own."""
+    def module(name, **content):
+        made = types.ModuleType(name)
+        for key, value in content.items():
+            value.__module__, value.__qualname__ = name, key
+            setattr(made, key, value)
+        sys.modules[name] = made
+        return made
+
+    torch = module("torch", Tensor=type("Tensor", (), {}), FloatStorage=type("FloatStorage", (), {}))
+    utils = module("torch._utils", _rebuild_tensor_v2=lambda: None)
+    tensor = module("torch._tensor", _rebuild_from_type_v2=lambda: None)
+
+    class Storage:
+        pass
+
+    class Typed:
+        def __reduce__(self):
+            plain = (Storage(), 0, (2, 2), (2, 1), False, {})
+            return tensor._rebuild_from_type_v2, (utils._rebuild_tensor_v2, torch.Tensor, plain, {"note": 1})
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            return ("storage", torch.FloatStorage, "0", "cpu", 4) if isinstance(value, Storage) else None
+
+    out = io.BytesIO()
+    Pickler(out, protocol=2).dump({"a": Typed()})
+    write("torch", "typed.pkl", out.getvalue())
+
+
 nets()
+statistics()
+checkpoints()
+results()
+typed_tensors()
 run_journals()
 configs()
 lists()
