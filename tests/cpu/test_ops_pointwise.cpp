@@ -1,6 +1,7 @@
 // Elementwise operations of every backend against loops in double.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <memory>
 #include <optional>
 
@@ -301,6 +302,27 @@ TEST(Activations, KeepNaN) {
                 expect_kept("add");
                 backend.channel_affine(in, scale, shift, activation, out);
                 expect_kept("channel_affine");
+            }
+        });
+    });
+}
+
+// Infinities, NaN and the numbers beside 0 and 6 among them.
+TEST(Activations, OfEveryBfloat16) {
+    ref::Tensor<float> x(Shape{1, 256, 256, 1});
+    for (size_t i = 0; i < x.values.size(); ++i)
+        x.values[i] = std::bit_cast<float>(static_cast<uint32_t>(i) << 16);
+    on_every_map_type([&](const Maps& maps) {
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor in = maps.put(backend, x), out = maps.output(backend, x.shape);
+            for (const Activation activation : kActivations) {
+                backend.activate(in, activation, out);
+                const std::vector<float> got = out.download().values;
+                for (size_t i = 0; i < got.size(); ++i) {
+                    const float want = ref::activate(x.values[i], activation);
+                    ASSERT_TRUE(got[i] == want || (std::isnan(got[i]) && std::isnan(want)))
+                        << got[i] << " of " << x.values[i];
+                }
             }
         });
     });
