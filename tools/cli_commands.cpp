@@ -1,0 +1,207 @@
+#include "tools/cli_commands.h"
+
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include "core/error.h"
+#include "tools/cli_config.h"
+#include "tools/cli_flags.h"
+#include "tools/cli_generated.h"
+#include "tools/commands.h"
+#include "tools/setup.h"
+
+namespace gs {
+namespace {
+
+void add_metrics(CLI::App& app, MetricsFlags& f) {
+    app.add_option("run", f.run, "run folder")->required();
+    app.add_flag("--json", f.json, "results as JSON on stdout");
+}
+
+void add_threshold(CLI::App& app, ThresholdFlags& f) {
+    app.add_option("run", f.run, "run folder")->required();
+    app.add_option("--method", f.method, "as written in the run; default: the run's only one");
+    app.add_option("--tpr", f.tpr, "share of ID images to accept, above 0 and at most 1")
+        ->capture_default_str();
+    app.add_option("--out", f.out, "the threshold's file")->required();
+    app.add_flag("--force", f.force, "replace an old file");
+    app.add_flag("--json", f.json, "the file's content on stdout");
+}
+
+void add_inspect(CLI::App& app, InspectFlags& f) {
+    app.add_option("file", f.file, "weights")->required();
+    app.add_flag("--json", f.json, "one JSON object on stdout");
+}
+
+void add_convert(CLI::App& app, ConvertFlags& f) {
+    app.add_option("in", f.in, "weights")->required();
+    app.add_option("out", f.out, "OUT.safetensors, or OUT.pth: a PyTorch state dict")->required();
+    app.add_flag("--force", f.force, "replace OUT");
+    app.add_flag("--quiet", f.quiet, "say nothing");
+}
+
+void add_devices(CLI::App& app, bool& json) {
+    app.add_flag("--json", json, "one JSON object on stdout");
+}
+
+std::string joined(int argc, char** argv) {
+    std::string text;
+    for (int i = 0; i < argc; ++i) text += (i > 0 ? " " : "") + std::string(argv[i]);
+    return text;
+}
+
+// The library's message as one line that says where help is.
+std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
+    std::string text = error.what();
+    while (text.ends_with('\n')) text.pop_back();
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    std::string command = "gradscore";
+    for (const CLI::App* sub : app.get_subcommands()) command += ' ' + sub->get_name();
+    return text + "; see " + command + " --help";
+}
+
+// For flags that only some uses of a command need.
+void require_given(const std::string& value, const std::string& flag) {
+    if (value.empty()) throw Error(ErrorKind::Usage, flag + " is required; see gradscore score --help");
+}
+
+class CommandLine {
+  public:
+    CommandLine();
+    int run(int argc, char** argv);
+
+  private:
+    CLI::App app_{"Scores images as in- or out-of-distribution with gradients.", "gradscore"};
+    CLI::App* score_ = nullptr;
+    std::vector<std::pair<CLI::App*, std::function<int()>>> commands_;
+    bool list_methods_ = false, json_ = false;
+    std::string shell_, typed_;
+
+    // add_flags(command, flags) defines the flags, start(command, flags) is called with their values.
+    template <class Flags, class Start>
+    CLI::App* add(const char* name, const char* what, void (*add_flags)(CLI::App&, Flags&),
+                  const Start& start) {
+        CLI::App* command = app_.add_subcommand(name, what);
+        const auto flags = std::make_shared<Flags>();
+        add_flags(*command, *flags);
+        commands_.emplace_back(command, [=] { return start(*command, *flags); });
+        return command;
+    }
+    template <class Flags>
+    CLI::App* add(const char* name, const char* what, void (*add_flags)(CLI::App&, Flags&),
+                  int (*start)(const Flags&)) {
+        return add(name, what, add_flags, [=](const CLI::App&, const Flags& flags) { return start(flags); });
+    }
+    // For flags that keep what was typed.
+    template <class Flags>
+    auto with_words(int (*start)(const Flags&)) const {
+        return [=, this](const CLI::App&, Flags& flags) {
+            flags.command_line = typed_;
+            return start(flags);
+        };
+    }
+    // And the values of all flags beside it, as TOML.
+    template <class Flags>
+    auto with_config(int (*start)(const Flags&)) const {
+        return [=, this](const CLI::App& command, Flags& flags) {
+            flags.command_line = typed_;
+            flags.config = "[" + command.get_name() + "]\n" + values_of(command);
+            return start(flags);
+        };
+    }
+    std::string values_of(const CLI::App& command) const {
+        return TomlConfig(*score_).to_config(&command, true, false, "");
+    }
+
+    int score(const CLI::App& command, ScoreFlags& flags) const;
+    int track(const CLI::App& command, const TrackFlags& flags) const;
+};
+
+CommandLine::CommandLine() {
+    app_.set_version_flag("--version", version());
+    app_.set_config("--config", "",
+                    "score: TOML file of flags, section [score]; flags on the command line win");
+    app_.allow_config_extras(CLI::config_extras_mode::error);
+    auto* list =
+        app_.add_flag("--list-methods", list_methods_, "print all methods with options, sources and needs")
+            ->configurable(false);
+    app_.add_flag("--json", json_, "methods as JSON")->needs(list)->configurable(false);
+
+    score_ = add("score", "score sets of images; writes a run folder", add_score,
+                 [this](const CLI::App& command, ScoreFlags& flags) { return score(command, flags); });
+    app_.config_formatter(std::make_shared<TomlConfig>(*score_));
+    add("track",
+        "gradient tracking: norms of candidate labels' gradients, layer by layer; writes a run folder",
+        add_track,
+        [this](const CLI::App& command, const TrackFlags& flags) { return track(command, flags); });
+    add("fit", "what methods learn from a set of images; writes a statistics file", add_fit,
+        with_config(run_fit));
+    add("search", "options of fitted methods, by trial on validation sets", add_search,
+        with_config(run_search));
+    add("merge", "shards of a fit or a run as one", add_merge, with_words(run_merge));
+    add("train", "train or fine-tune a net by a recipe; writes a run folder", add_train, run_train);
+    add("metrics", "metrics and table of a run's score files", add_metrics, run_metrics);
+    add("report", "runs as one page to look at, compare and pass on; charts as SVG", add_report,
+        with_words(run_report));
+    add("reproduce", "compute a paper's table again and show the differences", add_reproduce,
+        with_words(run_reproduce));
+    add("threshold", "score at which a share of a run's ID images is accepted", add_threshold, run_threshold);
+    add("inspect", "tensors, guessed net and hash of a weights file", add_inspect, run_inspect);
+    add("convert", "any weights file to safetensors or PyTorch", add_convert, run_convert);
+    add("plan", "passes, depth, memory and FLOPs of a set of methods", add_plan, run_plan);
+    add("bench", "measure images/s and peak memory", add_bench, run_bench);
+    add("devices", "list devices", add_devices,
+        [](const CLI::App&, const bool& json) { return run_devices(json); });
+    for (const auto& [command, start] : commands_)
+        if (command != score_) command->configurable(false);
+    add_generated(app_, shell_);
+    app_.require_subcommand(0, 1);
+}
+
+int CommandLine::run(int argc, char** argv) {
+    typed_ = joined(argc, argv);
+    try {
+        app_.parse(argc, argv);
+    } catch (const CLI::Success& help_or_version) {
+        return app_.exit(help_or_version);
+    } catch (const CLI::ParseError& error) {
+        throw Error(ErrorKind::Usage, usage_line(app_, error));
+    }
+    if (app_.get_option("--config")->count() > 0 && !score_->parsed())
+        throw Error(ErrorKind::Usage, "--config: only gradscore score takes a file of flags");
+    for (const auto& [command, start] : commands_)
+        if (command->parsed()) return start();
+    if (generated_parsed(app_)) return run_generated(app_, shell_);
+    if (list_methods_) return run_list_methods(json_);
+    std::cout << app_.help();
+    return static_cast<int>(ErrorKind::Usage);
+}
+
+int CommandLine::score(const CLI::App& command, ScoreFlags& flags) const {
+    if (!flags.threshold.empty()) return run_judge(flags);
+    require_given(flags.id, "--id");
+    require_given(flags.out, "--out");
+    return with_config(run_score)(command, flags);
+}
+
+// The scoring run that `gradscore track` stands for; its config.toml is one of `gradscore score`.
+int CommandLine::track(const CLI::App& command, const TrackFlags& flags) const {
+    ScoreFlags run = tracking_run(flags);
+    run.command_line = typed_;
+    run.config = "[score]\n" + values_of(command) + "methods = \"" + run.methods + "\"\nsave = [";
+    for (const std::string& item : run.save)
+        run.config += (run.config.ends_with('[') ? "\"" : ", \"") + item + '"';
+    run.config += "]\n";
+    return run_score(run);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+    return CommandLine().run(argc, argv);
+}
+
+}  // namespace gs
