@@ -13,8 +13,9 @@ ValueId block(NetBuilder& net, ValueId x, const std::string& name, const Inverte
         ++index;
     }
     const std::string depthwise = name + ".conv." + std::to_string(index);
-    r = net.relu(net.conv_norm(r, depthwise + ".0", depthwise + ".1", shape.hidden,
-                               {.kernel = 3, .stride = shape.stride, .groups = shape.hidden}),
+    const int64_t channels = net.channels(r);  // those of the expansion, or of the block before
+    r = net.relu(net.conv_norm(r, depthwise + ".0", depthwise + ".1", channels,
+                               {.kernel = 3, .stride = shape.stride, .groups = channels}),
                  Activation::Relu6);
     // The projection is linear: no activation behind it, nor behind the residual add.
     const std::string projection = name + ".conv." + std::to_string(index + 1);

@@ -115,6 +115,15 @@ TEST(WrongWeights, GroupsThatDoNotDivideAreRefused) {
                 AllOf(HasSubstr("net.safetensors: "), HasSubstr("group norm needs a multiple of 32")));
 }
 
+TEST(WrongWeights, DepthwiseOfOtherChannelsThanTheBlockBefore) {
+    EditableWeights weights = weights_of("mobilenet");
+    EditableWeights::Item& kernel = weights.at("features.1.conv.0.0.weight");
+    ASSERT_EQ(kernel.shape, (std::vector<int64_t>{16, 1, 3, 3}));
+    kernel = {kernel.name, {15, 1, 3, 3}, std::vector<float>(15 * 9, 0.5f)};
+    EXPECT_THAT(refusal(weights),
+                HasSubstr("features.1.conv.0.0.weight is [15, 1, 3, 3], needed [16, 1, 3, 3]"));
+}
+
 TEST(WrongWeights, HeadOrStemMissing) {
     for (const auto& [net, tensor] :
          std::vector<std::pair<std::string, std::string>>{{"cifar_basic", "linear.weight"},
