@@ -14,8 +14,8 @@ size_t largest_workspace(const Context& context) {
     return std::min(size_t{4} << 30, context.device().total_bytes / 16);
 }
 
-size_t elements_of_weights(const ConvSpec& s) {
-    return static_cast<size_t>(s.out_channels * s.kernel_h * s.kernel_w * s.in_channels);
+size_t elements_of_weights(const ConvSpec& spec) {
+    return static_cast<size_t>(weight_shape(spec).size());
 }
 
 // The workspace begins with what has to be of another type: the rounded bias, or cuDNN's bfloat16 dw.

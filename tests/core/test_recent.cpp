@@ -18,8 +18,7 @@ TEST(Recent, KeepsThoseThatWereUsedLast) {
             return i * i;
         });
     };
-    square(1);
-    square(2);
+    for (const int i : {1, 2}) EXPECT_EQ(square(i), i * i);
     EXPECT_FALSE(squares.full());
     for (const int i : {3, 1}) EXPECT_EQ(square(i), i * i);
     EXPECT_TRUE(squares.full());

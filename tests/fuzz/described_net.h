@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/join.h"
 #include "nets/net.h"
 #include "passes/executor.h"
 
@@ -20,29 +21,22 @@ struct DescribedWeights {
     std::string overrides;
 };
 
-inline std::string_view take_until(std::string_view& text, char end) {
-    const std::string_view part = text.substr(0, text.find(end));
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-    return part;
-}
-
 inline DescribedWeights described_weights(std::string_view text) {
     static const std::vector<float> values(size_t{1} << 17, 0.5f);
     const auto bytes = std::as_bytes(std::span(values));
     DescribedWeights described;
     described.file.path = "fuzz";
     described.file.bytes = bytes.first(1);  // what is hashed
-    described.file.format = take_until(text, '\n');
-    described.overrides = take_until(text, '\n');
-    while (!text.empty()) {
-        std::string_view line = take_until(text, '\n');
-        StoredTensor tensor{
-            .name = std::string(take_until(line, ' ')), .shape = {}, .strides = {}, .storage = bytes};
+    const std::vector<std::string> lines = split(text, '\n');
+    described.file.format = lines.front();
+    if (lines.size() > 1) described.overrides = lines[1];
+    for (size_t l = 2; l < lines.size(); ++l) {
+        const std::vector<std::string> words = split(lines[l], ' ');
+        StoredTensor tensor{.name = words.front(), .shape = {}, .strides = {}, .storage = bytes};
         size_t elements = 1;
-        while (!line.empty()) {
-            const std::string_view extent = take_until(line, ' ');
+        for (size_t w = 1; w < words.size(); ++w) {
             uint32_t number = 0;
-            if (std::from_chars(extent.data(), extent.data() + extent.size(), number).ec != std::errc{})
+            if (std::from_chars(words[w].data(), words[w].data() + words[w].size(), number).ec != std::errc{})
                 number = 0;
             tensor.shape.push_back(number);
             elements = std::min(elements, values.size() + 1) * std::min<size_t>(number, values.size() + 1);
