@@ -26,7 +26,7 @@ class OnednnConvolution final : public Convolution {
         if (y.shape.size() == 0) return;
         if (x.dtype == DType::F32 && y.dtype == DType::BF16) return forward_image(x, y, activation);
         GS_REQUIRE(x.dtype == y.dtype);
-        run({x, y, Pass::Forward}, x, y);
+        if (!run({x, y, Pass::Forward}, x, y)) return plain().forward(x, y, activation);
         // oneDNN's own, behind the sums in registers, makes 0 of NaN: an overflow would pass for a score.
         if (activation != Activation::None) activate(*context_, y, activation, y);
     }
@@ -34,24 +34,21 @@ class OnednnConvolution final : public Convolution {
     void backward_data(View dy, View dx) override {
         GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
         if (dx.shape.size() == 0) return;
-        run({dx, dy, Pass::Data}, dy, dx);
+        if (!run({dx, dy, Pass::Data}, dy, dx)) plain().backward_data(dy, dx);
     }
 
     void backward_weights(View x, View dy, View dw) override {
         GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
-        run({x, dy, Pass::Weights}, x, dy, dw);
+        if (!run({x, dy, Pass::Weights}, x, dy, dw)) plain().backward_weights(x, dy, dw);
     }
 
-    std::vector<float> weights() override { return weights_.plain(); }
+    std::vector<float> weights() override {
+        return with_onednn([&](int) { return weights_.plain(); });
+    }
 
     void set_weights(View weights, View bias) override {
         require_weights(spec_, weights, bias, !bias_.empty());
-        try {
-            const ThreadCount threads(context_->threads);
-            weights_.set(weights.f32());
-        } catch (const dnnl::error& error) {
-            rethrow(error);
-        }
+        with_onednn([&](int) { weights_.set(weights.f32()); });
         if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
         if (plain_) plain_->set_weights(weights, bias);
         halves_ = nullptr;
@@ -90,32 +87,32 @@ class OnednnConvolution final : public Convolution {
         return shape;
     }
 
-    // Views as the pass's function has them.
-    template <class... Views>
-    void run(Key key, const Views&... views) {
+    // What function(number of threads) returns, with oneDNN's threads ours and its errors the project's.
+    template <class Function>
+    std::invoke_result_t<Function, int> with_onednn(const Function& function) {
         try {
             const ThreadCount threads(context_->threads);
-            key.threads = threads.get();
-            std::optional<Prepared>& prepared = prepared_.get(key, [&] { return prepare(key); });
-            if (!prepared) return run_plain(key, views...);
-            if constexpr (sizeof...(Views) == 3) {
-                run_weights(*prepared, views...);
-            } else {
-                prepared->run(context_->convolution, {views.data...});
-            }
+            return function(threads.get());
         } catch (const dnnl::error& error) {
             rethrow(error);
         }
     }
 
-    void run_plain(const Key& key, View from, View to) {
-        if (key.pass == Pass::Forward) {
-            plain().forward(from, to, Activation::None);
-        } else {
-            plain().backward_data(from, to);
-        }
+    // Views as the pass's function has them. False where oneDNN has only reference code.
+    template <class... Views>
+    bool run(Key key, const Views&... views) {
+        return with_onednn([&](int threads) {
+            key.threads = threads;
+            std::optional<Prepared>& prepared = prepared_.get(key, [&] { return prepare(key); });
+            if (!prepared) return false;
+            if constexpr (sizeof...(Views) == 3) {
+                run_weights(*prepared, views...);
+            } else {
+                prepared->run(context_->convolution, {views.data...});
+            }
+            return true;
+        });
     }
-    void run_plain(const Key&, View x, View dy, View dw) { plain().backward_weights(x, dy, dw); }
 
     // oneDNN sums in a format of its own.
     void run_weights(Prepared& product, View x, View dy, View dw) {
@@ -179,7 +176,7 @@ class OnednnConvolution final : public Convolution {
     }
 
     Convolution& plain() {
-        if (!plain_) plain_ = make_plain_convolution(context_, spec_, weights_.plain(), bias_);
+        if (!plain_) plain_ = make_plain_convolution(context_, spec_, weights(), bias_);
         return *plain_;
     }
 
@@ -213,7 +210,7 @@ class OnednnConvolution final : public Convolution {
     std::unique_ptr<Convolution> make_halves() {
         ConvSpec spec = spec_;
         spec.in_channels *= 2;
-        const std::vector<float> weights = weights_.plain();
+        const std::vector<float> weights = this->weights();
         const size_t each = weights.size() / static_cast<size_t>(spec_.out_channels);
         std::vector<float> twice;
         for (size_t o = 0; o < weights.size(); o += each)
