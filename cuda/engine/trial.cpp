@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cuda/kernels/trial_tests.h"
+#include "cuda/transfer.h"
 
 namespace gs::cuda {
 
@@ -17,18 +18,11 @@ float nan_value(std::mt19937&) {
     return std::numeric_limits<float>::quiet_NaN();
 }
 
-// As the problem stores them.
-std::vector<std::byte> stored(int64_t count, DType type, float (*make)(std::mt19937&)) {
+std::vector<float> values(int64_t count, float (*make)(std::mt19937&)) {
     std::mt19937 random(1);
-    std::vector<std::byte> bytes(static_cast<size_t>(count) * size_of(type));
-    for (int64_t i = 0; i < count; ++i) {
-        const float value = make(random);
-        if (type == DType::F32)
-            reinterpret_cast<float*>(bytes.data())[i] = value;
-        else
-            reinterpret_cast<Bf16*>(bytes.data())[i] = Bf16(value);
-    }
-    return bytes;
+    std::vector<float> made(static_cast<size_t>(count));
+    for (float& value : made) value = make(random);
+    return made;
 }
 
 }  // namespace
@@ -68,15 +62,9 @@ double DeviceTrial::run(size_t candidate) {
     return static_cast<double>(milliseconds);
 }
 
-void DeviceTrial::set_weights(float (*value)(std::mt19937&)) {
+void DeviceTrial::set_weights(float (*make)(std::mt19937&)) {
     if (weights_.data()) return;
-    const auto weights = stored(weight_shape(problem_.spec).size(), problem_.type, value);
-    DeviceMemory memory = context_.memory(weights.size());
-    check(cudaMemcpyAsync(memory.data(), weights.data(), weights.size(), cudaMemcpyHostToDevice,
-                          context_.stream()),
-          "cudaMemcpyAsync");
-    check(cudaStreamSynchronize(context_.stream()), "cudaStreamSynchronize");
-    weights_ = std::move(memory);
+    weights_ = upload_as(context_, values(weight_shape(problem_.spec).size(), make), problem_.type);
 }
 
 // dy is 0 but for the first pixel of the first sample. dx is filled with NaN before, so that what a plan
@@ -89,10 +77,9 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
     if (!dy_.data()) {
         set_weights(random_value);
         DeviceMemory dy = context_.memory(dy_bytes);
-        const auto pixel = stored(s.out_channels, problem_.type, random_value);
+        const DeviceMemory pixel = upload_as(context_, values(s.out_channels, random_value), problem_.type);
         check(cudaMemsetAsync(dy.data(), 0, dy_bytes, stream), "cudaMemsetAsync");
-        check(cudaMemcpyAsync(dy.data(), pixel.data(), pixel.size(), cudaMemcpyHostToDevice, stream),
-              "cudaMemcpyAsync");
+        copy_on_device(context_, {pixel.data(), {1, 1, 1, s.out_channels}, problem_.type}, dy.data());
         check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
         dy_ = std::move(dy);
     }

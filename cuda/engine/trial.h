@@ -22,7 +22,7 @@ class DeviceTrial final : public PlanTrial {
 
   private:
     void* workspace(size_t bytes);
-    void set_weights(float (*value)(std::mt19937&));  // of the tests
+    void set_weights(float (*make)(std::mt19937&));  // of the tests
 
     Context& context_;
     ConvProblem problem_;
