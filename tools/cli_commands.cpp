@@ -16,37 +16,6 @@
 namespace gs {
 namespace {
 
-void add_metrics(CLI::App& app, MetricsFlags& f) {
-    app.add_option("run", f.run, "run folder")->required();
-    app.add_flag("--json", f.json, "results as JSON on stdout");
-}
-
-void add_threshold(CLI::App& app, ThresholdFlags& f) {
-    app.add_option("run", f.run, "run folder")->required();
-    app.add_option("--method", f.method, "as written in the run; default: the run's only one");
-    app.add_option("--tpr", f.tpr, "share of ID images to accept, above 0 and at most 1")
-        ->capture_default_str();
-    app.add_option("--out", f.out, "the threshold's file")->required();
-    app.add_flag("--force", f.force, "replace an old file");
-    app.add_flag("--json", f.json, "the file's content on stdout");
-}
-
-void add_inspect(CLI::App& app, InspectFlags& f) {
-    app.add_option("file", f.file, "weights")->required();
-    app.add_flag("--json", f.json, "one JSON object on stdout");
-}
-
-void add_convert(CLI::App& app, ConvertFlags& f) {
-    app.add_option("in", f.in, "weights")->required();
-    app.add_option("out", f.out, "OUT.safetensors, or OUT.pth: a PyTorch state dict")->required();
-    app.add_flag("--force", f.force, "replace OUT");
-    app.add_flag("--quiet", f.quiet, "say nothing");
-}
-
-void add_devices(CLI::App& app, bool& json) {
-    app.add_flag("--json", json, "one JSON object on stdout");
-}
-
 std::string joined(int argc, char** argv) {
     std::string text;
     for (int i = 0; i < argc; ++i) text += (i > 0 ? " " : "") + std::string(argv[i]);

@@ -18,5 +18,10 @@ void add_plan(CLI::App& app, PlanFlags& flags);
 void add_train(CLI::App& app, TrainFlags& flags);
 void add_report(CLI::App& app, ReportFlags& flags);
 void add_reproduce(CLI::App& app, ReproduceFlags& flags);
+void add_metrics(CLI::App& app, MetricsFlags& flags);
+void add_threshold(CLI::App& app, ThresholdFlags& flags);
+void add_inspect(CLI::App& app, InspectFlags& flags);
+void add_convert(CLI::App& app, ConvertFlags& flags);
+void add_devices(CLI::App& app, bool& json);
 
 }  // namespace gs
