@@ -19,7 +19,8 @@
 //   as 0,
 //             never multiplied by something tiny
 //   threads   one caller at a time; an implementation uses the threads it was given
-// Shapes are checked with GS_REQUIRE; out of memory throws Error(Device).
+// Shapes, types and ranges are checked once for all backends, in core/contract.h; out of memory throws
+// Error(Device).
 #pragma once
 
 #include <cstdint>
@@ -168,13 +169,16 @@ struct NormalisedSum {
     View out{};           // (rows,1,1,c), overwritten; absent: nobody asks
 };
 
+// Gradients that one join adds: a net's map has few readers.
+inline constexpr size_t kMostTerms = 8;
+
 // dx = addend + scale[c] * act'(y) * sum(terms); act' is 1 or 0 by the activation's output y (Relu: y > 0,
 // Relu6: 0 < y < 6). `sinks` reduce act'(y) * sum(terms), the gradient before the scale. With scale and
 // addend absent this is the join of a residual net's branches and the backward pass of ReLU in one sweep.
 struct PointwiseBackward {
-    std::span<const View> terms{};  // one or more, all (rows,h,w,c)
+    std::span<const View> terms{};  // one to kMostTerms, all (rows,h,w,c)
     Activation activation = Activation::None;
-    View y{};       // (samples,h,w,c); read where activation != None
+    View y{};       // (samples,h,w,c), of gamma.x's samples where both are; read where activation != None
     View scale{};   // (1,1,1,c) or absent: the frozen norm's gamma / sqrt(var + eps)
     View addend{};  // (rows,h,w,c) or absent
     View dx{};      // may alias any term or the addend; absent: only the sinks are fed

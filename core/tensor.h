@@ -45,6 +45,7 @@ struct View {
     DType dtype = DType::F32;
 
     explicit operator bool() const { return data != nullptr; }
+    // Null where the view is absent.
     float* f32() const {
         GS_REQUIRE(dtype == DType::F32);
         return static_cast<float*>(data);

@@ -3,6 +3,7 @@
 // threads.
 #include <cmath>
 
+#include "core/contract.h"
 #include "core/training.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/sinks.h"
@@ -12,16 +13,6 @@ namespace {
 
 Slabs slabs_of(const Shape& shape) {
     return Slabs(shape.n * shape.pixels(), shape.c, Slabs::kMostSummed);
-}
-
-void require_per_channel(const View& v, int64_t c) {
-    GS_REQUIRE(v && v.shape == (Shape{1, 1, 1, c}));
-}
-
-void require_norm(const View& x, const View& stats, const View& gamma, const View& beta) {
-    GS_REQUIRE(x && stats && stats.shape == (Shape{1, 1, 2, x.shape.c}));
-    require_per_channel(gamma, x.shape.c);
-    require_per_channel(beta, x.shape.c);
 }
 
 // totals[c] = sum over slabs of partial[slab][c].
@@ -128,25 +119,12 @@ class BackwardFactors {
     float* factors_;
 };
 
-void require_backward(const BatchNormBackward& args, const Shape& shape) {
-    require_norm(args.x, args.stats, args.gamma, args.beta);
-    GS_REQUIRE(args.x.shape == shape);
-    GS_REQUIRE(static_cast<bool>(args.y) == static_cast<bool>(args.g));
-    for (const View& v : {args.y, args.g, args.addend, args.dx}) GS_REQUIRE(!v || v.shape == shape);
-    if (args.dgamma) require_per_channel(args.dgamma, shape.c);
-    if (args.dbeta) require_per_channel(args.dbeta, shape.c);
-}
-
 }  // namespace
 
 void CpuBackend::batch_norm_stats(const BatchNormStatistics& args) {
+    contract::batch_norm_stats(args);
     const Shape& shape = args.x.shape;
-    GS_REQUIRE(args.stats && args.stats.shape == (Shape{1, 1, 2, shape.c}));
-    GS_REQUIRE(static_cast<bool>(args.running_mean) == static_cast<bool>(args.running_var));
-    if (args.running_mean) require_per_channel(args.running_mean, shape.c);
-    if (args.running_var) require_per_channel(args.running_var, shape.c);
     const Slabs slabs = slabs_of(shape);
-    GS_REQUIRE(slabs.pixels > 1);
     const int64_t count = slabs.count * shape.c;
     const SlabMoments moments(context_->partial_sums.get<float>(static_cast<size_t>(3 * count)), count);
     each(slabs.count, [&](int64_t s) {
@@ -160,8 +138,7 @@ void CpuBackend::batch_norm_stats(const BatchNormStatistics& args) {
 }
 
 void CpuBackend::batch_norm(const BatchNormForward& args) {
-    require_norm(args.x, args.stats, args.gamma, args.beta);
-    GS_REQUIRE(args.y && args.y.shape == args.x.shape && (!args.addend || args.addend.shape == args.x.shape));
+    contract::batch_norm(args);
     const NormCoefficients norm = coefficients(*context_, args.stats, args.gamma, args.beta);
     const Slabs slabs = slabs_of(args.x.shape);
     each(slabs.count, [&](int64_t s) {
@@ -176,8 +153,8 @@ void CpuBackend::batch_norm(const BatchNormForward& args) {
 }
 
 void CpuBackend::batch_norm_backward(const BatchNormBackward& args) {
+    contract::batch_norm_backward(args);
     const TermPointers<float> terms(args.terms);
-    require_backward(args, terms.shape());
     const NormCoefficients norm = coefficients(*context_, args.stats, args.gamma, args.beta);
     const Slabs slabs = slabs_of(terms.shape());
     const int64_t c = slabs.channels, count = slabs.count * c;

@@ -1,6 +1,7 @@
 // Squared norms of combinations of a sample's weight gradients.
 #include <cmath>
 
+#include "core/contract.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/gradient_gram.h"
 #include "cpu/position_sweep.h"
@@ -22,17 +23,12 @@ double form(std::span<const double> k, std::span<const float> a) {
 }  // namespace
 
 void CpuBackend::combined_gradient_norm(const CombinedGradientNorm& args) {
+    contract::combined_gradient_norm(args);
     const WeightGradientNorm& gradients = args.gradients;
     const int64_t samples = gradients.x.shape.n, rows = gradients.dy.shape.n;
-    GS_REQUIRE(samples > 0 || (rows == 0 && args.coefficients.shape.n == 0));
     if (samples == 0) return;
     const int64_t cotangents = rows / samples;
     const int64_t results = args.coefficients.shape.n, each = cotangents * cotangents;
-    GS_REQUIRE(gradients.dy.shape.with_n(1) == gradients.spec.output_shape(gradients.x.shape.with_n(1)));
-    GS_REQUIRE(rows % samples == 0 && gradients.norms.empty() && !gradients.gamma.out);
-    GS_REQUIRE(gradients.spec.groups == 1 && results % samples == 0);
-    GS_REQUIRE(args.coefficients.shape == (Shape{results, 1, 1, cotangents}));
-    GS_REQUIRE(args.out.shape == (Shape{results, 1, 1, 1}));
     const auto size = static_cast<size_t>(samples * each);
     const std::span all(context_->per_thread.get<double>(2 * size), 2 * size);
     const std::span grams = all.first(size), taken = all.subspan(size);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/contract.h"
 #include "cpu/convolution.h"
 
 namespace gs::cpu {
@@ -20,28 +21,28 @@ class ConvertingConvolution final : public Convolution {
           make_direct_(make_direct) {}
 
     void forward(View x, View y, Activation activation) override {
-        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        contract::convolution_forward(spec_, x, y);
         const View out = to_write(y);
         direct(x, y).forward(as_floats(x, context_->input), out, activation);
         round(out, y);
     }
 
     void backward_data(View dy, View dx) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
+        contract::convolution_backward_data(spec_, dy, dx);
         const View out = to_write(dx);
         direct(dy, dx).backward_data(as_floats(dy, context_->input), out);
         round(out, dx);
     }
 
     void backward_weights(View x, View dy, View dw) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(x.shape));
+        contract::convolution_backward_weights(spec_, x, dy, dw);
         direct(x, dy).backward_weights(as_floats(x, context_->input), as_floats(dy, context_->output), dw);
     }
 
     std::vector<float> weights() override { return weights_; }
 
     void set_weights(View weights, View bias) override {
-        require_weights(spec_, weights, bias, !bias_.empty());
+        contract::set_weights(spec_, weights, bias, !bias_.empty());
         std::copy_n(weights.f32(), weights_.size(), weights_.begin());
         if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
         exact_.reset();

@@ -38,12 +38,6 @@ std::unique_ptr<Convolution> make_winograd_convolution(std::shared_ptr<Context> 
                                                        std::span<const float> bias, MakeConvolution direct);
 bool winograd_pays(const ConvSpec& spec);
 
-// What Convolution::set_weights is handed.
-inline void require_weights(const ConvSpec& spec, const View& weights, const View& bias, bool biased) {
-    GS_REQUIRE(weights && weights.shape == weight_shape(spec));
-    GS_REQUIRE(biased ? bias.shape == (Shape{1, 1, 1, spec.out_channels}) : !bias);
-}
-
 #if defined(GRADSCORE_HAS_ONEDNN)
 // oneDNN's direct convolutions; a shape for which it has only its reference code takes the plain way.
 std::unique_ptr<Convolution> make_onednn_convolution(std::shared_ptr<Context> context, const ConvSpec& spec,

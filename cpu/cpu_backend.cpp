@@ -3,6 +3,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "core/contract.h"
 #include "cpu/convolution.h"
 
 namespace gs {
@@ -59,24 +60,19 @@ Buffer CpuBackend::allocate(size_t bytes) {
 }
 
 void CpuBackend::upload(std::span<const float> host, View to) {
-    GS_REQUIRE(to.dtype == DType::F32 && host.size_bytes() == to.bytes());
+    contract::upload(host, to);
     if (!host.empty()) std::memcpy(to.data, host.data(), host.size_bytes());
 }
 
 void CpuBackend::download(View from, std::span<float> host) {
-    GS_REQUIRE(from.dtype == DType::F32 && host.size_bytes() == from.bytes());
+    contract::download(from, host);
     if (!host.empty()) std::memcpy(host.data(), from.data, host.size_bytes());
 }
 
 std::unique_ptr<Convolution> CpuBackend::make_convolution(const ConvSpec& spec,
                                                           std::span<const float> weights,
                                                           std::span<const float> bias) {
-    GS_REQUIRE(spec.in_channels > 0 && spec.out_channels > 0 && spec.kernel_h > 0 && spec.kernel_w > 0);
-    GS_REQUIRE(spec.stride > 0 && spec.pad >= 0);
-    GS_REQUIRE(spec.groups == 1 || (spec.groups == spec.in_channels && spec.groups == spec.out_channels));
-    const int64_t fan_in = spec.in_channels / spec.groups * spec.kernel_h * spec.kernel_w;
-    GS_REQUIRE(static_cast<int64_t>(weights.size()) == spec.out_channels * fan_in);
-    GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
+    contract::make_convolution(spec, weights, bias);
     MakeConvolution direct = make_plain_convolution;
 #if defined(GRADSCORE_HAS_ONEDNN)
     if (use_onednn_) direct = make_onednn_convolution;

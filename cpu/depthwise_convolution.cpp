@@ -1,6 +1,7 @@
 // Depthwise convolution with no library: sweeps with vectors over channels.
 #include <vector>
 
+#include "core/contract.h"
 #include "cpu/convolution.h"
 
 namespace gs::cpu {
@@ -18,7 +19,7 @@ class DepthwiseConvolution final : public Convolution {
     }
 
     void forward(View x, View y, Activation activation) override {
-        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        contract::convolution_forward(spec_, x, y);
         const DepthwiseShape shape = shape_of(x.shape, y.shape);
         parallel_for(context_->threads, x.shape.n * y.shape.h, [&](int64_t unit) {
             const int64_t n = unit / y.shape.h;
@@ -29,7 +30,7 @@ class DepthwiseConvolution final : public Convolution {
     }
 
     void backward_data(View dy, View dx) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
+        contract::convolution_backward_data(spec_, dy, dx);
         const DepthwiseShape shape = shape_of(dx.shape, dy.shape);
         parallel_for(context_->threads, dx.shape.n * dx.shape.h, [&](int64_t unit) {
             const int64_t n = unit / dx.shape.h;
@@ -40,7 +41,7 @@ class DepthwiseConvolution final : public Convolution {
 
     // A block of channels at a time. Rows of the map are summed in float32, their sums in float64.
     void backward_weights(View x, View dy, View dw) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
+        contract::convolution_backward_weights(spec_, x, dy, dw);
         const DepthwiseShape shape = shape_of(x.shape, dy.shape);
         // Of a worker: sums, and a row of the map's. Workers allocate nothing: they must not throw.
         const int64_t each = 2 * spec_.kernel_h * spec_.kernel_w * kChannels;
@@ -60,7 +61,7 @@ class DepthwiseConvolution final : public Convolution {
     }
 
     void set_weights(View weights, View bias) override {
-        require_weights(spec_, weights, bias, !bias_.empty());
+        contract::set_weights(spec_, weights, bias, !bias_.empty());
         pack(weights.f32());
         if (bias) std::copy_n(bias.f32(), spec_.out_channels, bias_.begin());
     }

@@ -3,6 +3,7 @@
 // depend neither on the batch nor on the threads.
 #include <vector>
 
+#include "core/contract.h"
 #include "cpu/convolution.h"
 
 namespace gs::cpu {
@@ -94,14 +95,14 @@ class GemmConvolution final : public Convolution {
     }
 
     void forward(View x, View y, Activation activation) override {
-        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        contract::convolution_forward(spec_, x, y);
         const Unfold unfold{x.shape,        y.shape.h,    y.shape.w, spec_.kernel_h,
                             spec_.kernel_w, spec_.stride, spec_.pad, false};
         multiply(unfold, x.f32(), forward_, bias_.empty() ? nullptr : bias_.data(), activation, y);
     }
 
     void backward_data(View dy, View dx) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
+        contract::convolution_backward_data(spec_, dy, dx);
         const Unfold unfold{dy.shape,       dx.shape.h,   dx.shape.w, spec_.kernel_h,
                             spec_.kernel_w, spec_.stride, spec_.pad,  true};
         multiply(unfold, dy.f32(), backward_, nullptr, Activation::None, dx);
@@ -109,7 +110,7 @@ class GemmConvolution final : public Convolution {
 
     // A panel of columns of the unfolded input at a time, for all outputs.
     void backward_weights(View x, View dy, View dw) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
+        contract::convolution_backward_weights(spec_, x, dy, dw);
         const Unfold unfold{x.shape,        dy.shape.h,   dy.shape.w, spec_.kernel_h,
                             spec_.kernel_w, spec_.stride, spec_.pad,  false};
         const int64_t floats = (kPositions + spec_.out_channels) * width();  // of a panel and its sums
@@ -137,7 +138,7 @@ class GemmConvolution final : public Convolution {
     }
 
     void set_weights(View weights, View bias) override {
-        require_weights(spec_, weights, bias, !bias_.empty());
+        contract::set_weights(spec_, weights, bias, !bias_.empty());
         pack(weights.f32());
         if (bias) std::copy_n(bias.f32(), spec_.out_channels, bias_.begin());
     }

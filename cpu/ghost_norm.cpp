@@ -19,7 +19,7 @@ std::span<const double> ghost_norms(Context& context, const WeightGradientNorm& 
     const int64_t outputs = args.dy.shape.c, columns = kernels.gemm_columns;
     double* results = context.coefficients.get<double>(static_cast<size_t>(rows * (1 + strips)));
     double* products = results + rows;  // [row][strip]
-    const float* scale = args.scale ? args.scale.f32() : nullptr;
+    const float* scale = args.scale.f32();
     sweep.run([&](int64_t sample, int64_t i, const PositionSweep::Workspace& work) {
         const Strip strip = sweep.gram().strip(i);
         float* widened = work.own + args.dy.shape.pixels() * columns;

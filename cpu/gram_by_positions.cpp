@@ -38,8 +38,8 @@ void gram_by_positions(Context& context, const WeightGradientNorm& args, NormRou
         std::copy_n(work.inputs, strip.rows() * kernels.gemm_columns, inputs);
         double* half = halves + (sample * strips + i) * each;
         for (int64_t a = 0; a < cotangents; ++a) {
-            weigh_gradients(kernels, inputs, strip.rows(), gradient(a, sample), y.c,
-                            args.scale ? args.scale.f32() : nullptr, products);
+            weigh_gradients(kernels, inputs, strip.rows(), gradient(a, sample), y.c, args.scale.f32(),
+                            products);
             for (int64_t b = 0; b < cotangents; ++b)
                 half[a * cotangents + b] =
                     kernels.wide_dot(products, gradient(b, sample) + strip.first * y.c, strip.width * y.c);

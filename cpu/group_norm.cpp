@@ -1,6 +1,7 @@
 // Group normalisation, forward and backward.
 #include <cmath>
 
+#include "core/contract.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/map_type.h"
 #include "cpu/sinks.h"
@@ -19,17 +20,6 @@ struct Moments {
         count = total;
     }
 };
-
-void require_norm(const View& x, const GroupNormParams& params, const View& stats) {
-    GS_REQUIRE(params.groups > 0 && x.shape.c % params.groups == 0);
-    GS_REQUIRE(stats && stats.shape == (Shape{x.shape.n, 1, params.groups, 2}));
-}
-
-void require_affine(const View& x, const GroupNormParams& params) {
-    const Shape channels{1, 1, 1, x.shape.c};
-    GS_REQUIRE(params.gamma && params.gamma.shape == channels && params.beta &&
-               params.beta.shape == channels);
-}
 
 // In float64, four lanes: the order is fixed by `count` alone.
 double sum_of(const float* values, int64_t count) {
@@ -163,7 +153,7 @@ struct RowSums {
 }  // namespace
 
 void CpuBackend::group_norm_stats(View x, const GroupNormParams& params, View stats) {
-    require_norm(x, params, stats);
+    contract::group_norm_stats(x, params, stats);
     with_type(x, [&](auto type) {
         using T = decltype(type);
         sweep_stats<T>(*context_, x, params, stats, [&](int64_t at, int64_t pixels, float* sum) {
@@ -173,8 +163,7 @@ void CpuBackend::group_norm_stats(View x, const GroupNormParams& params, View st
 }
 
 void CpuBackend::add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) {
-    GS_REQUIRE(alike(a, y) && alike(b, y));
-    require_norm(y, params, stats);
+    contract::add_with_stats(a, b, y, params, stats);
     with_type(y, [&](auto type) {
         using T = decltype(type);
         sweep_stats<T>(*context_, y, params, stats, [&](int64_t at, int64_t pixels, float* sum) {
@@ -186,9 +175,7 @@ void CpuBackend::add_with_stats(View a, View b, View y, const GroupNormParams& p
 
 void CpuBackend::group_norm(View x, View stats, const GroupNormParams& params, Activation activation,
                             View y) {
-    require_norm(x, params, stats);
-    require_affine(x, params);
-    GS_REQUIRE(alike(x, y));
+    contract::group_norm(x, stats, params, y);
     const Slabs slabs(x.shape);
     const Coefficients coefficients(*context_, stats, params);
     with_type(x, [&](auto type) {
@@ -203,6 +190,7 @@ void CpuBackend::group_norm(View x, View stats, const GroupNormParams& params, A
 }
 
 void CpuBackend::group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) {
+    contract::group_norm_backward(args, params);
     with_type(args.x, [&](auto type) { norm_backward<decltype(type)>(args, params); });
 }
 
@@ -211,12 +199,6 @@ void CpuBackend::norm_backward(const GroupNormBackward& args, const GroupNormPar
     const TermPointers<T> terms(args.terms);
     const Shape shape = terms.shape();
     const int64_t samples = args.x.shape.n, c = shape.c;
-    GS_REQUIRE(fits(args.dx, shape, args.x.dtype) && fits(args.addend, shape, args.x.dtype));
-    require_norm(args.x, params, args.stats);
-    require_affine(args.x, params);
-    GS_REQUIRE(args.x.shape == shape.with_n(samples) &&
-               (samples > 0 ? shape.n % samples == 0 : shape.n == 0));
-    GS_REQUIRE(!args.dgamma || args.dgamma.shape == (Shape{shape.n, 1, 1, c}));
     const Slabs slabs(shape);
     const Coefficients coefficients(*context_, args.stats, params);
     const SinkSums sinks(context_->sinks, args.sinks, shape, slabs);

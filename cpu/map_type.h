@@ -12,13 +12,4 @@ auto with_type(const View& map, const Body& body) {
     return map.dtype == DType::BF16 ? body(Bf16{}) : body(float{});
 }
 
-// Absent, or of this shape and stored like the others.
-inline bool fits(const View& map, const Shape& shape, DType type) {
-    return !map || (map.shape == shape && map.dtype == type);
-}
-
-inline bool alike(const View& a, const View& b) {
-    return a.shape == b.shape && a.dtype == b.dtype;
-}
-
 }  // namespace gs::cpu

@@ -2,6 +2,7 @@
 
 #include <compare>
 
+#include "core/contract.h"
 #include "core/recent.h"
 #include "cpu/activate.h"
 #include "cpu/convolution.h"
@@ -22,23 +23,22 @@ class OnednnConvolution final : public Convolution {
           bias_(bias.begin(), bias.end()) {}
 
     void forward(View x, View y, Activation activation) override {
-        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        contract::convolution_forward(spec_, x, y);
         if (y.shape.size() == 0) return;
         if (x.dtype == DType::F32 && y.dtype == DType::BF16) return forward_image(x, y, activation);
-        GS_REQUIRE(x.dtype == y.dtype);
         if (!run({x, y, Pass::Forward}, x, y)) return plain().forward(x, y, activation);
         // oneDNN's own, behind the sums in registers, makes 0 of NaN: an overflow would pass for a score.
         if (activation != Activation::None) activate(*context_, y, activation, y);
     }
 
     void backward_data(View dy, View dx) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(dx.shape));
+        contract::convolution_backward_data(spec_, dy, dx);
         if (dx.shape.size() == 0) return;
         if (!run({dx, dy, Pass::Data}, dy, dx)) plain().backward_data(dy, dx);
     }
 
     void backward_weights(View x, View dy, View dw) override {
-        GS_REQUIRE(dy.shape == spec_.output_shape(x.shape) && dw.shape == weight_shape(spec_));
+        contract::convolution_backward_weights(spec_, x, dy, dw);
         if (!run({x, dy, Pass::Weights}, x, dy, dw)) plain().backward_weights(x, dy, dw);
     }
 
@@ -47,7 +47,7 @@ class OnednnConvolution final : public Convolution {
     }
 
     void set_weights(View weights, View bias) override {
-        require_weights(spec_, weights, bias, !bias_.empty());
+        contract::set_weights(spec_, weights, bias, !bias_.empty());
         with_onednn([&](int) { weights_.set(weights.f32()); });
         if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
         if (plain_) plain_->set_weights(weights, bias);

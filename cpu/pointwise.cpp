@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/contract.h"
 #include "cpu/activate.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/map_type.h"
@@ -19,10 +20,6 @@ int64_t chunk_size(int64_t chunk, int64_t count) {
     return std::min(kChunk, count - chunk * kChunk);
 }
 
-void require_per_channel(const View& v, int64_t c) {
-    GS_REQUIRE(v && v.shape == (Shape{1, 1, 1, c}));
-}
-
 // Partial sums of a frozen norm's gamma, and their end.
 template <class T>
 class GammaSums {
@@ -30,13 +27,7 @@ class GammaSums {
     GammaSums(Context& context, const NormalisedSum& args, const Shape& shape, const Slabs& slabs)
         : args_(args), shape_(shape), slabs_(slabs) {
         if (!args.out) return;
-        const int64_t samples = args.x.shape.n;
-        GS_REQUIRE(args.x && args.x.shape == shape.with_n(samples) &&
-                   (samples > 0 ? shape.n % samples == 0 : shape.n == 0));
         x_ = args.x.as<T>();
-        GS_REQUIRE(args.out.shape == (Shape{shape.n, 1, 1, shape.c}));
-        require_per_channel(args.mean, shape.c);
-        require_per_channel(args.rstd, shape.c);
         sums_ = context.partial_sums.get<float>(static_cast<size_t>(shape.n * slabs.count * shape.c));
     }
     CenteredSum<T> slab(int64_t row, int64_t slab) const {
@@ -65,9 +56,7 @@ class GammaSums {
 }  // namespace
 
 void CpuBackend::channel_affine(View x, View scale, View shift, Activation activation, View y) {
-    GS_REQUIRE(alike(x, y));
-    require_per_channel(scale, x.shape.c);
-    require_per_channel(shift, x.shape.c);
+    contract::channel_affine(x, scale, shift, y);
     const Slabs slabs(x.shape.n * x.shape.pixels(), x.shape.c);
     with_type(x, [&](auto type) {
         using T = decltype(type);
@@ -79,7 +68,7 @@ void CpuBackend::channel_affine(View x, View scale, View shift, Activation activ
 }
 
 void activate(const Context& context, View x, Activation activation, View y) {
-    GS_REQUIRE(alike(x, y));
+    contract::activate(x, y);
     const int64_t size = x.shape.size();
     with_type(x, [&](auto type) {
         using T = decltype(type);
@@ -95,7 +84,7 @@ void CpuBackend::activate(View x, Activation activation, View y) {
 }
 
 void CpuBackend::add(View a, View b, Activation activation, View y) {
-    GS_REQUIRE(alike(a, y) && alike(b, y));
+    contract::add(a, b, y);
     with_type(y, [&](auto type) {
         using T = decltype(type);
         each(chunks(y.shape.size()), [&](int64_t i) {
@@ -106,8 +95,7 @@ void CpuBackend::add(View a, View b, Activation activation, View y) {
 }
 
 void CpuBackend::sign_step(View x, View g, View step, View out) {
-    GS_REQUIRE(x.shape == out.shape && g.shape == out.shape);
-    require_per_channel(step, x.shape.c);
+    contract::sign_step(x, g, step, out);
     const Slabs slabs(x.shape.n * x.shape.pixels(), x.shape.c);
     each(slabs.count, [&](int64_t s) {
         const int64_t at = slabs.offset(s);
@@ -116,7 +104,7 @@ void CpuBackend::sign_step(View x, View g, View step, View out) {
 }
 
 void CpuBackend::pointwise_backward(const PointwiseBackward& args) {
-    GS_REQUIRE(!args.terms.empty());
+    contract::pointwise_backward(args);
     with_type(args.terms.front(), [&](auto type) { join<decltype(type)>(args); });
 }
 
@@ -124,14 +112,8 @@ template <class T>
 void CpuBackend::join(const PointwiseBackward& args) {
     const TermPointers<T> terms(args.terms);
     const Shape shape = terms.shape();
-    const DType type = args.terms.front().dtype;
     const bool masked = args.activation != Activation::None;
-    if (masked) GS_REQUIRE(args.y && fits(args.y, shape.with_n(args.y.shape.n), type));
     const int64_t samples = masked ? args.y.shape.n : shape.n;
-    GS_REQUIRE(samples > 0 ? shape.n % samples == 0 : shape.n == 0);
-    GS_REQUIRE(fits(args.dx, shape, type) && fits(args.addend, shape, type));
-    if (args.scale) require_per_channel(args.scale, shape.c);
-
     const Slabs slabs(shape);
     const GammaSums<T> gamma(*context_, args.gamma, shape, slabs);
     const SinkSums sums(context_->sinks, args.sinks, shape, slabs);
@@ -140,9 +122,9 @@ void CpuBackend::join(const PointwiseBackward& args) {
         const int64_t inside = slabs.offset(slab), at = row * shape.per_sample() + inside;
         kernels().maps<T>().pointwise_backward(
             terms.at(at), slabs.size(slab), shape.c, args.activation,
-            masked ? args.y.as<T>() + row % samples * shape.per_sample() + inside : nullptr,
-            args.scale ? args.scale.f32() : nullptr, args.addend ? args.addend.as<T>() + at : nullptr,
-            args.dx ? args.dx.as<T>() + at : nullptr, sums.slab(row, slab), gamma.slab(row, slab));
+            masked ? args.y.as<T>() + row % samples * shape.per_sample() + inside : nullptr, args.scale.f32(),
+            args.addend ? args.addend.as<T>() + at : nullptr, args.dx ? args.dx.as<T>() + at : nullptr,
+            sums.slab(row, slab), gamma.slab(row, slab));
     });
     each(shape.n, [&](int64_t row) {
         sums.write(row);
@@ -151,6 +133,7 @@ void CpuBackend::join(const PointwiseBackward& args) {
 }
 
 void CpuBackend::reduce(View x, std::span<const TapSink> sinks) {
+    contract::reduce(x, sinks);
     const Slabs slabs(x.shape);
     const SinkSums sums(context_->sinks, sinks, x.shape, slabs);
     with_type(x, [&](auto type) {
@@ -174,7 +157,7 @@ void CpuBackend::fill(View x, float value) {
 }
 
 void CpuBackend::copy(View from, View to) {
-    GS_REQUIRE(from.shape == to.shape && from.dtype == to.dtype);
+    contract::copy(from, to);
     const int64_t bytes = static_cast<int64_t>(from.bytes()), chunk = kChunk * 4;
     each((bytes + chunk - 1) / chunk, [&](int64_t i) {
         std::memcpy(static_cast<std::byte*>(to.data) + i * chunk,

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/contract.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/map_type.h"
 
@@ -11,8 +12,6 @@ namespace {
 constexpr int64_t kChannelBlock = 256;  // channels of one unit of average pooling
 
 PoolWindow window_of(const Shape& x, const PoolSpec& spec) {
-    GS_REQUIRE(spec.kernel > 0 && spec.kernel * spec.kernel < 255 && spec.stride > 0 && spec.pad >= 0 &&
-               spec.pad < spec.kernel);
     return {.h = x.h,
             .w = x.w,
             .c = x.c,
@@ -24,21 +23,15 @@ PoolWindow window_of(const Shape& x, const PoolSpec& spec) {
             .zero_padding = spec.zero_padding};
 }
 
-// y of (n, h, w, c) seen from x: y[h, w, c + shift] belongs to x[stride * h, stride * w, c].
-struct PadSubsample {
-    int64_t shift;
-
-    PadSubsample(const Shape& x, int64_t stride, const Shape& y) : shift((y.c - x.c) / 2) {
-        GS_REQUIRE(stride > 0 && x.n == y.n && y.c >= x.c);
-        GS_REQUIRE(y.h == (x.h + stride - 1) / stride && y.w == (x.w + stride - 1) / stride);
-    }
-};
+// y[h, w, c + shift] of the option A shortcut belongs to x[stride * h, stride * w, c].
+int64_t channel_shift(const View& x, const View& y) {
+    return (y.shape.c - x.shape.c) / 2;
+}
 
 }  // namespace
 
 void CpuBackend::max_pool(View x, const PoolSpec& spec, View y, View winner) {
-    GS_REQUIRE(y.shape == spec.output_shape(x.shape) && y.dtype == x.dtype);
-    GS_REQUIRE(!winner || (winner.shape == y.shape && winner.dtype == DType::U8));
+    contract::max_pool(x, spec, y, winner);
     const PoolWindow geometry = window_of(x.shape, spec);
     with_type(x, [&](auto type) {
         using T = decltype(type);
@@ -55,10 +48,8 @@ void CpuBackend::max_pool(View x, const PoolSpec& spec, View y, View winner) {
 }
 
 void CpuBackend::max_pool_backward(View dy, View winner, const PoolSpec& spec, View dx) {
-    GS_REQUIRE(dy.shape == spec.output_shape(dx.shape) && dy.dtype == dx.dtype);
+    contract::max_pool_backward(dy, winner, spec, dx);
     const int64_t samples = winner.shape.n;
-    GS_REQUIRE(winner && winner.shape == dy.shape.with_n(samples) &&
-               (samples > 0 ? dy.shape.n % samples == 0 : dy.shape.n == 0));
     PoolWindow window = window_of(dx.shape, spec);
     window.oh = dy.shape.h;
     window.ow = dy.shape.w;
@@ -77,9 +68,8 @@ void CpuBackend::max_pool_backward(View dy, View winner, const PoolSpec& spec, V
 }
 
 void CpuBackend::average_pool(View x, int64_t window_h, int64_t window_w, View y) {
+    contract::average_pool(x, window_h, window_w, y);
     const int64_t c = x.shape.c;
-    GS_REQUIRE(y.shape == (Shape{x.shape.n, 1, 1, c}));
-    GS_REQUIRE(window_h > 0 && window_h <= x.shape.h && window_w > 0 && window_w <= x.shape.w);
     const int64_t blocks = (c + kChannelBlock - 1) / kChannelBlock;
     const double count = static_cast<double>(window_h * window_w);
     with_type(x, [&](auto type) {
@@ -101,9 +91,8 @@ void CpuBackend::average_pool(View x, int64_t window_h, int64_t window_w, View y
 }
 
 void CpuBackend::average_pool_backward(View dy, int64_t window_h, int64_t window_w, View dx) {
+    contract::average_pool_backward(dy, window_h, window_w, dx);
     const int64_t c = dx.shape.c;
-    GS_REQUIRE(dy.shape == (Shape{dx.shape.n, 1, 1, c}));
-    GS_REQUIRE(window_h > 0 && window_h <= dx.shape.h && window_w > 0 && window_w <= dx.shape.w);
     const float count = static_cast<float>(window_h * window_w);
     with_type(dx, [&](auto type) {
         using T = decltype(type);
@@ -120,8 +109,8 @@ void CpuBackend::average_pool_backward(View dy, int64_t window_h, int64_t window
 }
 
 void CpuBackend::pad_subsample(View x, int64_t stride, View y) {
-    const PadSubsample shape(x.shape, stride, y.shape);
-    GS_REQUIRE(x.dtype == y.dtype);
+    contract::pad_subsample(x, stride, y);
+    const int64_t shift = channel_shift(x, y);
     with_type(x, [&](auto type) {
         using T = decltype(type);
         each(y.shape.n * y.shape.h, [&](int64_t unit) {
@@ -130,17 +119,17 @@ void CpuBackend::pad_subsample(View x, int64_t stride, View y) {
             for (int64_t w = 0; w < y.shape.w; ++w, to += y.shape.c) {
                 const T* from =
                     x.as<T>() + ((n * x.shape.h + h * stride) * x.shape.w + w * stride) * x.shape.c;
-                std::fill(to, to + shape.shift, T{});
-                std::copy(from, from + x.shape.c, to + shape.shift);
-                std::fill(to + shape.shift + x.shape.c, to + y.shape.c, T{});
+                std::fill(to, to + shift, T{});
+                std::copy(from, from + x.shape.c, to + shift);
+                std::fill(to + shift + x.shape.c, to + y.shape.c, T{});
             }
         });
     });
 }
 
 void CpuBackend::pad_subsample_backward(View dy, int64_t stride, View dx) {
-    const PadSubsample shape(dx.shape, stride, dy.shape);
-    GS_REQUIRE(dx.dtype == dy.dtype);
+    contract::pad_subsample_backward(dy, stride, dx);
+    const int64_t shift = channel_shift(dx, dy);
     with_type(dx, [&](auto type) {
         using T = decltype(type);
         each(dx.shape.n * dx.shape.h, [&](int64_t unit) {
@@ -153,7 +142,7 @@ void CpuBackend::pad_subsample_backward(View dy, int64_t stride, View dx) {
                 }
                 const T* from =
                     dy.as<T>() + ((n * dy.shape.h + h / stride) * dy.shape.w + w / stride) * dy.shape.c;
-                std::copy(from + shape.shift, from + shape.shift + dx.shape.c, to);
+                std::copy(from + shift, from + shift + dx.shape.c, to);
             }
         });
     });

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/contract.h"
 #include "cpu/cpu_backend.h"
 
 namespace gs::cpu {
@@ -58,9 +59,8 @@ struct Softmax {
 }  // namespace
 
 void CpuBackend::seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) {
-    GS_REQUIRE(z.shape == dz.shape && z.shape.pixels() == 1 && z.shape.c > 0 && temperature > 0.0f);
+    contract::seed_logits(temperature, target, z, dz);
     const int64_t classes = z.shape.c;
-    GS_REQUIRE(target >= 0 && target < classes);
     each(z.shape.n, [&](int64_t n) {
         const Softmax softmax(z.f32() + n * classes, classes, static_cast<double>(temperature));
         float* out = dz.f32() + n * classes;

@@ -10,24 +10,19 @@
 
 namespace gs::cpu {
 
-// Plain pointers to the terms of a gradient, which all have one shape and are stored as T.
+// Plain pointers to the terms of a gradient (core/contract.h), which are stored as T.
 template <class T>
 class TermPointers {
   public:
     explicit TermPointers(std::span<const View> terms) {
-        GS_REQUIRE(!terms.empty() && terms.size() <= kMost);
         shape_ = terms.front().shape;
-        for (const View& term : terms) {
-            GS_REQUIRE(term.shape == shape_);
-            pointers_[static_cast<size_t>(count_++)] = term.as<T>();
-        }
+        for (const View& term : terms) pointers_[static_cast<size_t>(count_++)] = term.as<T>();
     }
     const Shape& shape() const { return shape_; }
     GradientTerms<T> at(int64_t offset) const { return {pointers_.data(), count_, offset}; }
 
   private:
-    static constexpr size_t kMost = 16;
-    std::array<const T*, kMost> pointers_{};
+    std::array<const T*, kMostTerms> pointers_{};
     int64_t count_ = 0;
     Shape shape_;
 };

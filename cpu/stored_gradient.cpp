@@ -1,4 +1,5 @@
 // Gradients of stored parameters from those of the weights that run.
+#include "core/contract.h"
 #include "cpu/cpu_backend.h"
 
 namespace gs::cpu {
@@ -51,20 +52,13 @@ class StoredRow {
 }  // namespace
 
 void CpuBackend::stored_weight_gradient(const StoredWeightGradient& args) {
-    const int64_t outputs = args.g.shape.n;
-    const Shape channels{1, 1, 1, outputs};
-    GS_REQUIRE(!args.scale || args.scale.shape == channels);
-    GS_REQUIRE(!args.standardised || args.standardised.shape == args.g.shape);
-    GS_REQUIRE(!args.dw || args.dw.shape == args.g.shape);
-    if (args.gamma.out)
-        GS_REQUIRE(args.gamma.out.shape == channels && args.gamma.shift.shape == channels &&
-                   args.gamma.dbeta.shape == channels && args.gamma.weights.shape == args.g.shape);
-    each(outputs, [&](int64_t o) { StoredRow(kernels(), args, o).run(); });
+    contract::stored_weight_gradient(args);
+    each(args.g.shape.n, [&](int64_t o) { StoredRow(kernels(), args, o).run(); });
 }
 
 void CpuBackend::sum_rows(View x, View scale, Grad mode, View out) {
+    contract::sum_rows(x, scale, out);
     const int64_t c = x.shape.per_sample();
-    GS_REQUIRE(out.shape == (Shape{1, 1, 1, c}) && (!scale || scale.shape == out.shape));
     each(c, [&](int64_t i) {
         double sum = 0;
         for (int64_t n = 0; n < x.shape.n; ++n) sum += static_cast<double>(x.f32()[n * c + i]);

@@ -1,6 +1,7 @@
 // What training does value by value: dropout, weight standardisation, the update of parameters.
 #include "core/training.h"
 
+#include "core/contract.h"
 #include "core/standardise.h"
 #include "cpu/cpu_backend.h"
 
@@ -19,10 +20,9 @@ void in_chunks(int threads, int64_t count, const Body& body) {
 }  // namespace
 
 void CpuBackend::standardise_weights(const StandardiseWeights& args) {
-    const int64_t outputs = args.w.shape.n, k = args.w.shape.per_sample();
-    GS_REQUIRE(args.standardised && args.standardised.shape == args.w.shape);
-    GS_REQUIRE(args.scale && args.scale.shape == (Shape{1, 1, 1, outputs}));
-    each(outputs, [&](int64_t o) {
+    contract::standardise_weights(args);
+    const int64_t k = args.w.shape.per_sample();
+    each(args.w.shape.n, [&](int64_t o) {
         const auto size = static_cast<size_t>(k);
         const double scale =
             standardise_row({args.w.f32() + o * k, size}, {args.standardised.f32() + o * k, size});
@@ -31,7 +31,7 @@ void CpuBackend::standardise_weights(const StandardiseWeights& args) {
 }
 
 void CpuBackend::dropout(const Dropout& args) {
-    GS_REQUIRE(args.x.shape == args.y.shape && args.rate >= 0 && args.rate < 1);
+    contract::dropout(args);
     const uint32_t threshold = dropout_threshold(args.rate);
     in_chunks(context_->threads, args.x.shape.size(), [&](int64_t first, int64_t count) {
         kernels().dropout(args.x.f32() + first, count, args.key, first, threshold, 1 / (1 - args.rate),
@@ -40,7 +40,7 @@ void CpuBackend::dropout(const Dropout& args) {
 }
 
 void CpuBackend::sgd_update(const SgdUpdate& args) {
-    GS_REQUIRE(args.w.shape == args.g.shape && args.w.shape == args.v.shape);
+    contract::sgd_update(args);
     const SgdFactors factors{args.learning_rate, args.momentum, args.weight_decay, args.nesterov};
     in_chunks(context_->threads, args.w.shape.size(), [&](int64_t first, int64_t count) {
         kernels().sgd(args.w.f32() + first, args.g.f32() + first, args.v.f32() + first, count, factors);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/contract.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/ghost_norm.h"
 #include "cpu/gradient_rows.h"
@@ -68,20 +69,6 @@ void depthwise_tap(const WeightGradientNorm& args, int64_t row, int64_t tap, std
         }
         for (size_t c = 0; c < line.size(); ++c) sums[c] += static_cast<double>(line[c]);
     }
-}
-
-void require_gamma(const WeightGradientNorm& args) {
-    const Shape& y = args.dy.shape;
-    const Shape sums{y.n, 1, 1, y.c};
-    GS_REQUIRE(args.gamma.out.shape == sums && args.gamma.dbeta.shape == sums);
-    GS_REQUIRE(args.gamma.shift.shape == (Shape{1, 1, 1, y.c}));
-    GS_REQUIRE(args.gamma.weights.shape.size() == weight_shape(args.spec).size());
-}
-
-void require_output(const WeightGradientNorm& args) {
-    const Shape &y = args.dy.shape, map = y.with_n(args.x.shape.n);
-    GS_REQUIRE(args.standardised && args.output.y.shape == map && args.output.y.dtype == DType::F32);
-    GS_REQUIRE(args.output.weight_squares.shape == (Shape{1, 1, 1, y.c}));
 }
 
 // Memory of one thread: a tap's sums, the dots with the weights, a total an exponent, a row's float32 sums.
@@ -183,13 +170,8 @@ bool CpuBackend::squared_norm_reads_output(const ConvSpec& spec, const Shape& x)
 }
 
 void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
+    contract::weight_gradient_norm(args);
     const int64_t rows = args.dy.shape.n;
-    GS_REQUIRE(args.dy.shape.with_n(1) == args.spec.output_shape(args.x.shape.with_n(1)));
-    GS_REQUIRE(args.x.shape.n > 0 ? rows % args.x.shape.n == 0 : rows == 0);
-    GS_REQUIRE(args.gamma.out || !args.norms.empty());
-    if (args.gamma.out) require_gamma(args);
-    for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
-    if (args.output.y) require_output(args);
     if (rows == 0) return;
     const bool linear = args.x.shape.pixels() == 1 && args.dy.shape.pixels() == 1 &&
                         args.spec.kernel_h == 1 && args.spec.kernel_w == 1;
@@ -198,7 +180,6 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
         return;
     }
     if (args.spec.groups > 1) {
-        GS_REQUIRE(!args.standardised);
         const DepthwiseScratch scratch(*context_, args);
         each(rows, [&](int64_t row, int worker) { depthwise_row(args, row, scratch.of(worker)); });
         return;
@@ -211,10 +192,9 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
 }
 
 void CpuBackend::power_sums(View x, View scale, std::span<const PowerSum> norms) {
+    contract::power_sums(x, scale, norms);
     const int64_t c = x.shape.c;
-    GS_REQUIRE(x.shape.pixels() == 1 && (!scale || scale.shape == (Shape{1, 1, 1, c})));
     for (const PowerSum& norm : norms) {
-        GS_REQUIRE(norm.p > 0 && norm.out.shape == (Shape{x.shape.n, 1, 1, 1}));
         each(x.shape.n, [&](int64_t row) {
             double total = 0;
             for (int64_t i = 0; i < c; ++i) {

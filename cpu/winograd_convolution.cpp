@@ -7,6 +7,7 @@
 // gradient's exact zeros are counted.
 #include <vector>
 
+#include "core/contract.h"
 #include "cpu/convolution.h"
 #include "cpu/winograd.h"
 
@@ -94,7 +95,7 @@ class WinogradConvolution final : public Convolution {
     std::vector<float> weights() override { return weights_; }
 
     void set_weights(View weights, View bias) override {
-        require_weights(spec_, weights, bias, !bias_.empty());
+        contract::set_weights(spec_, weights, bias, !bias_.empty());
         std::copy_n(weights.f32(), weights_.size(), weights_.begin());
         if (bias) std::copy_n(bias.f32(), bias_.size(), bias_.begin());
         if (filters_) filters_->transform(*context_, weights_);
@@ -102,7 +103,7 @@ class WinogradConvolution final : public Convolution {
     }
 
     void forward(View x, View y, Activation activation) override {
-        GS_REQUIRE(y.shape == spec_.output_shape(x.shape));
+        contract::convolution_forward(spec_, x, y);
         if (y.shape.n == 0) return;
         if (!filters_) filters_ = std::make_unique<Filters>(*context_, spec_, weights_);
         const Tiles tiles(x.shape, y.shape, spec_.pad);

@@ -1,5 +1,6 @@
 #include "cuda/cuda_backend.h"
 
+#include "core/contract.h"
 #include "cuda/convolution.h"
 #include "cuda/kernels/pointwise.h"
 #include "cuda/recording.h"
@@ -64,12 +65,12 @@ Buffer CudaBackend::allocate(size_t bytes) {
 }
 
 void CudaBackend::upload(std::span<const float> host, View to) {
-    GS_REQUIRE(to.dtype == DType::F32 && host.size_bytes() == to.bytes());
+    contract::upload(host, to);
     uploads_.upload(*context_, host, to.data);
 }
 
 void CudaBackend::download(View from, std::span<float> host) {
-    GS_REQUIRE(from.dtype == DType::F32 && host.size_bytes() == from.bytes());
+    contract::download(from, host);
     if (host.empty()) return;
     check(cudaMemcpyAsync(host.data(), from.data, from.bytes(), cudaMemcpyDeviceToHost, context_->stream()),
           "copy of " + to_string(from.shape) + " to the host");
@@ -83,10 +84,8 @@ void CudaBackend::synchronize() {
 std::unique_ptr<Convolution> CudaBackend::make_convolution(const ConvSpec& spec,
                                                            std::span<const float> weights,
                                                            std::span<const float> bias) {
-    GS_REQUIRE(static_cast<int64_t>(weights.size()) == weight_shape(spec).size());
-    GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
+    contract::make_convolution(spec, weights, bias);
     if (spec.groups == 1) return make_dense_convolution(context_, engine_, spec, weights, bias);
-    GS_REQUIRE(spec.groups == spec.in_channels && spec.groups == spec.out_channels);
     return make_depthwise_convolution(context_, spec, weights, bias);
 }
 

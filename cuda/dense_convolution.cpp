@@ -1,6 +1,7 @@
 #include <map>
 #include <vector>
 
+#include "core/contract.h"
 #include "cuda/convolution.h"
 #include "cuda/kernels/pointwise.h"
 #include "cuda/kernels/weights.h"
@@ -59,7 +60,7 @@ class DenseConvolution final : public Convolution {
     }
 
     void forward(View x, View y, Activation activation) override {
-        require(x, y);
+        contract::convolution_forward(spec_, x, y);
         if (y.shape.n == 0) return;
         const Use use = x.dtype != y.dtype ? Use::Image : Use::Maps;
         const Form& form = form_for(y.dtype, use);
@@ -73,7 +74,7 @@ class DenseConvolution final : public Convolution {
 
     // An image's gradient is float32, and so is the product that makes it.
     void backward_data(View dy, View dx) override {
-        require(dx, dy);
+        contract::convolution_backward_data(spec_, dy, dx);
         if (dy.shape.n == 0) return;
         const Use use = dx.dtype != dy.dtype ? Use::ImageGradient : Use::Maps;
         const Form& form = form_for(dx.dtype, use);
@@ -84,8 +85,7 @@ class DenseConvolution final : public Convolution {
     }
 
     void backward_weights(View x, View dy, View dw) override {
-        require(x, dy);
-        GS_REQUIRE(dw.shape == weight_shape(spec_));
+        contract::convolution_backward_weights(spec_, x, dy, dw);
         if (x.shape.n == 0)
             return check(cudaMemsetAsync(dw.data, 0, dw.bytes(), context_->stream()),
                          "weight gradient of no images");
@@ -101,8 +101,7 @@ class DenseConvolution final : public Convolution {
     std::vector<float> weights() override { return download_floats(*context_, stored_); }
 
     void set_weights(View weights, View bias) override {
-        GS_REQUIRE(weights && weights.shape == weight_shape(spec_));
-        GS_REQUIRE(bias_.bytes() > 0 ? bias.shape == (Shape{1, 1, 1, spec_.out_channels}) : !bias);
+        contract::set_weights(spec_, weights, bias, bias_.bytes() > 0);
         copy_on_device(*context_, weights, stored_.data());
         if (bias) copy_on_device(*context_, bias, bias_.data());
         for (auto& [key, form] : forms_) prepare(form);
@@ -152,12 +151,6 @@ class DenseConvolution final : public Convolution {
     };
 
     int64_t taps() const { return spec_.kernel_h * spec_.kernel_w; }
-
-    void require(const View& x, const View& y) const {
-        GS_REQUIRE(x.shape.n == y.shape.n && x.shape.c == spec_.in_channels);
-        GS_REQUIRE(y.shape.with_n(1) == spec_.output_shape(x.shape.with_n(1)));
-        GS_REQUIRE(x.dtype == y.dtype || x.dtype == DType::F32);
-    }
 
     void put_input(const KernelForm& form, const View& x, const View& to) const {
         if (form.twice)

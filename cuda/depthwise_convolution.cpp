@@ -1,6 +1,7 @@
 #include <map>
 #include <vector>
 
+#include "core/contract.h"
 #include "cuda/convolution.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/weights.h"
@@ -18,21 +19,22 @@ class DepthwiseConvolution final : public Convolution {
     }
 
     void forward(View x, View y, Activation activation) override {
+        contract::convolution_forward(spec_, x, y);
         depthwise_forward(*context_, spec_, x, by_tap(y.dtype), floats(bias_), activation, y);
     }
     void backward_data(View dy, View dx) override {
+        contract::convolution_backward_data(spec_, dy, dx);
         depthwise_backward_data(*context_, spec_, dy, by_tap(dy.dtype), dx);
     }
     void backward_weights(View x, View dy, View dw) override {
-        GS_REQUIRE(dw.shape == weight_shape(spec_) && x.shape.n == dy.shape.n);
+        contract::convolution_backward_weights(spec_, x, dy, dw);
         const float* of_rows = depthwise_weight_gradients(*context_, spec_, x, dy);
         sum_depthwise_rows(*context_, of_rows, dy.shape.n, taps(), spec_.groups, dw.f32());
     }
     std::vector<float> weights() override { return download_floats(*context_, stored_); }
 
     void set_weights(View weights, View bias) override {
-        GS_REQUIRE(weights && weights.shape == weight_shape(spec_));
-        GS_REQUIRE(bias_.bytes() > 0 ? bias.shape == (Shape{1, 1, 1, spec_.out_channels}) : !bias);
+        contract::set_weights(spec_, weights, bias, bias_.bytes() > 0);
         copy_on_device(*context_, weights, stored_.data());
         if (bias) copy_on_device(*context_, bias, bias_.data());
         for (auto& [type, made] : by_tap_) prepare(type, made);

@@ -1,5 +1,6 @@
 // Batch normalisation with the statistics of the batch, forward and backward. All positions of a batch are
 // one row.
+#include "core/contract.h"
 #include "core/training.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/moments.cuh"
@@ -160,20 +161,6 @@ Shape as_one_row(const Shape& shape) {
     return {1, shape.n * shape.h, shape.w, shape.c};
 }
 
-void require_per_channel(const View& v, int64_t c) {
-    GS_REQUIRE(v && v.shape == (Shape{1, 1, 1, c}));
-}
-
-void require_norm(const View& x, const View& stats, const View& gamma, const View& beta) {
-    GS_REQUIRE(x && stats && stats.shape == (Shape{1, 1, 2, x.shape.c}));
-    require_per_channel(gamma, x.shape.c);
-    require_per_channel(beta, x.shape.c);
-}
-
-float* data_or_null(const View& view) {
-    return view ? view.f32() : nullptr;
-}
-
 // f(Constant<W>{}, sweep); `views`: maps, statistics and coefficients that are read several channels at a
 // time.
 template <class F>
@@ -190,12 +177,8 @@ void over_batch(const Shape& shape, std::initializer_list<View> views, const F& 
 }  // namespace
 
 void CudaBackend::batch_norm_stats(const BatchNormStatistics& args) {
+    contract::batch_norm_stats(args);
     const Shape& shape = args.x.shape;
-    GS_REQUIRE(args.stats && args.stats.shape == (Shape{1, 1, 2, shape.c}));
-    GS_REQUIRE(static_cast<bool>(args.running_mean) == static_cast<bool>(args.running_var));
-    if (args.running_mean) require_per_channel(args.running_mean, shape.c);
-    if (args.running_var) require_per_channel(args.running_var, shape.c);
-    GS_REQUIRE(shape.n * shape.pixels() > 1);
     over_batch(shape, {args.x}, [&](auto width, const Sweep& sweep) {
         auto* partial = context_->scratch<float>(Scratch::Partial, 3 * sweep.slabs * shape.c);
         launch(*context_, "batch statistics", stats_kernel<float, decltype(width)::kValue>, sweep.grid(),
@@ -203,31 +186,24 @@ void CudaBackend::batch_norm_stats(const BatchNormStatistics& args) {
                StatsSweep<float>{SweepShape(sweep), args.x.f32(), nullptr, nullptr, partial});
         launch(*context_, "merge of batch statistics", batch_stats_kernel, grid_size(shape.c), kBlock, 0,
                SweepShape(sweep), partial, args.eps, static_cast<double>(args.momentum), args.stats.f32(),
-               data_or_null(args.running_mean), data_or_null(args.running_var));
+               args.running_mean.f32(), args.running_var.f32());
     });
 }
 
 void CudaBackend::batch_norm(const BatchNormForward& args) {
-    require_norm(args.x, args.stats, args.gamma, args.beta);
-    GS_REQUIRE(args.y && args.y.shape == args.x.shape && (!args.addend || args.addend.shape == args.x.shape));
-    over_batch(
-        args.x.shape, {args.x, args.y, args.addend, args.stats, args.gamma, args.beta},
-        [&](auto width, const Sweep& sweep) {
-            launch(*context_, "batch norm", batch_norm_kernel<decltype(width)::kValue>, sweep.grid(),
-                   sweep.block(), 0,
-                   BatchNormSweep{SweepShape(sweep), args.x.f32(), args.stats.f32(), args.gamma.f32(),
-                                  args.beta.f32(), data_or_null(args.addend), args.activation, args.y.f32()});
-        });
+    contract::batch_norm(args);
+    over_batch(args.x.shape, {args.x, args.y, args.addend, args.stats, args.gamma, args.beta},
+               [&](auto width, const Sweep& sweep) {
+                   launch(*context_, "batch norm", batch_norm_kernel<decltype(width)::kValue>, sweep.grid(),
+                          sweep.block(), 0,
+                          BatchNormSweep{SweepShape(sweep), args.x.f32(), args.stats.f32(), args.gamma.f32(),
+                                         args.beta.f32(), args.addend.f32(), args.activation, args.y.f32()});
+               });
 }
 
 void CudaBackend::batch_norm_backward(const BatchNormBackward& args) {
-    GS_REQUIRE(!args.terms.empty());
-    const Shape shape = args.terms.front().shape;
-    require_norm(args.x, args.stats, args.gamma, args.beta);
-    GS_REQUIRE(args.x.shape == shape && static_cast<bool>(args.y) == static_cast<bool>(args.g));
-    for (const View& v : {args.y, args.g, args.addend, args.dx}) GS_REQUIRE(!v || v.shape == shape);
-    if (args.dgamma) require_per_channel(args.dgamma, shape.c);
-    if (args.dbeta) require_per_channel(args.dbeta, shape.c);
+    contract::batch_norm_backward(args);
+    const Shape shape = args.x.shape;
     // Terms aligned less than the rest are found by their own check.
     bool aligned = true;
     for (const View& term : args.terms) aligned = aligned && is_aligned(term);
@@ -242,20 +218,19 @@ void CudaBackend::batch_norm_backward(const BatchNormBackward& args) {
                    auto* factors = context_->scratch<float>(Scratch::Coefficients, 3 * shape.c);
                    const BatchNormBackwardSweep kernel_args{
                        .norm = {SweepShape(sweep), args.x.f32(), args.stats.f32(), args.gamma.f32(),
-                                args.beta.f32(), data_or_null(args.addend), args.activation, nullptr},
+                                args.beta.f32(), args.addend.f32(), args.activation, nullptr},
                        .terms = Terms<float>(args.terms),
-                       .y = data_or_null(args.y),
-                       .g = data_or_null(args.g),
+                       .y = args.y.f32(),
+                       .g = args.g.f32(),
                        .sum = partial,
                        .centered = partial + each,
                        .factors = factors,
-                       .dx = data_or_null(args.dx)};
+                       .dx = args.dx.f32()};
                    launch(*context_, "sums of a batch norm's gradient", batch_norm_sums_kernel<W>,
                           sweep.grid(), sweep.block(), 0, kernel_args);
                    launch(*context_, "factors of a batch norm's gradient", batch_norm_factors_kernel,
                           grid_size(shape.c), kBlock, 0, SweepShape(sweep), partial, partial + each,
-                          args.stats.f32(), args.gamma.f32(), factors, data_or_null(args.dgamma),
-                          data_or_null(args.dbeta));
+                          args.stats.f32(), args.gamma.f32(), factors, args.dgamma.f32(), args.dbeta.f32());
                    if (args.dx)
                        launch(*context_, "batch norm backward", batch_norm_backward_kernel<W>, sweep.grid(),
                               sweep.block(), 0, kernel_args);

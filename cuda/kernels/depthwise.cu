@@ -19,7 +19,6 @@ struct Geometry {
           stride(static_cast<int>(spec.stride)),
           pad(static_cast<int>(spec.pad)) {
         GS_REQUIRE(x.pixels() < (int64_t{1} << 31) && y.pixels() < (int64_t{1} << 31));
-        GS_REQUIRE(y.with_n(1) == spec.output_shape(x.with_n(1)) && x.c == spec.groups);
     }
 };
 
@@ -108,7 +107,6 @@ __global__ void __launch_bounds__(kBlock)
 // f(TX{}, T{}, Constant<W>{}): x (or dx) is of y's type, or an image in float32.
 template <class F>
 void with_types(const View& x, const View& y, int64_t channels, const F& f) {
-    GS_REQUIRE(x.dtype == y.dtype || x.dtype == DType::F32);
     const View views[] = {x, y};
     with_type_and_width(y.dtype, channels, views, [&](auto value, auto width) {
         if (x.dtype == y.dtype)
@@ -122,7 +120,6 @@ void with_types(const View& x, const View& y, int64_t channels, const F& f) {
 
 void depthwise_forward(Context& context, const ConvSpec& spec, View x, const float* weights,
                        const float* bias, Activation activation, View y) {
-    GS_REQUIRE(x.shape.n == y.shape.n);
     if (y.shape.n == 0) return;
     with_types(x, y, y.shape.c, [&](auto in, auto value, auto width) {
         using TX = decltype(in);
@@ -136,7 +133,6 @@ void depthwise_forward(Context& context, const ConvSpec& spec, View x, const flo
 }
 
 void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, const float* weights, View dx) {
-    GS_REQUIRE(dx.shape.n == dy.shape.n);
     if (dx.shape.n == 0) return;
     with_types(dx, dy, dx.shape.c, [&](auto in, auto value, auto width) {
         using TX = decltype(in);

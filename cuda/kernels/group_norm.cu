@@ -1,6 +1,7 @@
 // Group normalisation, forward and backward. Statistics from (shift, sum, sum of squares) of each slab and
 // channel, merged in float64; the second sweep of each pass recomputes what the first one masked, bit for
 // bit.
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/moments.cuh"
 #include "cuda/kernels/sums.h"
@@ -20,17 +21,6 @@ __global__ void __launch_bounds__(kBlock)
     float* out = stats + (row * groups + group) * 2;
     out[0] = static_cast<float>(all.mean);
     out[1] = static_cast<float>(1.0 / sqrt(all.m2 / all.count + static_cast<double>(eps)));
-}
-
-void require_norm(const View& x, const GroupNormParams& params, const View& stats) {
-    GS_REQUIRE(params.groups > 0 && x.shape.c % params.groups == 0);
-    GS_REQUIRE(stats && stats.shape == (Shape{x.shape.n, 1, params.groups, 2}));
-}
-
-void require_affine(const View& x, const GroupNormParams& params) {
-    const Shape channels{1, 1, 1, x.shape.c};
-    GS_REQUIRE(params.gamma && params.gamma.shape == channels && params.beta &&
-               params.beta.shape == channels);
 }
 
 void sweep_stats(Context& context, const View& a, const View& b, const View& y, const GroupNormParams& params,
@@ -233,21 +223,18 @@ __global__ void __launch_bounds__(kBlock) norm_backward_kernel(NormBackwardSweep
 }  // namespace
 
 void CudaBackend::group_norm_stats(View x, const GroupNormParams& params, View stats) {
-    require_norm(x, params, stats);
+    contract::group_norm_stats(x, params, stats);
     sweep_stats(*context_, x, {}, {}, params, stats);
 }
 
 void CudaBackend::add_with_stats(View a, View b, View y, const GroupNormParams& params, View stats) {
-    GS_REQUIRE(a.shape == y.shape && b.shape == y.shape && a.dtype == y.dtype && b.dtype == y.dtype);
-    require_norm(y, params, stats);
+    contract::add_with_stats(a, b, y, params, stats);
     sweep_stats(*context_, a, b, y, params, stats);
 }
 
 void CudaBackend::group_norm(View x, View stats, const GroupNormParams& params, Activation activation,
                              View y) {
-    require_norm(x, params, stats);
-    require_affine(x, params);
-    GS_REQUIRE(y.shape == x.shape && y.dtype == x.dtype);
+    contract::group_norm(x, stats, params, y);
     if (x.shape.n == 0) return;
     const View views[] = {x, y};
     with_type_and_width(x.dtype, x.shape.c, views, [&](auto value, auto width) {
@@ -261,27 +248,19 @@ void CudaBackend::group_norm(View x, View stats, const GroupNormParams& params, 
 }
 
 void CudaBackend::group_norm_backward(const GroupNormBackward& args, const GroupNormParams& params) {
-    GS_REQUIRE(!args.terms.empty() && args.x);
+    contract::group_norm_backward(args, params);
     const Shape shape = args.terms.front().shape;
     const int64_t samples = args.x.shape.n, c = shape.c;
     if (shape.n == 0) return;
-    require_norm(args.x, params, args.stats);
-    require_affine(args.x, params);
-    GS_REQUIRE(args.x.shape == shape.with_n(samples) && samples > 0 && shape.n % samples == 0);
-    GS_REQUIRE(args.x.dtype == args.terms.front().dtype);
     std::vector<View> views(args.terms.begin(), args.terms.end());
     views.push_back(args.x);
-    for (const View& view : {args.addend, args.dx}) {
-        if (!view) continue;
-        GS_REQUIRE(view.shape == shape && view.dtype == args.x.dtype);
-        views.push_back(view);
-    }
-    if (args.dgamma) GS_REQUIRE(args.dgamma.shape == (Shape{shape.n, 1, 1, c}));
+    for (const View& view : {args.addend, args.dx})
+        if (view) views.push_back(view);
     with_type_and_width(args.x.dtype, c, views, [&](auto value, auto width) {
         using T = decltype(value);
         constexpr int W = decltype(width)::kValue;
         const Sweep sweep(shape, W);
-        const SinkSums sinks(*context_, args.sinks, shape, sweep);
+        const SinkSums sinks(*context_, args.sinks, sweep);
         const int64_t each = shape.n * sweep.slabs * c;
         auto* g = context_->scratch<float>(Scratch::Partial, 2 * each);
         auto* factors = context_->scratch<float>(Scratch::Coefficients, shape.n * 3 * c);
@@ -306,7 +285,7 @@ void CudaBackend::group_norm_backward(const GroupNormBackward& args, const Group
                grid_size(params.groups * shape.n), kBlock,
                2 * static_cast<size_t>(c / params.groups) * sizeof(double), SweepShape(sweep), g, g + each,
                args.stats.f32(), params.gamma.f32(), samples, params.groups, args.dx ? factors : nullptr,
-               args.dgamma ? args.dgamma.f32() : nullptr);
+               args.dgamma.f32());
         sinks.write(g);
         if (args.dx)
             launch(*context_, "group norm backward", norm_backward_kernel<T, W>, sweep.grid(), sweep.block(),

@@ -1,4 +1,5 @@
 // Gradients of the scores' losses at the logits, a block a sample, in float64.
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/device.cuh"
 #include "cuda/kernels/launch.h"
@@ -64,9 +65,8 @@ __global__ void __launch_bounds__(kBlock) seed_kernel(Seed seed, double temperat
 }  // namespace
 
 void CudaBackend::seed_logits(Seed seed, float temperature, int64_t target, View z, View dz) {
-    GS_REQUIRE(z.shape == dz.shape && z.shape.pixels() == 1 && z.shape.c > 0 && temperature > 0.0f);
+    contract::seed_logits(temperature, target, z, dz);
     const int64_t classes = z.shape.c;
-    GS_REQUIRE(target >= 0 && target < classes);
     if (z.shape.n == 0) return;
     launch(*context_, "seed at the logits", seed_kernel, grid_size(z.shape.n), kBlock, 0, seed,
            static_cast<double>(temperature), target, classes, z.f32(), dz.f32());

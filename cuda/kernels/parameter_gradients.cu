@@ -1,4 +1,5 @@
 // Small operations on gradients of parameters: their norms, sums over a batch, and the way to stored weights.
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/launch.h"
 #include "cuda/kernels/power.cuh"
@@ -74,49 +75,35 @@ __global__ void __launch_bounds__(kBlock) stored_rows_kernel(StoredRows args) {
     }
 }
 
-const float* data_or_null(const View& view) {
-    return view ? view.f32() : nullptr;
-}
-
 }  // namespace
 
 void CudaBackend::power_sums(View x, View scale, std::span<const PowerSum> norms) {
-    const int64_t c = x.shape.c;
-    GS_REQUIRE(x.shape.pixels() == 1 && (!scale || scale.shape == (Shape{1, 1, 1, c})));
-    for (const PowerSum& norm : norms) {
-        GS_REQUIRE(norm.p > 0 && norm.out.shape == (Shape{x.shape.n, 1, 1, 1}));
-        if (x.shape.n == 0) continue;
-        launch(*context_, "power sums", power_sum_kernel, grid_size(x.shape.n), kBlock, 0, x.f32(), c,
-               data_or_null(scale), Exponent(norm.p), norm.out.f32());
-    }
+    contract::power_sums(x, scale, norms);
+    if (x.shape.n == 0) return;
+    for (const PowerSum& norm : norms)
+        launch(*context_, "power sums", power_sum_kernel, grid_size(x.shape.n), kBlock, 0, x.f32(), x.shape.c,
+               scale.f32(), Exponent(norm.p), norm.out.f32());
 }
 
 void CudaBackend::sum_rows(View x, View scale, Grad mode, View out) {
+    contract::sum_rows(x, scale, out);
     const int64_t c = x.shape.per_sample();
-    GS_REQUIRE(out.shape == (Shape{1, 1, 1, c}) && (!scale || scale.shape == out.shape));
     launch(*context_, "sum of rows", sum_rows_kernel, blocks_for(c), kBlock, 0, x.f32(), x.shape.n, c,
-           data_or_null(scale), mode, out.f32());
+           scale.f32(), mode, out.f32());
 }
 
 void CudaBackend::stored_weight_gradient(const StoredWeightGradient& args) {
-    const int64_t outputs = args.g.shape.n;
-    const Shape channels{1, 1, 1, outputs};
-    GS_REQUIRE(!args.scale || args.scale.shape == channels);
-    GS_REQUIRE(!args.standardised || args.standardised.shape == args.g.shape);
-    GS_REQUIRE(!args.dw || args.dw.shape == args.g.shape);
+    contract::stored_weight_gradient(args);
     const FoldedGamma& gamma = args.gamma;
-    if (gamma.out)
-        GS_REQUIRE(gamma.out.shape == channels && gamma.shift.shape == channels &&
-                   gamma.dbeta.shape == channels && gamma.weights.shape == args.g.shape);
-    launch(*context_, "gradient of stored weights", stored_rows_kernel, grid_size(outputs), kBlock, 0,
+    launch(*context_, "gradient of stored weights", stored_rows_kernel, grid_size(args.g.shape.n), kBlock, 0,
            StoredRows{.g = args.g.f32(),
-                      .scale = data_or_null(args.scale),
-                      .standardised = data_or_null(args.standardised),
-                      .gamma_weights = data_or_null(gamma.weights),
-                      .shift = data_or_null(gamma.shift),
-                      .dbeta = data_or_null(gamma.dbeta),
-                      .dw = args.dw ? args.dw.f32() : nullptr,
-                      .dgamma = gamma.out ? gamma.out.f32() : nullptr,
+                      .scale = args.scale.f32(),
+                      .standardised = args.standardised.f32(),
+                      .gamma_weights = gamma.weights.f32(),
+                      .shift = gamma.shift.f32(),
+                      .dbeta = gamma.dbeta.f32(),
+                      .dw = args.dw.f32(),
+                      .dgamma = gamma.out.f32(),
                       .k = args.g.shape.per_sample(),
                       .mode = args.mode});
 }

@@ -1,4 +1,5 @@
 // Elementwise operations: bound by memory, one read of each input and one write.
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/device.cuh"
 #include "cuda/kernels/launch.h"
@@ -143,10 +144,6 @@ void repitch(Context& context, const View& from, const View& to) {
     });
 }
 
-void require_per_channel(const View& values, int64_t channels) {
-    GS_REQUIRE(values && values.shape == (Shape{1, 1, 1, channels}));
-}
-
 }  // namespace
 
 void convert(Context& context, View from, View to) {
@@ -180,7 +177,7 @@ void split_image(Context& context, View x, View y) {
 }
 
 void CudaBackend::add(View a, View b, Activation activation, View y) {
-    GS_REQUIRE(a.shape == y.shape && b.shape == y.shape && a.dtype == y.dtype && b.dtype == y.dtype);
+    contract::add(a, b, y);
     const View views[] = {a, b, y};
     with_type_and_width(y.dtype, y.shape.size(), views, [&](auto value, auto width) {
         using T = decltype(value);
@@ -192,7 +189,7 @@ void CudaBackend::add(View a, View b, Activation activation, View y) {
 }
 
 void activate(Context& context, View x, Activation activation, View y) {
-    GS_REQUIRE(x.shape == y.shape && x.dtype == y.dtype);
+    contract::activate(x, y);
     const View views[] = {x, y};
     with_type_and_width(y.dtype, y.shape.size(), views, [&](auto value, auto width) {
         using T = decltype(value);
@@ -203,9 +200,7 @@ void activate(Context& context, View x, Activation activation, View y) {
 }
 
 void CudaBackend::channel_affine(View x, View scale, View shift, Activation activation, View y) {
-    GS_REQUIRE(x.shape == y.shape && x.dtype == y.dtype);
-    require_per_channel(scale, x.shape.c);
-    require_per_channel(shift, x.shape.c);
+    contract::channel_affine(x, scale, shift, y);
     const View views[] = {x, y};
     with_type_and_width(y.dtype, y.shape.c, views, [&](auto value, auto width) {
         using T = decltype(value);
@@ -224,14 +219,13 @@ void CudaBackend::fill(View x, float value) {
 }
 
 void CudaBackend::copy(View from, View to) {
-    GS_REQUIRE(from.shape == to.shape && from.dtype == to.dtype);
+    contract::copy(from, to);
     check(cudaMemcpyAsync(to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, context_->stream()),
           "copy of " + to_string(from.shape));
 }
 
 void CudaBackend::sign_step(View x, View g, View step, View out) {
-    GS_REQUIRE(x.shape == out.shape && g.shape == out.shape);
-    require_per_channel(step, x.shape.c);
+    contract::sign_step(x, g, step, out);
     each_pack<1>(*context_, "sign step", x.shape.size(),
                  SignStep{x.f32(), g.f32(), step.f32(), out.f32(), x.shape.c});
 }

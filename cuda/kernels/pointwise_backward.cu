@@ -1,4 +1,5 @@
 // The join of gradients with their masks and reductions, in one sweep; and reductions of activations.
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/sums.h"
 #include "cuda/kernels/sweep.cuh"
@@ -57,31 +58,16 @@ __global__ void __launch_bounds__(kBlock) pointwise_backward_kernel(BackwardSwee
     write_slab_sums(self, args.shape, centered, args.centered);
 }
 
-void require_same(const View& view, const Shape& shape, DType type) {
-    if (view) GS_REQUIRE(view.shape == shape && view.dtype == type);
-}
-
 }  // namespace
 
 void CudaBackend::pointwise_backward(const PointwiseBackward& args) {
-    GS_REQUIRE(!args.terms.empty());
+    contract::pointwise_backward(args);
     const Shape shape = args.terms.front().shape;
     const DType type = args.terms.front().dtype;
-    const bool masked = args.activation != Activation::None;
-    if (masked) GS_REQUIRE(args.y);
-    int64_t samples = shape.n;
-    if (masked) samples = args.y.shape.n;
-    if (args.gamma.out) samples = args.gamma.x.shape.n;
     if (shape.n == 0) return;
-    GS_REQUIRE(samples > 0 && shape.n % samples == 0);
-    require_same(args.dx, shape, type);
-    require_same(args.addend, shape, type);
-    if (masked) require_same(args.y, shape.with_n(samples), type);
-    if (args.scale) GS_REQUIRE(args.scale.shape == (Shape{1, 1, 1, shape.c}));
-    if (args.gamma.out) {
-        require_same(args.gamma.x, shape.with_n(samples), type);
-        GS_REQUIRE(args.gamma.out.shape == (Shape{shape.n, 1, 1, shape.c}));
-    }
+    int64_t samples = shape.n;
+    if (args.activation != Activation::None) samples = args.y.shape.n;
+    if (args.gamma.out) samples = args.gamma.x.shape.n;
     std::vector<View> views(args.terms.begin(), args.terms.end());
     for (const View& view : {args.y, args.addend, args.dx, args.gamma.x})
         if (view) views.push_back(view);
@@ -89,7 +75,7 @@ void CudaBackend::pointwise_backward(const PointwiseBackward& args) {
         using T = decltype(value);
         constexpr int W = decltype(width)::kValue;
         const Sweep sweep(shape, W);
-        const SinkSums sinks(*context_, args.sinks, shape, sweep);
+        const SinkSums sinks(*context_, args.sinks, sweep);
         float* centered = args.gamma.out
                               ? context_->scratch<float>(Scratch::Partial, shape.n * sweep.slabs * shape.c)
                               : nullptr;
@@ -100,7 +86,7 @@ void CudaBackend::pointwise_backward(const PointwiseBackward& args) {
                                            .y = static_cast<const T*>(args.y.data),
                                            .addend = static_cast<const T*>(args.addend.data),
                                            .x = static_cast<const T*>(args.gamma.x.data),
-                                           .scale = args.scale ? args.scale.f32() : nullptr,
+                                           .scale = args.scale.f32(),
                                            .mean = args.gamma.out ? args.gamma.mean.f32() : nullptr,
                                            .dx = static_cast<T*>(args.dx.data),
                                            .sum = sinks.sum(),

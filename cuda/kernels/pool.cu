@@ -1,5 +1,6 @@
 // Pooling, and the option A shortcut. One output value (or several neighbouring channels) a thread; gradients
 // gather.
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/sums.h"
 #include "cuda/kernels/sweep.cuh"
@@ -21,9 +22,7 @@ struct Windows {
           kernel(spec.kernel),
           stride(spec.stride),
           pad(spec.pad),
-          zero_padding(spec.zero_padding) {
-        GS_REQUIRE(kernel > 0 && kernel * kernel < 255 && stride > 0 && pad >= 0 && pad < kernel);
-    }
+          zero_padding(spec.zero_padding) {}
 };
 
 // Positions are visited in row order and a later one must be larger to win: ties go to the first. NaN wins
@@ -135,10 +134,7 @@ struct Subsample {
     int64_t stride, shift, x_h, x_w, x_c, y_h, y_w, y_c;
 
     Subsample(const Shape& x, int64_t by, const Shape& y)
-        : stride(by), shift((y.c - x.c) / 2), x_h(x.h), x_w(x.w), x_c(x.c), y_h(y.h), y_w(y.w), y_c(y.c) {
-        GS_REQUIRE(stride > 0 && x.n == y.n && y.c >= x.c);
-        GS_REQUIRE(y.h == (x.h + stride - 1) / stride && y.w == (x.w + stride - 1) / stride);
-    }
+        : stride(by), shift((y.c - x.c) / 2), x_h(x.h), x_w(x.w), x_c(x.c), y_h(y.h), y_w(y.w), y_c(y.c) {}
 };
 
 template <class T>
@@ -175,8 +171,7 @@ void over_map(const Shape& map, DType type, std::span<const View> views, const F
 }  // namespace
 
 void CudaBackend::max_pool(View x, const PoolSpec& spec, View y, View winner) {
-    GS_REQUIRE(y.shape == spec.output_shape(x.shape) && x.dtype == y.dtype);
-    GS_REQUIRE(!winner || (winner.shape == y.shape && winner.dtype == DType::U8));
+    contract::max_pool(x, spec, y, winner);
     const View views[] = {x, y};
     over_map(y.shape, y.dtype, views, [&](auto value, auto width, const Sweep& sweep) {
         using T = decltype(value);
@@ -187,10 +182,8 @@ void CudaBackend::max_pool(View x, const PoolSpec& spec, View y, View winner) {
 }
 
 void CudaBackend::max_pool_backward(View dy, View winner, const PoolSpec& spec, View dx) {
-    GS_REQUIRE(dy.shape == spec.output_shape(dx.shape) && dx.dtype == dy.dtype);
+    contract::max_pool_backward(dy, winner, spec, dx);
     const int64_t samples = winner.shape.n;
-    GS_REQUIRE(winner && winner.shape == dy.shape.with_n(samples) &&
-               (samples > 0 ? dy.shape.n % samples == 0 : dy.shape.n == 0));
     const View views[] = {dx, dy};
     over_map(dx.shape, dx.dtype, views, [&](auto value, auto width, const Sweep& sweep) {
         using T = decltype(value);
@@ -201,8 +194,7 @@ void CudaBackend::max_pool_backward(View dy, View winner, const PoolSpec& spec, 
 }
 
 void CudaBackend::average_pool(View x, int64_t window_h, int64_t window_w, View y) {
-    GS_REQUIRE(y.shape == (Shape{x.shape.n, 1, 1, x.shape.c}));
-    GS_REQUIRE(window_h > 0 && window_h <= x.shape.h && window_w > 0 && window_w <= x.shape.w);
+    contract::average_pool(x, window_h, window_w, y);
     const View views[] = {x};
     over_map({x.shape.n, window_h, window_w, x.shape.c}, x.dtype, views,
              [&](auto value, auto width, const Sweep& sweep) {
@@ -218,8 +210,7 @@ void CudaBackend::average_pool(View x, int64_t window_h, int64_t window_w, View 
 }
 
 void CudaBackend::average_pool_backward(View dy, int64_t window_h, int64_t window_w, View dx) {
-    GS_REQUIRE(dy.shape == (Shape{dx.shape.n, 1, 1, dx.shape.c}));
-    GS_REQUIRE(window_h > 0 && window_h <= dx.shape.h && window_w > 0 && window_w <= dx.shape.w);
+    contract::average_pool_backward(dy, window_h, window_w, dx);
     const View views[] = {dx};
     over_map(dx.shape, dx.dtype, views, [&](auto value, auto width, const Sweep& sweep) {
         using T = decltype(value);
@@ -230,9 +221,9 @@ void CudaBackend::average_pool_backward(View dy, int64_t window_h, int64_t windo
 }
 
 void CudaBackend::pad_subsample(View x, int64_t stride, View y) {
-    const Subsample shape(x.shape, stride, y.shape);
-    GS_REQUIRE(x.dtype == y.dtype);
+    contract::pad_subsample(x, stride, y);
     if (y.shape.size() == 0) return;
+    const Subsample shape(x.shape, stride, y.shape);
     with_type(y.dtype, [&](auto value) {
         using T = decltype(value);
         launch(*context_, "subsampled shortcut", pad_subsample_kernel<T>, blocks_for(y.shape.size()), kBlock,
@@ -241,9 +232,9 @@ void CudaBackend::pad_subsample(View x, int64_t stride, View y) {
 }
 
 void CudaBackend::pad_subsample_backward(View dy, int64_t stride, View dx) {
-    const Subsample shape(dx.shape, stride, dy.shape);
-    GS_REQUIRE(dx.dtype == dy.dtype);
+    contract::pad_subsample_backward(dy, stride, dx);
     if (dx.shape.size() == 0) return;
+    const Subsample shape(dx.shape, stride, dy.shape);
     with_type(dx.dtype, [&](auto value) {
         using T = decltype(value);
         launch(*context_, "subsampled shortcut backward", pad_subsample_backward_kernel<T>,

@@ -181,7 +181,7 @@ class PositionGrams {
             launch(context_, "Gram matrix over positions", kernel, grid_size(count * tiles_),
                    Config::kThreads, static_cast<size_t>(Config::kBytes),
                    GramArguments<T>{.maps = static_cast<const T*>(maps.data),
-                                    .factor = factor ? factor.f32() : nullptr,
+                                    .factor = factor.f32(),
                                     .wide = maps.shape.c % kWide<T> == 0 && is_aligned(maps),
                                     .positions = positions_,
                                     .channels = static_cast<int>(maps.shape.c),

@@ -15,7 +15,7 @@ void add_slabs(Context& context, const char* name, const float* partial, const S
 // The sums that a backward sweep makes for taps.
 class SinkSums {
   public:
-    SinkSums(Context& context, std::span<const TapSink> sinks, const Shape& shape, const Sweep& sweep);
+    SinkSums(Context& context, std::span<const TapSink> sinks, const Sweep& sweep);
 
     float* sum() const { return sum_; }          // of the values; null: nobody asks
     float* nonzero() const { return nonzero_; }  // how many are not 0; null: nobody asks

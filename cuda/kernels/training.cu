@@ -1,4 +1,5 @@
 // What training does value by value: dropout, weight standardisation, the update of parameters.
+#include "core/contract.h"
 #include "core/training.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/device.cuh"
@@ -54,22 +55,20 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::standardise_weights(const StandardiseWeights& args) {
-    const int64_t outputs = args.w.shape.n;
-    GS_REQUIRE(args.standardised && args.standardised.shape == args.w.shape);
-    GS_REQUIRE(args.scale && args.scale.shape == (Shape{1, 1, 1, outputs}));
-    launch(*context_, "weight standardisation", standardise_kernel, grid_size(outputs), kBlock, 0,
+    contract::standardise_weights(args);
+    launch(*context_, "weight standardisation", standardise_kernel, grid_size(args.w.shape.n), kBlock, 0,
            args.w.f32(), args.w.shape.per_sample(), args.standardised.f32(), args.scale.f32());
 }
 
 void CudaBackend::dropout(const Dropout& args) {
-    GS_REQUIRE(args.x.shape == args.y.shape && args.rate >= 0 && args.rate < 1);
+    contract::dropout(args);
     if (args.x.shape.size() == 0) return;
     launch(*context_, "dropout", dropout_kernel, blocks_for(args.x.shape.size()), kBlock, 0, args.x.f32(),
            args.x.shape.size(), args.key, dropout_threshold(args.rate), 1 / (1 - args.rate), args.y.f32());
 }
 
 void CudaBackend::sgd_update(const SgdUpdate& args) {
-    GS_REQUIRE(args.w.shape == args.g.shape && args.w.shape == args.v.shape);
+    contract::sgd_update(args);
     if (args.w.shape.size() == 0) return;
     launch(*context_, "update of parameters", sgd_kernel, blocks_for(args.w.shape.size()), kBlock, 0,
            args.w.f32(), args.g.f32(), args.v.f32(), args.w.shape.size(),

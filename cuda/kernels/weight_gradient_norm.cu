@@ -3,6 +3,7 @@
 // end in sums of |.|^p (gradient_epilogue.cuh). Where positions are many and tiles few, a sample's positions
 // are cut into slices, whose partial tiles lie in scratch memory until a second kernel adds them in order.
 // p = 2 alone goes by Gram matrices over positions where those cost less (position_gram.cu).
+#include "core/contract.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/gradient_rows.h"
@@ -33,10 +34,6 @@ __global__ void __launch_bounds__(kThreads)
     left = combined_over_block(left, exponent);
     right = combined_over_block(right, exponent);
     if (threadIdx.x == 0) out[blockIdx.x] = static_cast<float>(left * right);
-}
-
-const float* data_or_null(const View& view) {
-    return view ? view.f32() : nullptr;
 }
 
 // One call of the operation: at most kMostNorms exponents.
@@ -139,9 +136,9 @@ class NormRun {
 
     TileEnding ending() const {
         const bool projects = static_cast<bool>(args_.standardised);
-        return {.row_scale = data_or_null(args_.scale),
-                .standardised = data_or_null(args_.standardised),
-                .gamma_weights = data_or_null(args_.gamma.weights),
+        return {.row_scale = args_.scale.f32(),
+                .standardised = args_.standardised.f32(),
+                .gamma_weights = args_.gamma.weights.f32(),
                 .row_sums = nullptr,
                 .arrived = nullptr,
                 .writes_row_sums = projects || args_.gamma.out,
@@ -166,12 +163,12 @@ class NormRun {
                                           .k = per_row / args_.dy.shape.c,
                                           .first = first,
                                           .order = order,
-                                          .row_scale = data_or_null(args_.scale),
-                                          .standardised = data_or_null(args_.standardised),
-                                          .gamma_weights = data_or_null(gamma.weights),
-                                          .shift = data_or_null(gamma.shift),
-                                          .dbeta = data_or_null(gamma.dbeta),
-                                          .dgamma = gamma.out ? gamma.out.f32() : nullptr,
+                                          .row_scale = args_.scale.f32(),
+                                          .standardised = args_.standardised.f32(),
+                                          .gamma_weights = gamma.weights.f32(),
+                                          .shift = gamma.shift.f32(),
+                                          .dbeta = gamma.dbeta.f32(),
+                                          .dgamma = gamma.out.f32(),
                                           .exponents = exponents_,
                                           .partial = partial_},
                              count);
@@ -182,23 +179,10 @@ class NormRun {
     }
 };
 
-void require(const WeightGradientNorm& args) {
-    const int64_t rows = args.dy.shape.n, outputs = args.dy.shape.c;
-    GS_REQUIRE(args.dy.shape.with_n(1) == args.spec.output_shape(args.x.shape.with_n(1)));
-    GS_REQUIRE(args.x.shape.n > 0 ? rows % args.x.shape.n == 0 : rows == 0);
-    GS_REQUIRE(args.gamma.out || !args.norms.empty());
-    for (const PowerSum& norm : args.norms) GS_REQUIRE(norm.p > 0 && norm.out.shape.size() == rows);
-    if (!args.gamma.out) return;
-    const Shape sums{rows, 1, 1, outputs};
-    GS_REQUIRE(args.gamma.out.shape == sums && args.gamma.dbeta.shape == sums);
-    GS_REQUIRE(args.gamma.shift.shape == (Shape{1, 1, 1, outputs}));
-    GS_REQUIRE(args.gamma.weights.shape.size() == weight_shape(args.spec).size());
-}
-
 }  // namespace
 
 void CudaBackend::weight_gradient_norm(const WeightGradientNorm& args) {
-    require(args);
+    contract::weight_gradient_norm(args);
     const int64_t rows = args.dy.shape.n;
     if (rows == 0) return;
     const bool depthwise = args.spec.groups > 1;
@@ -207,11 +191,10 @@ void CudaBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     if (linear && !args.standardised && !args.gamma.out && args.dy.dtype == DType::F32) {
         for (const PowerSum& norm : args.norms)
             launch(*context_, "norm of an outer product", outer_product_kernel, grid_size(rows), kThreads, 0,
-                   args.dy.f32(), args.dy.shape.c, data_or_null(args.scale), args.x.f32(), args.x.shape.n,
+                   args.dy.f32(), args.dy.shape.c, args.scale.f32(), args.x.f32(), args.x.shape.n,
                    args.x.shape.c, Exponent(norm.p), norm.out.f32());
         return;
     }
-    GS_REQUIRE(!(depthwise && args.standardised));
     GS_REQUIRE(args.dy.shape.per_sample() < (int64_t{1} << 31));
     if (can_use_position_grams(args)) return squared_norms_by_positions(*context_, args);
     float* of_depthwise =
