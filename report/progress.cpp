@@ -124,8 +124,7 @@ void Progress::finish() {
     if (style_.quiet) return;
     const double time = seconds(clock_() - start_);
     const int64_t count = done_ - first_;
-    out_ << label_ << "  " << grouped(count) << ' ' << style_.unit << (count == 1 ? "" : "s") << " in "
-         << clock_time(time);
+    out_ << label_ << "  " << counted(count, style_.unit) << " in " << clock_time(time);
     if (time > 0 && count > 0) out_ << ", " << rate_text(double(count) / time, style_.unit);
     if (skipped_ > 0) out_ << ", " << grouped(skipped_) << " skipped";
     out_ << std::endl;

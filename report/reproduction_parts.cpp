@@ -21,10 +21,6 @@ std::set<std::string> source_names(const ComparedRow& row) {
     return names;
 }
 
-std::string counted(int64_t count, const std::string& what) {
-    return grouped(count) + (count == 1 ? " figure " : " figures ") + what;
-}
-
 }  // namespace
 
 std::string column_head(const TableColumn& column, bool utf8) {
@@ -99,7 +95,8 @@ std::vector<std::string> sources(const Reproduction& reproduction) {
 
 std::string summary(const Reproduction& r) {
     const int64_t out = r.count(Verdict::Out), not_comparable = r.count(Verdict::NotComparable);
-    std::string text = counted(r.count(Verdict::Within), "within tolerance, ") + grouped(out) + " out of it";
+    std::string text =
+        counted(r.count(Verdict::Within), "figure") + " within tolerance, " + grouped(out) + " out of it";
     if (out > 0) text += " (!)";
     if (not_comparable > 0) text += ", " + grouped(not_comparable) + " not comparable (~)";
     if (!r.complete()) text += "; not the whole table was compared";

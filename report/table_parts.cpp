@@ -69,9 +69,9 @@ std::vector<std::vector<ColumnGroup>> in_blocks(std::vector<ColumnGroup> groups,
 }
 
 std::string image_counts(const SetInfo& set) {
-    const std::string unit = set.total == 1 ? " image" : " images";
-    if (set.scored == set.total) return grouped(set.total) + unit;
-    std::string text = grouped(set.scored) + " of " + grouped(set.total) + unit;
+    const std::string all = counted(set.total, "image");
+    if (set.scored == set.total) return all;
+    std::string text = grouped(set.scored) + " of " + all;
     if (set.excluded > 0) text += ", " + grouped(set.excluded) + " excluded";
     return text;
 }

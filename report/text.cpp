@@ -101,6 +101,10 @@ std::string grouped(int64_t count) {
     return text;
 }
 
+std::string counted(int64_t count, const std::string& noun) {
+    return grouped(count) + ' ' + noun + (count == 1 ? "" : "s");
+}
+
 std::string clock_time(double seconds) {
     const auto total = static_cast<int64_t>(seconds > 0 ? std::min(seconds, 1e9) + 0.5 : 0.0);  // NaN too
     const auto two = [](int64_t v) { return (v < 10 ? "0" : "") + std::to_string(v); };

@@ -19,6 +19,8 @@ std::string significant(double value, int digits);
 
 // 1234567 -> "1,234,567".
 std::string grouped(int64_t count);
+// "1 image", "1,234 images".
+std::string counted(int64_t count, const std::string& noun);
 
 // Seconds as "0:07", "12:34", "1:02:03".
 std::string clock_time(double seconds);

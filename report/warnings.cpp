@@ -33,8 +33,7 @@ void warn_of_few_images(const Results& results, std::vector<Warning>& warnings) 
     for (const SetInfo& set : results.sets)
         if (set.scored < 20)
             warnings.push_back({"few-images", "", set.name,
-                                "only " + grouped(set.scored) + " scored image" +
-                                    (set.scored == 1 ? "" : "s") + " in " + set.name +
+                                "only " + counted(set.scored, "scored image") + " in " + set.name +
                                     ": FPR95 moves in steps larger than 5 %, the figures say little"});
 }
 

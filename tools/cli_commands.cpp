@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/join.h"
+#include "core/printable.h"
 #include "tools/cli_config.h"
 #include "tools/cli_flags.h"
 #include "tools/cli_generated.h"
@@ -85,6 +87,7 @@ class CommandLine {
         return TomlConfig(*score_).to_config(&command, true, false, "");
     }
 
+    [[noreturn]] void refuse_command(const std::string& typed) const;
     int score(const CLI::App& command, ScoreFlags& flags) const;
     int track(const CLI::App& command, const TrackFlags& flags) const;
 };
@@ -137,6 +140,7 @@ int CommandLine::run(int argc, char** argv) {
     } catch (const CLI::Success& help_or_version) {
         return app_.exit(help_or_version);
     } catch (const CLI::ParseError& error) {
+        if (app_.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') refuse_command(argv[1]);
         throw Error(ErrorKind::Usage, usage_line(app_, error));
     }
     if (app_.get_option("--config")->count() > 0 && !score_->parsed())
@@ -147,6 +151,13 @@ int CommandLine::run(int argc, char** argv) {
     if (list_methods_) return run_list_methods(json_);
     std::cout << app_.help();
     return static_cast<int>(ErrorKind::Usage);
+}
+
+void CommandLine::refuse_command(const std::string& typed) const {
+    throw Error(ErrorKind::Usage,
+                "no command '" + printable(typed) + "'; there are " +
+                    join(commands_, ", ", [](const auto& command) { return command.first->get_name(); }) +
+                    "; see gradscore --help");
 }
 
 int CommandLine::score(const CLI::App& command, ScoreFlags& flags) const {

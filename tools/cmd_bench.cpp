@@ -5,9 +5,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <sstream>
 
 #include "passes/executor.h"
+#include "report/text.h"
 #include "scores/statistics.h"
 #include "tools/commands.h"
 #include "tools/plan_text.h"
@@ -184,10 +184,12 @@ int run_bench(const BenchFlags& flags) {
         std::cout << result.dump() << '\n';
     } else {
         print_plan(net, plan, flags.methods, false);
-        std::cout << "speed       " << std::setprecision(2) << rate << " images/s (" << rates.front()
-                  << " to " << rates.back() << " in " << flags.rounds << " rounds of " << flags.images
-                  << "), " << human(flops * rate, "FLOP/s") << "\npeak        " << std::setprecision(0)
-                  << peak_memory_mib() << " MiB\ndevice      " << backend->description() << '\n';
+        const auto images_a_second = [](double value) { return fixed(value, value < 10 ? 2 : 1); };
+        std::cout << "speed       " << images_a_second(rate) << " images/s ("
+                  << images_a_second(rates.front()) << " to " << images_a_second(rates.back()) << " in "
+                  << counted(flags.rounds, "round") << " of " << flags.images << "), "
+                  << human(flops * rate, "FLOP/s") << "\npeak        " << fixed(peak_memory_mib(), 0)
+                  << " MiB\ndevice      " << backend->description() << '\n';
     }
     return 0;
 }

@@ -116,7 +116,7 @@ int exit_code(const std::vector<Judgement>& judged) {
     const auto unusable = std::count_if(judged.begin(), judged.end(),
                                         [](const Judgement& image) { return !image.reason.empty(); });
     if (unusable == 0) return 0;
-    say(std::to_string(unusable) + (unusable == 1 ? " image" : " images") + " could not be used");
+    say(counted(unusable, "image") + " could not be used");
     return kSomeExcluded;
 }
 

@@ -1,8 +1,8 @@
 #include "tools/plan_text.h"
 
-#include <iomanip>
 #include <iterator>
-#include <sstream>
+
+#include "report/text.h"
 
 namespace gs {
 
@@ -10,9 +10,7 @@ std::string human(double value, const char* unit) {
     static constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
     size_t i = 0;
     for (; value >= 1000 && i + 1 < std::size(kPrefixes); ++i) value /= 1000;
-    std::ostringstream text;
-    text << std::setprecision(value < 10 ? 2 : 1) << std::fixed << value << ' ' << kPrefixes[i] << unit;
-    return text.str();
+    return fixed(value, value < 10 ? 2 : 1) + ' ' + kPrefixes[i] + unit;
 }
 
 std::vector<std::string> plan_lines(const Net& net, const Plan& plan) {
@@ -30,11 +28,9 @@ std::vector<std::string> plan_lines(const Net& net, const Plan& plan) {
     if (plan.flops(Step::Phase::Second) > 0)
         lines.push_back("second      " + human(plan.flops(Step::Phase::Second), "FLOP") +
                         " on changed inputs");
-    std::ostringstream memory;
-    memory << "memory      " << std::fixed << std::setprecision(1)
-           << static_cast<double>(plan.arena_bytes) / (1 << 20) << " MiB for " << plan.max_batch
-           << (plan.max_batch == 1 ? " image" : " images") << " at a time, " << plan.steps.size() << " steps";
-    lines.push_back(memory.str());
+    lines.push_back("memory      " + fixed(static_cast<double>(plan.arena_bytes) / (1 << 20), 1) +
+                    " MiB for " + counted(plan.max_batch, "image") + " at a time, " +
+                    std::to_string(plan.steps.size()) + " steps");
     return lines;
 }
 

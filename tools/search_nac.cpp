@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/join.h"
+#include "report/text.h"
 #include "scores/nac_options.h"
 #include "scores/nac_products.h"
 #include "scores/nac_state.h"
@@ -127,8 +128,7 @@ Found search_nac(const MethodSpec& spec, SearchRun& run) {
     return {.method = method_of(options, best.layers),
             .figures = {{"auroc", best.auroc}, {"auroc_by_set", by_set}, {"combinations", count}},
             .summary = "mean AUROC " + format_number(std::round(1e4 * best.auroc) / 100) +
-                       " %, the best of " + std::to_string(count) +
-                       (count == 1 ? " combination" : " combinations")};
+                       " %, the best of " + counted(count, "combination")};
 }
 
 }  // namespace gs

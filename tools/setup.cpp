@@ -18,6 +18,7 @@
 #include "core/files.h"
 #include "core/join.h"
 #include "core/printable.h"
+#include "report/text.h"
 #include "tools/score_run.h"
 
 namespace gs {
@@ -150,7 +151,7 @@ void check_output_file(const std::string& path, bool force, const std::vector<st
 
 int say_excluded(int64_t images, const std::string& listed) {
     if (images == 0) return 0;
-    say(std::to_string(images) + (images == 1 ? " image" : " images") + " could not be used: " + listed);
+    say(counted(images, "image") + " could not be used: " + listed);
     return kSomeExcluded;
 }
 

@@ -23,6 +23,9 @@ TEST(Text, Numbers) {
     EXPECT_EQ(grouped(1000), "1,000");
     EXPECT_EQ(grouped(-1234567), "-1,234,567");
     EXPECT_EQ(grouped(-123), "-123");
+    EXPECT_EQ(counted(1, "image"), "1 image");
+    EXPECT_EQ(counted(0, "image"), "0 images");
+    EXPECT_EQ(counted(1234, "image"), "1,234 images");
 }
 
 TEST(Text, Times) {

@@ -6,6 +6,7 @@ namespace gs::test {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::MatchesRegex;
@@ -58,7 +59,7 @@ TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
 
 TEST_F(Commands, NothingAndNonsense) {
     EXPECT_EQ(run({}).code, 2);
-    expect_refusal({"scroe"}, 2, {"scroe", "gradscore --help"});
+    expect_refusal({"scroe"}, 2, {"no command 'scroe'; there are score, track, fit", "gradscore --help"});
     expect_refusal({"--weights", "x"}, 2, {"gradscore --help"});
     expect_refusal({"metrics"}, 2, {"run is required", "gradscore metrics --help"});
     expect_refusal({"inspect"}, 2, {"file is required"});
@@ -140,7 +141,8 @@ TEST_F(Commands, BenchPrintsOneObject) {
     EXPECT_LE(bench["images_per_s_min"], bench["images_per_s_max"]);
     const Ran ran = ok({"bench", "--weights", demo_weights(), "--images", "4", "--size", "40", "--methods",
                         "msp,odin:epsilon=0.001"});
-    EXPECT_THAT(ran.out, AllOf(HasSubstr("resnet8-cifar at 40x40"), HasSubstr("images/s")));
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("resnet8-cifar at 40x40"), HasSubstr("images/s"),
+                               ContainsRegex("\npeak        [0-9]+ MiB\n"), Not(HasSubstr("e+"))));
     expect_refusal({"bench"}, 2, {"--net NAME or --weights FILE"});
     expect_refusal({"bench", "--net", "resnet20-cifar", "--images", "0"}, 2, {"--images"});
     expect_refusal({"bench", "--weights", "none.pth"}, 3, {"none.pth"});
