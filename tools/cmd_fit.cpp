@@ -14,7 +14,7 @@ namespace {
 void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const Statistics& statistics) {
     if (flags.quiet) return;
     std::cout << flags.out << ": " << join(methods, ", ", &MethodSpec::written) << ", fitted on "
-              << grouped(static_cast<int64_t>(statistics.seen.size())) << " images of " << statistics.set;
+              << counted(std::ssize(statistics.seen), "image") << " of " << statistics.set;
     if (statistics.limit) std::cout << ", under --limit: what it scores is not comparable";
     if (statistics.shards > 1)
         std::cout << ", shard " << statistics.shard << " of " << statistics.shards

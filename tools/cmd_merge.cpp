@@ -23,7 +23,7 @@ int merge_fits(const MergeFlags& flags) {
     write_statistics(flags.out, merged);
     if (!flags.quiet)
         std::cout << flags.out << ": " << flags.in.size() << " shards, fitted on "
-                  << grouped(static_cast<int64_t>(merged.seen.size())) << " images of " << merged.set << '\n';
+                  << counted(std::ssize(merged.seen), "image") << " of " << merged.set << '\n';
     return 0;
 }
 

@@ -87,10 +87,10 @@ int run_report(const ReportFlags& flags) {
         return 0;
     }
     std::cout << "Page: " << flags.out << " (" << grouped(static_cast<int64_t>((page.size() + 1023) / 1024))
-              << " KiB, " << grouped(static_cast<int64_t>(thumbnails)) << " thumbnails)\n";
+              << " KiB, " << counted(static_cast<int64_t>(thumbnails), "thumbnail") << ")\n";
     if (!figures.empty())
-        std::cout << "Charts: " << figures_folder(flags).string() << "/ (" << figures.size()
-                  << " SVG files)\n";
+        std::cout << "Charts: " << figures_folder(flags).string() << "/ ("
+                  << counted(std::ssize(figures), "SVG file") << ")\n";
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "core/printable.h"
 #include "nets/architecture.h"
 #include "nets/weight_reader.h"
+#include "report/text.h"
 #include "tools/commands.h"
 #include "tools/setup.h"
 #include "weights/weight_file.h"
@@ -56,13 +57,6 @@ class TreePrinter {
     }
 };
 
-std::string count(int64_t n) {
-    std::string digits = std::to_string(n);
-    for (auto i = static_cast<int64_t>(digits.size()) - 3; i > 0; i -= 3)
-        digits.insert(static_cast<size_t>(i), ",");
-    return digits;
-}
-
 bool is_half(const StoredTensor& tensor) {
     return tensor.type == StoredType::F16 || tensor.type == StoredType::BF16;
 }
@@ -99,8 +93,9 @@ int run_inspect(const InspectFlags& flags) {
     }
     const auto [architecture, name] = guess(file);
     std::cout << '\n'
-              << printable(file.path.string(), 4096) << ": " << file.format << ", " << file.tensors.size()
-              << " tensors, " << count(values) << " values\nsha256  " << file.sha256() << '\n';
+              << printable(file.path.string(), 4096) << ": " << file.format << ", "
+              << counted(std::ssize(file.tensors), "tensor") << ", " << counted(values, "value")
+              << "\nsha256  " << file.sha256() << '\n';
     if (architecture) {
         std::cout << "net     " << name << ", " << architecture->classes << " classes; input "
                   << default_preprocess(*architecture).describe() << '\n';
@@ -149,7 +144,7 @@ int run_convert(const ConvertFlags& flags) {
     }
     for (const std::string& notice : file.notices) say("notice: " + notice);
     if (!flags.quiet)
-        std::cout << flags.out << ": " << tensors.size() << " tensors of "
+        std::cout << flags.out << ": " << counted(std::ssize(tensors), "tensor") << " of "
                   << (architecture ? name : "no known net") << '\n';
     if (!architecture) say("notice: " + name);
     return 0;
