@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/numbers.h"
 #include "core/pickle_text.h"
 #include "core/printable.h"
 
@@ -57,12 +58,10 @@ class Reader {
 
     template <class T>
     T decimal(std::string_view digits) const {
-        T value{};
         if (digits.starts_with('+')) digits.remove_prefix(1);
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-        if (digits.empty() || error != std::errc() || end != digits.data() + digits.size())
-            fail("'" + printable(digits, 40) + "' is no number that 64 bits hold");
-        return value;
+        const auto value = parse_number<T>(digits);
+        if (!value) fail("'" + printable(digits, 40) + "' is no number that 64 bits hold");
+        return *value;
     }
 
     // An integer of any length; empty beyond int64.

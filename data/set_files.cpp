@@ -2,13 +2,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <numeric>
 #include <set>
 #include <system_error>
 
 #include "core/join.h"
+#include "core/numbers.h"
 #include "data/sets.h"
 
 namespace gs::detail {
@@ -93,18 +93,11 @@ struct Line {
     std::optional<int64_t> label;  // the last field, where it is an integer after a path
 };
 
-std::optional<int64_t> parse_integer(std::string_view field) {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-    if (error != std::errc{} || end != field.data() + field.size()) return {};
-    return value;
-}
-
 Line parse_line(std::string_view text, int64_t number) {
     Line line{number, text, {}, {}};
     const size_t blank = text.find_last_of(" \t");
     if (blank == std::string_view::npos) return line;
-    line.label = parse_integer(text.substr(blank + 1));
+    line.label = parse_number<int64_t>(text.substr(blank + 1));
     if (line.label) line.path = trim(text.substr(0, blank));
     return line;
 }
@@ -113,7 +106,7 @@ Line parse_line(std::string_view text, int64_t number) {
 std::vector<int64_t> parse_groups(const std::string& text) {
     std::vector<int64_t> groups;
     for (const std::string& part : split(text, '+')) {
-        const std::optional<int64_t> classes = parse_integer(part);
+        const std::optional<int64_t> classes = parse_number<int64_t>(part);
         if (!classes || *classes < 1 || *classes > kMostClasses)
             throw Error(ErrorKind::Usage,
                         "groups=" + text + ": write the classes of each group, as 398+521+9");

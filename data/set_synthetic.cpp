@@ -1,7 +1,7 @@
 // Kind synthetic: images made from a seed, for benchmarks and trials. Integer arithmetic only, so that every
 // machine makes the same ones.
-#include <charconv>
 
+#include "core/numbers.h"
 #include "data/sets.h"
 
 namespace gs::detail {
@@ -20,13 +20,12 @@ Image noise(int64_t side, uint64_t& state) {
     return image;
 }
 
-int64_t parse_number(const SetSource& source, const std::string& text, int64_t most) {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > most)
+int64_t parse_count(const SetSource& source, const std::string& text, int64_t most) {
+    const auto value = parse_number<int64_t>(text);
+    if (!value || *value < 1 || *value > most)
         throw Error(ErrorKind::Usage, "image set 'synthetic:" + source.path + "': '" + text +
                                           "' is no number from 1 to " + std::to_string(most));
-    return value;
+    return *value;
 }
 
 // Coarse coloured noise, enlarged smoothly, with a quarter of finer noise on top.
@@ -62,8 +61,8 @@ class SyntheticSet : public ImageSet {
 
 std::unique_ptr<ImageSet> open_synthetic(const SetSource& source, uint64_t seed) {
     const std::string* side = source.option("size");
-    return std::make_unique<SyntheticSet>(parse_number(source, source.path, 1'000'000'000),
-                                          side != nullptr ? parse_number(source, *side, 4096) : 224, seed);
+    return std::make_unique<SyntheticSet>(parse_count(source, source.path, 1'000'000'000),
+                                          side != nullptr ? parse_count(source, *side, 4096) : 224, seed);
 }
 
 }  // namespace gs::detail

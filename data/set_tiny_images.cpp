@@ -1,7 +1,7 @@
 // Kind tiny-images: the 80 million tiny images' binary, 3072 bytes an image, columns first (MATLAB's order).
 #include <algorithm>
-#include <charconv>
 
+#include "core/numbers.h"
 #include "data/sets.h"
 
 namespace gs::detail {
@@ -60,12 +60,11 @@ std::vector<int64_t> parse_skip_list(std::string_view text, const std::string& n
         text.remove_prefix(std::min(length + 1, text.size()));
         if (line.ends_with('\r')) line.remove_suffix(1);
         if (line.empty()) continue;
-        int64_t value = 0;
-        const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
-        if (error != std::errc{} || end != line.data() + line.size() || value < 1)
+        const auto value = parse_number<int64_t>(line);
+        if (!value || *value < 1)
             throw Error(ErrorKind::Data,
                         name + ":" + std::to_string(number) + ": not the number of an image, counted from 1");
-        indices.push_back(value - 1);
+        indices.push_back(*value - 1);
     }
     std::sort(indices.begin(), indices.end());
     indices.erase(std::unique(indices.begin(), indices.end()), indices.end());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/chart.h"
 #include "report/text.h"

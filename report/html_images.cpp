@@ -1,4 +1,5 @@
 // The images that a method is most wrong about.
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/base64.h"
 #include "report/html_parts.h"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/conventions.h"
 #include "report/html_parts.h"

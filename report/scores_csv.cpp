@@ -1,5 +1,6 @@
 #include "report/scores_csv.h"
 
+#include "core/numbers.h"
 #include "report/text.h"
 
 namespace gs {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/scores_csv.h"
 
@@ -89,11 +90,10 @@ std::vector<std::string> read_header(Records& records, std::vector<std::string>&
 }
 
 int64_t read_integer(const Records& records, const std::string& text, std::string_view column) {
-    int64_t value = 0;
-    const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (got.ec != std::errc() || got.ptr != text.data() + text.size() || value < 0)
+    const auto value = parse_number<int64_t>(text);
+    if (!value || *value < 0)
         records.fail(std::string(column) + " '" + printable(text) + "' is not a whole number from 0");
-    return value;
+    return *value;
 }
 
 std::optional<int64_t> read_optional(const Records& records, const std::string& text,

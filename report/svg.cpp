@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/text.h"
 

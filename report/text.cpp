@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/numbers.h"
+
 namespace gs {
 namespace {
 
@@ -85,13 +87,6 @@ std::string significant(double value, int digits) {
 
 std::string percent(double fraction) {
     return std::isnan(fraction) ? "n/a" : fixed(100 * fraction, 2);
-}
-
-std::string shortest(double value) {
-    if (std::isnan(value)) return "nan";
-    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    std::array<char, 32> buffer;
-    return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
 }
 
 std::string grouped(int64_t count) {

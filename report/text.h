@@ -11,8 +11,6 @@ namespace gs {
 // 0.8251 -> "82.51" (two decimals); NaN -> "n/a".
 std::string percent(double fraction);
 
-// The shortest decimal that reads back to the same double; "nan", "inf", "-inf".
-std::string shortest(double value);
 std::string fixed(double value, int decimals);
 // At most so many significant digits: "0.1235", "1.235e-07", "12".
 std::string significant(double value, int digits);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/json_node.h"
 #include "report/text.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/numbers.h"
 #include "report/text.h"
 
 namespace gs {

@@ -1,12 +1,12 @@
 #include "scores/group_head.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <numeric>
 
 #include "core/files.h"
 #include "core/npy.h"
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "scores/softmax.h"
 
@@ -28,11 +28,9 @@ std::vector<int64_t> parse_numbers(std::string_view text, std::string_view separ
         text.remove_prefix(std::min(text.find_first_not_of(separators), text.size()));
         if (text.empty()) return numbers;
         const std::string_view word = text.substr(0, text.find_first_of(separators));
-        int64_t value = 0;
-        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-        if (error != std::errc() || end != word.data() + word.size())
-            fail(name, "'" + printable(word, 40) + "' is no whole number");
-        numbers.push_back(value);
+        const auto value = parse_number<int64_t>(word);
+        if (!value) fail(name, "'" + printable(word, 40) + "' is no whole number");
+        numbers.push_back(*value);
         text.remove_prefix(word.size());
     }
 }

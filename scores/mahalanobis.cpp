@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/join.h"
+#include "core/numbers.h"
 #include "scores/factories.h"
 #include "scores/mahalanobis_layers.h"
 #include "scores/statistics.h"
@@ -58,7 +59,7 @@ class Mahalanobis : public Score {
         tuning_ = get_tuning(state);
         if (tuning_ && !spec.options.contains("eta")) eta_ = tuning_->eta;
         if (tuning_ && !spec.options.contains("combine")) combine_ = "logistic";
-        options_["eta"] = format_number(eta_);
+        options_["eta"] = shortest(eta_);
         options_["combine"] = combine_;
         if (combine_ == "logistic" && !tuning_)
             throw Error(

@@ -1,20 +1,13 @@
 #include "scores/options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "core/join.h"
+#include "core/numbers.h"
 
 namespace gs {
-
-std::string format_number(double value) {
-    char text[32];
-    const auto [end, error] = std::to_chars(text, text + sizeof text, value);
-    GS_REQUIRE(error == std::errc());
-    return std::string(text, end);
-}
 
 void OptionReader::fail(const std::string& what) const {
     throw Error(ErrorKind::Usage, "method '" + spec_.written + "': " + what);
@@ -27,20 +20,18 @@ const std::string* OptionReader::given(const std::string& key) const {
 
 double OptionReader::parse(const std::string& key, const std::string& text) const {
     if (text == "inf") return std::numeric_limits<double>::infinity();
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || std::isnan(value))
-        fail(key + "=" + text + " is not a number");
-    return value;
+    const auto value = parse_number<double>(text);
+    if (!value || std::isnan(*value)) fail(key + "=" + text + " is not a number");
+    return *value;
 }
 
 double OptionReader::number(const std::string& key, double fallback, double low, double high) {
     const std::string* text = given(key);
     const double value = text != nullptr ? parse(key, *text) : fallback;
     if (!(value > low && value <= high))
-        fail(key + "=" + format_number(value) + " is out of range (above " + format_number(low) +
-             ", at most " + format_number(high) + ")");
-    resolved_[key] = format_number(value);
+        fail(key + "=" + shortest(value) + " is out of range (above " + shortest(low) + ", at most " +
+             shortest(high) + ")");
+    resolved_[key] = shortest(value);
     return value;
 }
 
@@ -48,8 +39,8 @@ double OptionReader::number_from_zero(const std::string& key, double fallback) {
     const std::string* text = given(key);
     const double value = text != nullptr ? parse(key, *text) : fallback;
     if (!(value >= 0 && value <= 1e30))  // what float32 holds
-        fail(key + "=" + format_number(value) + " is out of range (0 or more, at most 1e+30)");
-    resolved_[key] = format_number(value);
+        fail(key + "=" + shortest(value) + " is out of range (0 or more, at most 1e+30)");
+    resolved_[key] = shortest(value);
     return value;
 }
 
@@ -71,9 +62,9 @@ std::vector<double> OptionReader::numbers(const std::string& key, const std::vec
     const std::vector<double> values = parse_list(key, fallback);
     for (const double value : values)
         if (given(key) != nullptr && !(value > low && value <= high))
-            fail(key + "=" + format_number(value) + " is out of range (above " + format_number(low) +
-                 ", at most " + format_number(high) + ")");
-    resolved_[key] = join(values, "+", format_number);
+            fail(key + "=" + shortest(value) + " is out of range (above " + shortest(low) + ", at most " +
+                 shortest(high) + ")");
+    resolved_[key] = join(values, "+", shortest<double>);
     return values;
 }
 
@@ -84,8 +75,8 @@ std::vector<int64_t> OptionReader::whole_numbers(const std::string& key, const s
     for (const double value : values) {
         const bool fits = value >= static_cast<double>(low) && value <= static_cast<double>(high);
         if (given(key) != nullptr && (!fits || value != std::floor(value)))
-            fail(key + "=" + format_number(value) + " is not a whole number from " + std::to_string(low) +
-                 " to " + std::to_string(high));
+            fail(key + "=" + shortest(value) + " is not a whole number from " + std::to_string(low) + " to " +
+                 std::to_string(high));
         whole.push_back(static_cast<int64_t>(value));
     }
     resolved_[key] = join(whole, "+", [](int64_t value) { return std::to_string(value); });

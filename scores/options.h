@@ -42,7 +42,4 @@ class OptionReader {
     double parse(const std::string& key, const std::string& text) const;
 };
 
-// The shortest decimal that reads back as the same double; "inf".
-std::string format_number(double value);
-
 }  // namespace gs

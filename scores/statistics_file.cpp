@@ -1,10 +1,10 @@
 // The statistics file: safetensors with the facts of the fit as metadata. `states` is a JSON list of method,
 // options and names of arrays; array A of state I, of method M, is the tensor "I.M/A".
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "scores/statistics.h"
 #include "weights/weight_file.h"
@@ -89,12 +89,11 @@ class Reader {
 
     int64_t number(const char* key, int64_t least) const {
         const std::string& digits = text(key);
-        int64_t value = 0;
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-        if (error != std::errc() || end != digits.data() + digits.size() || value < least)
+        const auto value = parse_number<int64_t>(digits);
+        if (!value || *value < least)
             fail("metadata '" + std::string(key) + "' is '" + printable(digits, 40) +
                  "', no whole number from " + std::to_string(least) + kDamaged);
-        return value;
+        return *value;
     }
 
     const StoredTensor& tensor(const std::string& name) {

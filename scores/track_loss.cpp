@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/numbers.h"
 #include "scores/softmax.h"
 
 namespace gs {
@@ -18,7 +19,7 @@ class HostTrackLoss : public HostLoss {
     HostTrackLoss(const TrackLoss& loss, int64_t c) : loss_(loss), class_(c) {}
     std::string name() const override {
         const bool energy = loss_.kind == TrackLoss::Kind::Energy;
-        return (energy ? "cross entropy with energy margin " + format_number(loss_.margin)
+        return (energy ? "cross entropy with energy margin " + shortest(loss_.margin)
                        : "binary cross entropy") +
                (class_ < 0 ? " to the prediction" : "");
     }

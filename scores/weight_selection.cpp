@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/join.h"
+#include "core/numbers.h"
 
 namespace gs {
 namespace {
@@ -70,7 +71,7 @@ std::vector<std::string> select_parameters(const Net& net, const std::string& la
 double read_exponent(OptionReader& reader, double fallback) {
     const double p = reader.number("p", fallback, 0, std::numeric_limits<double>::infinity());
     if (!std::isinf(p) && !(p >= 0.1 && p <= 4))
-        reader.fail("p=" + format_number(p) + " is out of range (0.1 to 4, or inf)");
+        reader.fail("p=" + shortest(p) + " is out of range (0.1 to 4, or inf)");
     return p;
 }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/text.h"
 #include "report/threshold_json.h"

@@ -3,6 +3,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/table_parts.h"
 #include "report/text.h"

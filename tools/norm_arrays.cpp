@@ -6,13 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/numbers.h"
 #include "scores/options.h"
 
 namespace gs {
 namespace {
 
 std::string array_name(const Cotangent& cotangent, double p) {
-    return "norms/p" + format_number(p) + "/" + family_of(cotangent);
+    return "norms/p" + shortest(p) + "/" + family_of(cotangent);
 }
 
 double norm_of(double sum, double p) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/join.h"
+#include "core/numbers.h"
 #include "scores/options.h"
 #include "tools/mahalanobis_tuning.h"
 #include "tools/search.h"
@@ -68,7 +69,7 @@ std::vector<int64_t> labels_of(const SearchRun& run, const Batch& batch) {
 
 nlohmann::json figures(const TuningResult& result, std::span<const double> etas) {
     nlohmann::json by_eta = nlohmann::json::object();
-    for (size_t e = 0; e < etas.size(); ++e) by_eta[format_number(etas[e])] = result.fpr95_by_eta[e];
+    for (size_t e = 0; e < etas.size(); ++e) by_eta[shortest(etas[e])] = result.fpr95_by_eta[e];
     return {{"eta", result.tuning.eta},      {"weight", result.tuning.weight}, {"bias", result.tuning.bias},
             {"fpr95_closest", result.fpr95}, {"fpr95_by_eta", by_eta},         {"c", result.c},
             {"accuracy", result.accuracy}};
@@ -115,8 +116,8 @@ Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
     return {.method = std::string("mahalanobis") + (options.fit.mds ? ":form=mds" : "") +
                       (named != options.wanted.end() ? ":layers=" + named->second : ""),
             .figures = figures(result, options.etas),
-            .summary = "eta " + format_number(result.tuning.eta) + ", FPR95 against attacked images " +
-                       format_number(std::round(1e4 * result.fpr95) / 100) + " %",
+            .summary = "eta " + shortest(result.tuning.eta) + ", FPR95 against attacked images " +
+                       shortest(std::round(1e4 * result.fpr95) / 100) + " %",
             .tuned = std::move(state)};
 }
 

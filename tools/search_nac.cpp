@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/join.h"
+#include "core/numbers.h"
 #include "report/text.h"
 #include "scores/nac_options.h"
 #include "scores/nac_products.h"
@@ -90,7 +91,7 @@ std::string method_of(const NacOptions& options, const std::vector<NacLayer>& la
     return "nac:variant=" + to_string(options.variant) + ":layers=" + joined(&NacLayer::tap) +
            ":O=" + joined([](const NacLayer& l) { return std::to_string(l.o); }) +
            ":M=" + joined([](const NacLayer& l) { return std::to_string(l.m); }) +
-           ":alpha=" + joined([](const NacLayer& l) { return format_number(l.alpha); });
+           ":alpha=" + joined([](const NacLayer& l) { return shortest(l.alpha); });
 }
 
 }  // namespace
@@ -127,8 +128,8 @@ Found search_nac(const MethodSpec& spec, SearchRun& run) {
         by_set[run.sets()[i + 1]->name()] = best.auroc_by_set[i];
     return {.method = method_of(options, best.layers),
             .figures = {{"auroc", best.auroc}, {"auroc_by_set", by_set}, {"combinations", count}},
-            .summary = "mean AUROC " + format_number(std::round(1e4 * best.auroc) / 100) +
-                       " %, the best of " + counted(count, "combination")};
+            .summary = "mean AUROC " + shortest(std::round(1e4 * best.auroc) / 100) + " %, the best of " +
+                       counted(count, "combination")};
 }
 
 }  // namespace gs

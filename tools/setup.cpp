@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
@@ -17,6 +16,7 @@
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/text.h"
 #include "tools/score_run.h"
@@ -32,11 +32,9 @@ extern "C" void on_interrupt(int signal) {
 }
 
 double parse_number(const std::string& text, const std::string& flag) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size())
-        throw Error(ErrorKind::Usage, flag + ": '" + text + "' is not a number");
-    return value;
+    const auto value = gs::parse_number<double>(text);
+    if (!value) throw Error(ErrorKind::Usage, flag + ": '" + text + "' is not a number");
+    return *value;
 }
 
 int64_t parse_side(const std::string& text, const std::string& flag) {

@@ -1,11 +1,11 @@
 #include "train/checkpoint.h"
 
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "core/error.h"
 #include "core/join.h"
+#include "core/numbers.h"
 
 namespace gs::train {
 namespace {
@@ -13,14 +13,6 @@ namespace {
 constexpr std::string_view kFormatKey = "format", kFormat = "gradscore/checkpoint/1";
 constexpr std::string_view kIdentity = "started-with/", kCircumstances = "made-with/", kState = "state/";
 constexpr std::string_view kWeights = "weights/", kOptimiser = "optimizer/";
-
-template <class Number>
-std::string print(Number value) {
-    char text[32];
-    const auto [end, error] = std::to_chars(text, text + sizeof text, value);
-    GS_REQUIRE(error == std::errc());
-    return std::string(text, end);
-}
 
 // Every field of the state by its name, for writing and reading alike.
 template <class State, class Visit>
@@ -47,7 +39,7 @@ std::map<std::string, std::string> metadata_of(const Checkpoint& checkpoint) {
     for (const auto& [name, value] : checkpoint.circumstances)
         metadata[std::string(kCircumstances) + name] = value;
     const auto put = [&](const std::string& name, const auto& value) {
-        metadata[std::string(kState) + name] = print(value);
+        metadata[std::string(kState) + name] = shortest(value);
     };
     visit_fields(checkpoint.state, put);
     if (checkpoint.state.best_accuracy) put(kBestAccuracy, *checkpoint.state.best_accuracy);
@@ -64,11 +56,10 @@ template <class Number>
 void parse(const WeightFile& file, const std::string& name, Number& value) {
     const auto found = file.metadata.find(std::string(kState) + name);
     if (found == file.metadata.end()) fail(file, "'" + name + "' is missing");
-    const std::string& text = found->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < 0 ||
-        !std::isfinite(static_cast<double>(value)))
+    const auto parsed = parse_number<Number>(found->second);
+    if (!parsed || *parsed < 0 || !std::isfinite(static_cast<double>(*parsed)))
         fail(file, "'" + name + "' is no number from 0 on");
+    value = *parsed;
 }
 
 RunState state_of(const WeightFile& file) {

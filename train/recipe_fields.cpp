@@ -1,10 +1,10 @@
 // The table of a recipe's fields, and how each is read and written.
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "core/error.h"
 #include "core/join.h"
+#include "core/numbers.h"
 #include "train/recipe.h"
 
 namespace gs::train {
@@ -18,18 +18,9 @@ using Values = std::vector<std::string>;
 
 template <class Number>
 Number parse(const std::string& text, const std::string& what) {
-    Number value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) refuse(text, what);
-    return value;
-}
-
-template <class Number>
-std::string print(Number value) {
-    char text[32];
-    const auto [end, error] = std::to_chars(text, text + sizeof text, value);
-    GS_REQUIRE(error == std::errc());
-    return std::string(text, end);
+    const auto value = parse_number<Number>(text);
+    if (!value) refuse(text, what);
+    return *value;
 }
 
 int64_t parse_count(const std::string& text, int64_t least) {
@@ -51,7 +42,7 @@ constexpr RecipeField count_field(std::string_view key, std::string_view what) {
             false,
             false,
             [](Recipe& r, const Values& v) { r.*Member = parse_count(single(v), Least); },
-            [](const Recipe& r) { return Values{print(r.*Member)}; }};
+            [](const Recipe& r) { return Values{shortest(r.*Member)}; }};
 }
 
 enum class Range : uint8_t { Any, NotNegative, BelowOne };
@@ -74,7 +65,7 @@ constexpr RecipeField real_field(std::string_view key, std::string_view what) {
             false,
             false,
             [](Recipe& r, const Values& v) { r.*Member = parse_real(single(v), Allowed); },
-            [](const Recipe& r) { return Values{print(r.*Member)}; }};
+            [](const Recipe& r) { return Values{shortest(r.*Member)}; }};
 }
 
 bool parse_bool(const std::string& text) {
@@ -104,7 +95,7 @@ constexpr RecipeField counts_field(std::string_view key, std::string_view what) 
             },
             [](const Recipe& r) {
                 Values values;
-                for (const int64_t value : r.*Member) values.push_back(print(value));
+                for (const int64_t value : r.*Member) values.push_back(shortest(value));
                 return values;
             }};
 }
@@ -161,7 +152,7 @@ constexpr RecipeField size_field(std::string_view key, std::string_view what) {
             [](Recipe& r, const Values& v) { r.augmentation.*Member = parse_size(single(v)); },
             [](const Recipe& r) {
                 const std::optional<Size>& size = r.augmentation.*Member;
-                return Values{size ? print(size->width) + "x" + print(size->height) : "none"};
+                return Values{size ? shortest(size->width) + "x" + shortest(size->height) : "none"};
             }};
 }
 
@@ -185,7 +176,7 @@ constexpr RecipeField pixels_field(std::string_view key, std::string_view what) 
             [](const Recipe& r) {
                 Values values;
                 if (r.*Member)
-                    for (const float value : *(r.*Member)) values.push_back(print(value));
+                    for (const float value : *(r.*Member)) values.push_back(shortest(value));
                 return values;
             }};
 }
@@ -208,7 +199,7 @@ constexpr RecipeField kOpenBlocks{
         if (value < -1 || value > 4) refuse(single(v), what);
         r.open_blocks = value;
     },
-    [](const Recipe& r) { return Values{print(r.open_blocks)}; }};
+    [](const Recipe& r) { return Values{shortest(r.open_blocks)}; }};
 
 constexpr RecipeField kPad{"pad",
                            "black pixels on each side before the crop",
@@ -219,7 +210,7 @@ constexpr RecipeField kPad{"pad",
                                if (pad > 65535) refuse(single(v), "a number of pixels");
                                r.augmentation.pad = pad;
                            },
-                           [](const Recipe& r) { return Values{print(r.augmentation.pad)}; }};
+                           [](const Recipe& r) { return Values{shortest(r.augmentation.pad)}; }};
 
 constexpr RecipeField kFlip{"flip",
                             "flip training images left to right, each with probability 1/2",
@@ -234,7 +225,7 @@ constexpr RecipeField kSeed{
     false,
     false,
     [](Recipe& r, const Values& v) { r.seed = parse<uint64_t>(single(v), "a whole number from 0 on"); },
-    [](const Recipe& r) { return Values{print(r.seed)}; }};
+    [](const Recipe& r) { return Values{shortest(r.seed)}; }};
 
 constexpr RecipeField kFields[] = {
     kNet,

@@ -1,12 +1,12 @@
 #include "cuda/plans/choice_file.h"
 
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <system_error>
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/numbers.h"
 
 namespace gs::cuda {
 
@@ -21,11 +21,9 @@ bool parse_choice(std::string_view line, StoredChoice& choice) {
     if (fields.size() != kFields) return false;
     for (const std::string& field : fields)
         if (field.empty()) return false;
-    const std::string& number = fields.back();
-    const auto [end, error] =
-        std::from_chars(number.data(), number.data() + number.size(), choice.milliseconds);
-    if (error != std::errc() || end != number.data() + number.size()) return false;
-    if (!std::isfinite(choice.milliseconds) || choice.milliseconds < 0) return false;
+    const auto milliseconds = parse_number<double>(fields.back());
+    if (!milliseconds || !std::isfinite(*milliseconds) || *milliseconds < 0) return false;
+    choice.milliseconds = *milliseconds;
     choice.device = std::move(fields[0]);
     choice.version = std::move(fields[1]);
     choice.problem = std::move(fields[2]);

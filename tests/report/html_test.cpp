@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 
+#include "core/numbers.h"
 #include "report/assets.h"
 #include "report/base64.h"
 #include "report/chart.h"

@@ -1,6 +1,7 @@
 // Mahalanobis against the float64 oracle of bit_small: layer scores, steps, gradients, the combined score.
 #include <gtest/gtest.h>
 
+#include "core/numbers.h"
 #include "scores/linear_algebra.h"
 #include "scores/mahalanobis_layers.h"
 #include "tests/scores/mahalanobis_support.h"
@@ -78,7 +79,7 @@ const FitState& oracle_state(const OracleOfBit& oracle) {
 }
 
 std::vector<double> layer_scores(const OracleOfBit& oracle, double eta, size_t layer) {
-    const std::vector<double> all = oracle.file().doubles("layer_score_eta" + format_number(eta));
+    const std::vector<double> all = oracle.file().doubles("layer_score_eta" + shortest(eta));
     std::vector<double> of_layer;
     for (size_t i = layer; i < all.size(); i += OracleOfBit::kLayers) of_layer.push_back(all[i]);
     return of_layer;
@@ -102,15 +103,15 @@ TEST(Mahalanobis, OfTheOracle) {
         const Net net = oracle.net().build(*b.backend);
         const Evidence evidence = run(*b.backend, net, layers.request(etas), x);
         for (const double eta : etas) {
-            SCOPED_TRACE("eta " + format_number(eta));
+            SCOPED_TRACE("eta " + shortest(eta));
             // Steps: where a gradient is about zero, float32 may take the other sign than the oracle, and the
             // pixel moves by 2 eta (measured: 1.3e-4). AtTheOraclesStep has the oracle's signs.
             const double tolerance = eta == 0 ? 1e-4 : 4e-4;
             const std::vector<std::vector<double>> got = layers.scores(evidence, eta);
             for (size_t l = 0; l < got.size(); ++l)
                 expect_close("layer " + std::to_string(l), got[l], layer_scores(oracle, eta, l), tolerance);
-            const auto want = oracle.file().doubles("score/mahalanobis_eta" + format_number(eta));
-            const auto scores = score(*b.backend, net, "mahalanobis:eta=" + format_number(eta), state, x);
+            const auto want = oracle.file().doubles("score/mahalanobis_eta" + shortest(eta));
+            const auto scores = score(*b.backend, net, "mahalanobis:eta=" + shortest(eta), state, x);
             // A change of t is a relative change of a small sigmoid(t): t is compared.
             expect_close("logit", logits(scores), logits(want), tolerance);
             if (eta == 0) expect_close("score", scores, want, 1e-4);

@@ -105,12 +105,5 @@ TEST(Methods, EveryDescribedOneCanBeMadeOfItsDefaults) {
     }
 }
 
-TEST(FormatNumber, IsTheShortestThatReadsBack) {
-    EXPECT_EQ(format_number(0.0014), "0.0014");
-    EXPECT_EQ(format_number(1000), "1000");
-    EXPECT_EQ(format_number(1e30), "1e+30");
-    EXPECT_EQ(format_number(std::numeric_limits<double>::infinity()), "inf");
-}
-
 }  // namespace
 }  // namespace gs

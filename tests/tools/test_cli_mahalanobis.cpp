@@ -1,4 +1,5 @@
 // Mahalanobis end to end: fit, merge, search, score.
+#include "core/numbers.h"
 #include "scores/mahalanobis_state.h"
 #include "scores/statistics.h"
 #include "tests/support/expect_close.h"
@@ -92,7 +93,7 @@ TEST_F(MahalanobisCommand, SearchTunesAndScoreUsesIt) {
            "--out", "run", "--quiet"});
     const nlohmann::json options = results("run")["methods"][0]["options"];
     EXPECT_EQ(options["combine"], "logistic");
-    EXPECT_EQ(options["eta"], format_number(tuning->eta));
+    EXPECT_EQ(options["eta"], shortest(tuning->eta));
     for (const double s : column("run", "figures")) EXPECT_TRUE(s <= 0 && s >= -1) << s;
     expect_refusal({"score", "--weights", demo_weights(), "--id", "val=folder:val/id", "--methods",
                     "mahalanobis", "--stats", "tuned.safetensors", "--out", "seen", "--quiet"},
