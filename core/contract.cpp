@@ -30,6 +30,12 @@ bool have_convolved_types(const View& x, const View& y) {
     return x.dtype == y.dtype || x.dtype == DType::F32;
 }
 
+void require_spec(const ConvSpec& spec) {
+    GS_REQUIRE(spec.in_channels > 0 && spec.out_channels > 0 && spec.kernel_h > 0 && spec.kernel_w > 0);
+    GS_REQUIRE(spec.stride > 0 && spec.pad >= 0);
+    GS_REQUIRE(spec.groups == 1 || (spec.groups == spec.in_channels && spec.groups == spec.out_channels));
+}
+
 void require_convolved(const ConvSpec& spec, const View& x, const View& y) {
     GS_REQUIRE(y.shape == spec.output_shape(x.shape) && have_convolved_types(x, y));
 }
@@ -43,7 +49,7 @@ void require_sinks(const Shape& map, std::span<const TapSink> sinks) {
     for (const TapSink& sink : sinks) GS_REQUIRE(sink.out && sink.out.shape == (Shape{map.n, 1, 1, map.c}));
 }
 
-// rows of a gradient at a map of y's channels.
+// Of a gradient with so many rows.
 void require_gamma(const FoldedGamma& gamma, const ConvSpec& spec, int64_t rows) {
     const Shape sums{rows, 1, 1, spec.out_channels};
     GS_REQUIRE(gamma.out.shape == sums && gamma.dbeta.shape == sums);
@@ -53,6 +59,7 @@ void require_gamma(const FoldedGamma& gamma, const ConvSpec& spec, int64_t rows)
 
 void require_gradients(const WeightGradientNorm& args) {
     const ConvSpec& spec = args.spec;
+    require_spec(spec);
     GS_REQUIRE(args.dy.shape.with_n(1) == spec.output_shape(args.x.shape.with_n(1)));
     GS_REQUIRE(are_rows_of(args.dy.shape.n, args.x.shape.n));
     GS_REQUIRE(is_absent_or_per_channel(args.scale, spec.out_channels));
@@ -104,9 +111,7 @@ void download(const View& from, std::span<float> host) {
 }
 
 void make_convolution(const ConvSpec& spec, std::span<const float> weights, std::span<const float> bias) {
-    GS_REQUIRE(spec.in_channels > 0 && spec.out_channels > 0 && spec.kernel_h > 0 && spec.kernel_w > 0);
-    GS_REQUIRE(spec.stride > 0 && spec.pad >= 0);
-    GS_REQUIRE(spec.groups == 1 || (spec.groups == spec.in_channels && spec.groups == spec.out_channels));
+    require_spec(spec);
     GS_REQUIRE(static_cast<int64_t>(weights.size()) == weight_shape(spec).size());
     GS_REQUIRE(bias.empty() || static_cast<int64_t>(bias.size()) == spec.out_channels);
 }

@@ -13,7 +13,6 @@
 #include "report/scores_csv.h"
 #include "report/table.h"
 #include "report/table_parts.h"
-#include "report/text.h"
 #include "tools/owned_folder.h"
 #include "tools/reproduce_plan.h"
 #include "tools/score_run.h"
@@ -198,8 +197,7 @@ void publish(const Reproduction& reproduction, const fs::path& out, bool json) {
 }
 
 int exit_code(const Reproduction& reproduction, int64_t excluded) {
-    if (excluded > 0)
-        say(counted(excluded, "image") + " could not be used: listed in the runs' results.json");
+    say_excluded(excluded, "listed in the runs' results.json");
     if (!reproduction.limit && reproduction.count(Verdict::Out) > 0)
         return static_cast<int>(ErrorKind::Tolerance);
     return excluded > 0 || !reproduction.complete() ? kSomeExcluded : 0;

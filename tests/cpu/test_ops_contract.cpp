@@ -159,6 +159,7 @@ TEST(Contracts, MismatchedWeightGradientsAreRefused) {
         };
         refuses([&](auto& args) { args.dy = odd; });
         refuses([&](auto& args) { args.spec.stride = 2; });
+        refuses([&](auto& args) { args.spec.groups = 4; });
         refuses([&](auto& args) { args.scale = c5; });
         refuses([&](auto& args) { args.standardised = narrow; });
         refuses([&](auto& args) { args.norms = {&wrong_norm, 1}; });
