@@ -99,6 +99,13 @@ struct Slabs {
     int64_t offset(int64_t slab) const { return first(slab) * channels; }  // in floats, inside a sample
 };
 
+// Elementwise work on `count` values: body(first, size) of each chunk.
+template <class Body>
+void in_chunks(int threads, int64_t count, const Body& body, int64_t chunk = Slabs::kFloats) {
+    parallel_for(threads, div_up(count, chunk),
+                 [&](int64_t i) { body(i * chunk, std::min(chunk, count - i * chunk)); });
+}
+
 // Two sweeps over every row of a batch with a combination between: sweep(row, slab, worker), combine(row),
 // second(row, slab, worker). Whole rows go to a thread each, so that the second sweep finds its row in cache;
 // what is left over is cut into slabs. Which of the two happens changes no bit.

@@ -68,7 +68,7 @@ class ConvertingConvolution final : public Convolution {
     View as_floats(const View& map, Scratch& scratch) const {
         if (map.dtype == DType::F32) return map;
         float* converted = floats(map, scratch);
-        for_chunks(map, [&](int64_t at, int64_t count) {
+        in_chunks(context_->threads, map.shape.size(), [&](int64_t at, int64_t count) {
             context_->kernels.widen(map.bf16() + at, count, converted + at);
         });
         return {converted, map.shape};
@@ -78,16 +78,9 @@ class ConvertingConvolution final : public Convolution {
     }
     void round(const View& from, const View& map) const {
         if (map.dtype == DType::F32) return;
-        for_chunks(map, [&](int64_t at, int64_t count) {
+        in_chunks(context_->threads, map.shape.size(), [&](int64_t at, int64_t count) {
             context_->kernels.narrow(from.f32() + at, count, map.bf16() + at);
         });
-    }
-    template <class Body>
-    void for_chunks(const View& map, const Body& body) const {
-        constexpr int64_t kChunk = Slabs::kFloats;
-        const int64_t size = map.shape.size();
-        parallel_for(context_->threads, (size + kChunk - 1) / kChunk,
-                     [&](int64_t i) { body(i * kChunk, std::min(kChunk, size - i * kChunk)); });
     }
 
     std::shared_ptr<Context> context_;

@@ -11,15 +11,6 @@
 namespace gs::cpu {
 namespace {
 
-constexpr int64_t kChunk = Slabs::kFloats;  // floats of one unit of elementwise work
-
-int64_t chunks(int64_t count) {
-    return (count + kChunk - 1) / kChunk;
-}
-int64_t chunk_size(int64_t chunk, int64_t count) {
-    return std::min(kChunk, count - chunk * kChunk);
-}
-
 // Partial sums of a frozen norm's gamma, and their end.
 template <class T>
 class GammaSums {
@@ -69,12 +60,10 @@ void CpuBackend::channel_affine(View x, View scale, View shift, Activation activ
 
 void activate(const Context& context, View x, Activation activation, View y) {
     contract::activate(x, y);
-    const int64_t size = x.shape.size();
     with_type(x, [&](auto type) {
         using T = decltype(type);
-        parallel_for(context.threads, chunks(size), [&](int64_t i) {
-            context.kernels.maps<T>().activate(x.as<T>() + i * kChunk, chunk_size(i, size), activation,
-                                               y.as<T>() + i * kChunk);
+        in_chunks(context.threads, x.shape.size(), [&](int64_t first, int64_t size) {
+            context.kernels.maps<T>().activate(x.as<T>() + first, size, activation, y.as<T>() + first);
         });
     });
 }
@@ -87,9 +76,9 @@ void CpuBackend::add(View a, View b, Activation activation, View y) {
     contract::add(a, b, y);
     with_type(y, [&](auto type) {
         using T = decltype(type);
-        each(chunks(y.shape.size()), [&](int64_t i) {
-            kernels().maps<T>().add(a.as<T>() + i * kChunk, b.as<T>() + i * kChunk,
-                                    chunk_size(i, y.shape.size()), activation, y.as<T>() + i * kChunk);
+        in_chunks(context_->threads, y.shape.size(), [&](int64_t first, int64_t size) {
+            kernels().maps<T>().add(a.as<T>() + first, b.as<T>() + first, size, activation,
+                                    y.as<T>() + first);
         });
     });
 }
@@ -150,20 +139,20 @@ void CpuBackend::reduce(View x, std::span<const TapSink> sinks) {
 void CpuBackend::fill(View x, float value) {
     with_type(x, [&](auto type) {
         using T = decltype(type);
-        each(chunks(x.shape.size()), [&](int64_t i) {
-            std::fill_n(x.as<T>() + i * kChunk, chunk_size(i, x.shape.size()), static_cast<T>(value));
+        in_chunks(context_->threads, x.shape.size(), [&](int64_t first, int64_t size) {
+            std::fill_n(x.as<T>() + first, size, static_cast<T>(value));
         });
     });
 }
 
 void CpuBackend::copy(View from, View to) {
     contract::copy(from, to);
-    const int64_t bytes = static_cast<int64_t>(from.bytes()), chunk = kChunk * 4;
-    each((bytes + chunk - 1) / chunk, [&](int64_t i) {
-        std::memcpy(static_cast<std::byte*>(to.data) + i * chunk,
-                    static_cast<const std::byte*>(from.data) + i * chunk,
-                    static_cast<size_t>(std::min(chunk, bytes - i * chunk)));
-    });
+    const auto copy_bytes = [&](int64_t first, int64_t size) {
+        std::memcpy(static_cast<std::byte*>(to.data) + first,
+                    static_cast<const std::byte*>(from.data) + first, static_cast<size_t>(size));
+    };
+    in_chunks(context_->threads, static_cast<int64_t>(from.bytes()), copy_bytes,
+              Slabs::kFloats * static_cast<int64_t>(sizeof(float)));
 }
 
 }  // namespace gs::cpu

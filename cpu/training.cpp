@@ -6,18 +6,6 @@
 #include "cpu/cpu_backend.h"
 
 namespace gs::cpu {
-namespace {
-
-constexpr int64_t kChunk = Slabs::kFloats;  // floats of one unit of elementwise work
-
-// body(first element, count) over chunks.
-template <class Body>
-void in_chunks(int threads, int64_t count, const Body& body) {
-    parallel_for(threads, (count + kChunk - 1) / kChunk,
-                 [&](int64_t chunk) { body(chunk * kChunk, std::min(kChunk, count - chunk * kChunk)); });
-}
-
-}  // namespace
 
 void CpuBackend::standardise_weights(const StandardiseWeights& args) {
     contract::standardise_weights(args);
