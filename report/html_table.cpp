@@ -1,6 +1,5 @@
 // The table of results, and the one of every figure.
 #include <algorithm>
-#include <charconv>
 
 #include "core/numbers.h"
 #include "core/printable.h"
@@ -78,10 +77,9 @@ std::string best_in_column(const Page& page, bool one_run, size_t run, size_t se
             if (metrics == nullptr) continue;
             ++rows;
             const std::string shown = percent(metrics->metrics.*column.value);
-            if (shown == "n/a") continue;
-            double value = 0;
-            std::from_chars(shown.data(), shown.data() + shown.size(), value);
-            if (column.lower_is_better) value = -value;
+            const auto percents = parse_number<double>(shown);
+            if (!percents) continue;  // "n/a"
+            const double value = column.lower_is_better ? -*percents : *percents;
             if (text.empty() || value > best) {
                 best = value;
                 text = shown;

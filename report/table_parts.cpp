@@ -1,10 +1,10 @@
 #include "report/table_parts.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/error.h"
 #include "core/join.h"
+#include "core/numbers.h"
 #include "core/printable.h"
 #include "report/text.h"
 
@@ -16,10 +16,9 @@ void mark_best(ColumnGroup& group) {
     if (group.rows.size() < 2) return;
     for (size_t f = 0; f < kFigures.size(); ++f) {
         const auto value = [&](const auto& row) {
-            if (row[f].text == "n/a") return -1.0;
-            double shown = 0;
-            std::from_chars(row[f].text.data(), row[f].text.data() + row[f].text.size(), shown);
-            return kFigures[f].lower_is_better ? 100 - shown : shown;
+            const auto shown = parse_number<double>(row[f].text);  // none: "n/a"
+            if (!shown) return -1.0;
+            return kFigures[f].lower_is_better ? 100 - *shown : *shown;
         };
         double best = 0;
         for (const auto& row : group.rows) best = std::max(best, value(row));

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The documentation against the program: commands are run or parsed, links lead somewhere, pages name what there is.
+"""The documentation against the program: commands are run or parsed, links lead somewhere, pages name what there is and are
+well formed.
 
 usage: check_docs.py SOURCE GRADSCORE DRAW_DEMO
 
@@ -113,6 +114,25 @@ def check_words(path, text):
             fault(path, text[: found.start()].count("\n") + 1, f"there is no {found.group(1)}")
 
 
+def check_form(path, text):
+    """One title, headings on lines of their own, tables whose rows have as many cells: what a formatter of code destroys."""
+    lines = [re.sub(r"`[^`]*`", "code", line) for line in markdown.prose(text).splitlines()]
+    if not lines[0].startswith("# ") or any(line.startswith("# ") for line in lines[1:]):
+        fault(path, 1, "does not begin with its only title")
+    bars = [len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0 for line in lines]
+    for number, line in enumerate(lines, 1):
+        if re.search(r"\S #{1,6} ", line):
+            fault(path, number, "a heading inside a line")
+        of_table, before = bars[number - 1], bars[number - 2] if number > 1 else 0
+        if not of_table:
+            continue
+        count["rows"] += 1
+        if before and of_table != before:
+            fault(path, number, f"a table's row of {of_table - 1} cells after one of {before - 1}")
+        if not before and not re.fullmatch(r"[|: -]+", lines[number] if number < len(lines) else ""):
+            fault(path, number, "a table without a line under its head")
+
+
 def check_comments():
     """Pages that comments in the sources refer to."""
     for path in SOURCE.glob("[a-z]*/**/*"):
@@ -182,6 +202,7 @@ def main():
             text = path.read_text()
             check_links(path, text)
             check_words(path, text)
+            check_form(path, text)
             scratch = None
             for block in markdown.blocks(text):
                 if block.mark.startswith("run"):
@@ -196,8 +217,8 @@ def main():
     check_comments()
     check_pages()
     print(dict(count))
-    if count["run"] < 25 or count["parsed"] < 20 or count["links"] < 100:
-        faults.append("fewer commands or links than there must be: are the blocks still found?")
+    if count["run"] < 25 or count["parsed"] < 20 or count["links"] < 100 or count["rows"] < 200:
+        faults.append("fewer commands, links or tables than there must be: are they still found?")
     print("\n".join(faults))
     sys.exit(1 if faults else 0)
 
