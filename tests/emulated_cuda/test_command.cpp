@@ -1,5 +1,6 @@
 // The command with a GPU, emulated.
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "report/scores_csv.h"
 #include "tests/tools/demo_images.h"

@@ -3,13 +3,13 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "metrics/metrics.h"
+#include "tests/support/json.h"
 #include "tests/support/shared_dir.h"
 #include "weights/weight_file.h"
 
@@ -19,11 +19,6 @@ namespace {
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 constexpr double kArea = 1e-12;
-
-Json read_json(const fs::path& path) {
-    std::ifstream in(path);
-    return Json::parse(in);
-}
 
 // Keys are checked to exist, so that a renamed figure cannot pass unnoticed.
 void expect_golden(const DetectionMetrics& m, const Json& want, const char* textbook,
@@ -58,7 +53,7 @@ std::vector<double> scores_of(const Json& list) {
 }
 
 TEST(MetricsGolden, Case24_OwnCasesMeetEveryConvention) {
-    const Json golden = read_json(fs::path(GS_SOURCE_DIR) / "tests/golden/metrics.json");
+    const Json golden = test::read_json(fs::path(GS_SOURCE_DIR) / "tests/golden/metrics.json");
     ASSERT_EQ(golden.at("cases").size(), 18u);
     for (const auto& [name, want] : golden.at("cases").items()) {
         SCOPED_TRACE(name);
@@ -84,7 +79,7 @@ TEST(MetricsGolden, Case24_SharedCasesMeetEveryConvention) {
     GS_SKIP_WITHOUT_SHARED();
     const fs::path folder = *test::shared_dir() / "golden";
     const auto arrays = read_weights(folder / "metrics.safetensors");
-    const Json golden = read_json(folder / "metrics.json");
+    const Json golden = test::read_json(folder / "metrics.json");
     ASSERT_EQ(golden.size(), 14u);
     for (const auto& [name, want] : golden.items()) {
         SCOPED_TRACE(name);
@@ -99,7 +94,7 @@ TEST(MetricsGolden, SharedScoresOfRealNetsGiveTheirTables) {
     GS_SKIP_WITHOUT_SHARED();
     const fs::path folder = *test::shared_dir() / "golden/real";
     int tables = 0;
-    const Json golden = read_json(folder / "metrics.json");
+    const Json golden = test::read_json(folder / "metrics.json");
     for (const auto& [net, of_net] : golden.items()) {
         const std::string id_set = net == "mobilenet_v2" ? "imagenet-sample" : "cifar10-490";
         const auto id = read_weights(folder / (net + "__" + id_set + ".safetensors"));

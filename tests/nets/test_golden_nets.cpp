@@ -3,6 +3,8 @@
 // is asked for in one request, so its cotangents go down stacked.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "passes/executor.h"
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"
@@ -57,9 +59,7 @@ class GoldenNetTest : public testing::TestWithParam<GoldenCase> {
                 double floor_of_deep) const {
         expect_close(key, got, file().doubles(key), golden_->tolerance(key, floor, floor_of_deep));
     }
-    std::vector<std::string> names(const std::string& key) const {
-        return file().json(key).get<std::vector<std::string>>();
-    }
+    std::vector<std::string> names(const std::string& key) const { return file().names(key); }
     std::unique_ptr<GoldenNet> golden_;
 };
 
@@ -90,8 +90,8 @@ class Everything {
             if (file.has(odin_key(t, epsilon)))
                 add({.cotangent = predicted(t), .second = {SecondPass{.epsilon = epsilon}}});
         if (file.has("gaiaA/head_component")) {
-            z_taps = file.json("gaiaZ_layers").get<std::vector<std::string>>();
-            a_taps = file.json("gaiaA_layers").get<std::vector<std::string>>();
+            z_taps = file.names("gaiaZ_layers");
+            a_taps = file.names("gaiaA_layers");
             add({.cotangent = kMaxLogit, .gradients = at_each(z_taps, Reduction::NonzeroShare)});
             add({.cotangent = kFeatureSum, .gradients = at_each(a_taps, Reduction::Mean)});
         }

@@ -140,7 +140,7 @@ class ParameterGradients : public testing::TestWithParam<GoldenCase> {
 
 TEST_P(ParameterGradients, NormsOfEveryTensor) {
     const GoldenNet golden(GetParam());
-    const auto names = golden.file().json("param_names").get<std::vector<std::string>>();
+    const auto names = golden.file().names("param_names");
     const ref::Tensor<float> images = golden.input();
     // golden/README.md: relative to each column's largest value; deep nets flip ReLUs in float32.
     const double tol = GetParam().deep ? 5e-3 : 1e-4;

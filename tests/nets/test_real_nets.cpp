@@ -56,7 +56,7 @@ TEST_P(RealNets, FirstLogitsMatchTheOracle) {
 // golden/README.md: 5e-3 of each column's maximum (ReLU kinks), GAIA-Z 1e-4.
 TEST_P(RealNets, FirstGradientsMatchTheOracle) {
     const GoldenFile oracle = golden("__gradients");
-    const auto weights = oracle.json("layers").get<std::vector<std::string>>();
+    const auto weights = oracle.names("layers");
     const auto images = static_cast<size_t>(GetParam().images);
     const Cotangent uniform{Cotangent::Kind::UniformCrossEntropy, 1}, largest{Cotangent::Kind::MaxLogit, 1};
     Request request{.backwards = {{.cotangent = uniform}, {.cotangent = largest}}};

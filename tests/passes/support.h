@@ -12,6 +12,7 @@
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"
 #include "tests/support/golden_net.h"
+#include "tests/support/random.h"
 
 namespace gs::test {
 

@@ -1,8 +1,10 @@
 // Buffers that are alive together never overlap: by construction, and by running plans in an arena where
 // everything that is not alive is overwritten before each step.
+#include <cstring>
 #include <limits>
 
 #include "tests/passes/support.h"
+#include "tests/support/random.h"
 
 namespace gs::test {
 namespace {

@@ -1,6 +1,8 @@
 // Files made to hurt, beside the project: attacks on those who load weights, and JPEGs that no encoder
 // writes.
 #include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/support/gradscore.h"
 #include "tests/support/shared_dir.h"

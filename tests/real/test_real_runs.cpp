@@ -1,5 +1,7 @@
 // The real nets on the real images beside the project, by the command: accuracy, metrics, logits and scores
 // against float64 PyTorch (../shared/golden/real).
+#include <nlohmann/json.hpp>
+
 #include "tests/support/expect_close.h"
 #include "tests/support/golden_file.h"
 #include "tests/support/gradscore.h"
@@ -89,7 +91,7 @@ TEST_P(RealRuns, AgreeWithTheOracle) {
     }
     score(words);
     const json got = results("run");
-    const json want = json::parse(content(*shared_dir() / "golden/real/metrics.json"))[param.net];
+    const json want = read_json(*shared_dir() / "golden/real/metrics.json")[param.net];
     EXPECT_DOUBLE_EQ(got["sets"][0]["accuracy"].get<double>(), want["accuracy"].get<double>());
     std::vector<std::string> sets = param.ood;
     for (const std::string& ood : param.ood) expect_metrics(got, want, ood);

@@ -14,6 +14,7 @@
 #include "report/conventions.h"
 #include "report/text.h"
 #include "tests/report/run_report_sample.h"
+#include "tests/support/json.h"
 
 namespace gs {
 namespace {
@@ -53,7 +54,7 @@ size_t count_of(const std::string& text, const std::string& part) {
 nlohmann::json data_of(const std::string& page) {
     const std::string start = "<script type=\"application/json\" id=\"data\">";
     const size_t at = page.find(start) + start.size();
-    return nlohmann::json::parse(page.substr(at, page.find("</script>", at) - at));
+    return test::parse_json(page.substr(at, page.find("</script>", at) - at));
 }
 
 TEST(ReportPage, NeedsNothingElse) {

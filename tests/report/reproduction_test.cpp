@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/report/sample_table.h"
+#include "tests/support/json.h"
 
 namespace gs {
 namespace {
@@ -92,7 +93,7 @@ TEST_F(Compared, NaNIsOutOfTolerance) {
     EXPECT_EQ(at(r, 2, 1).verdict, Verdict::Out);
     EXPECT_THAT(reproduction_text(r, true), HasSubstr("n/a"));
     EXPECT_TRUE(
-        nlohmann::json::parse(reproduction_json(r))["rows"][0]["figures"]["near"]["auroc"]["ours"].is_null());
+        test::parse_json(reproduction_json(r))["rows"][0]["figures"]["near"]["auroc"]["ours"].is_null());
 }
 
 TEST_F(Compared, OtherImagesAndLimitsAreNotComparable) {
@@ -171,13 +172,13 @@ TEST_F(Compared, FitsOnTestAreLabelledInvalid) {
     EXPECT_THAT(reproduction_text(r, true),
                 HasSubstr("INVALID, learns from the images it scores: from test"));
     EXPECT_THAT(reproduction_markdown(r), HasSubstr("INVALID, learns from the images it scores: from test"));
-    const auto json = nlohmann::json::parse(reproduction_json(r));
+    const auto json = test::parse_json(reproduction_json(r));
     EXPECT_EQ(json["rows"][2]["valid"], false);
     EXPECT_EQ(json["rows"][0]["valid"], true);
 }
 
 TEST_F(Compared, JsonHasWhatTheTextHas) {
-    const auto json = nlohmann::json::parse(reproduction_json(reproduce()));
+    const auto json = test::parse_json(reproduction_json(reproduce()));
     EXPECT_EQ(json["schema"], "gradscore/reproduction/1");
     EXPECT_EQ(json["within"], 4);
     EXPECT_EQ(json["out"], 1);

@@ -12,6 +12,7 @@
 #include "report/table.h"
 #include "tests/report/sample.h"
 #include "tests/support/failure.h"
+#include "tests/support/json.h"
 
 namespace gs {
 namespace {
@@ -35,7 +36,7 @@ Results full_results() {
 
 TEST(ResultsJson, HasTheNamesOfTheSchema) {
     const Results r = full_results();
-    const Json j = Json::parse(results_to_json(r));
+    const Json j = test::parse_json(results_to_json(r));
     EXPECT_EQ(j.at("schema"), "gradscore/results/1");
     EXPECT_EQ(j.at("comparable"), false);
     EXPECT_EQ(j.at("positive_class"), "id");
@@ -60,14 +61,14 @@ TEST(ResultsJson, HasTheNamesOfTheSchema) {
 
 TEST(ResultsJson, InvalidProtocolsAreMarked) {
     Results r = full_results();
-    EXPECT_EQ(Json::parse(results_to_json(r))["run"]["invalid_protocol"], Json::array());
+    EXPECT_EQ(test::parse_json(results_to_json(r))["run"]["invalid_protocol"], Json::array());
     r.run.invalid_protocol = {"s.safetensors was fitted on 2 of the 9 images of dtd", "b"};
     EXPECT_EQ(results_from_json(results_to_json(r), "r").run.invalid_protocol, r.run.invalid_protocol);
     EXPECT_THAT(results_markdown(r), HasSubstr("\n**Invalid protocol:** s.safetensors was fitted on 2"));
     EXPECT_THAT(results_table(r), HasSubstr("\nINVALID PROTOCOL: s.safetensors was fitted on 2"));
     EXPECT_THAT(results_table(r), HasSubstr("\nINVALID PROTOCOL: b\n"));
 
-    Json old = Json::parse(results_to_json(r));  // of before there were fits
+    Json old = test::parse_json(results_to_json(r));  // of before there were fits
     old["run"].erase("invalid_protocol");
     EXPECT_TRUE(results_from_json(old.dump(), "r").run.invalid_protocol.empty());
 }
@@ -75,17 +76,17 @@ TEST(ResultsJson, InvalidProtocolsAreMarked) {
 TEST(ResultsJson, FitsUnderALimitMakeThemIncomparable) {
     Results r = full_results();
     r.run.limit.reset();
-    EXPECT_EQ(Json::parse(results_to_json(r)).at("comparable"), true);
+    EXPECT_EQ(test::parse_json(results_to_json(r)).at("comparable"), true);
     r.run.limited_fits = {{"s.safetensors", 60}};
     const std::string text = results_to_json(r);
-    EXPECT_EQ(Json::parse(text).at("comparable"), false);
+    EXPECT_EQ(test::parse_json(text).at("comparable"), false);
     EXPECT_EQ(results_from_json(text, "r").run.limited_fits, r.run.limited_fits);
     EXPECT_THAT(results_table(r), HasSubstr("NOT COMPARABLE: s.safetensors was fitted or searched under "
                                             "--limit 60\n"));
 }
 
 TEST(ResultsJson, ResultsOfEarlierVersionsLackFacts) {
-    Json old = Json::parse(results_to_json(full_results()));
+    Json old = test::parse_json(results_to_json(full_results()));
     for (const char* name : {"plan", "started_with", "limited_fits"}) old["run"].erase(name);
     for (Json& set : old["sets"])
         for (const char* name : {"shared_with_id", "image_sizes"}) set.erase(name);
@@ -118,12 +119,12 @@ TEST(ResultsJson, ReadsBackWhatWasWritten) {
 
 TEST(ResultsJson, ShardsAndStoppedRunsAreMarked) {
     Results r = test::sample_results();
-    EXPECT_EQ(Json::parse(results_to_json(r)).at("complete"), true);
-    EXPECT_EQ(Json::parse(results_to_json(r)).at("comparable"), true);
+    EXPECT_EQ(test::parse_json(results_to_json(r)).at("complete"), true);
+    EXPECT_EQ(test::parse_json(results_to_json(r)).at("comparable"), true);
     r.run.shard = Shard{2, 5};
     r.run.stopped = "interrupted";
     const std::string text = results_to_json(r);
-    const Json j = Json::parse(text);
+    const Json j = test::parse_json(text);
     EXPECT_EQ(j.at("complete"), false);
     EXPECT_EQ(j.at("comparable"), false);
     EXPECT_EQ(j.at("run").at("shard"), 2);
@@ -135,7 +136,7 @@ TEST(ResultsJson, ShardsAndStoppedRunsAreMarked) {
 }
 
 TEST(ResultsJson, FilesOfBeforeTheShardsAreWholeRuns) {
-    Json j = Json::parse(results_to_json(test::sample_results()));
+    Json j = test::parse_json(results_to_json(test::sample_results()));
     for (const char* key : {"shard", "shards", "stopped"}) j["run"].erase(key);
     for (Json& set : j["sets"]) {
         set.erase("labelled_images");
@@ -177,7 +178,7 @@ std::string error_of(const std::string& text) {
 }
 
 std::string error_after(const std::function<void(Json&)>& change) {
-    Json j = Json::parse(results_to_json(full_results()));
+    Json j = test::parse_json(results_to_json(full_results()));
     change(j);
     return error_of(j.dump());
 }
@@ -222,7 +223,7 @@ TEST(ResultsJson, ErrorsNameThePlace) {
 }
 
 TEST(ResultsJson, UnknownMembersArePassedOver) {
-    Json j = Json::parse(results_to_json(full_results()));
+    Json j = test::parse_json(results_to_json(full_results()));
     j["later"] = 1;
     j["run"]["gpu"] = "x";
     EXPECT_EQ(error_of(j.dump()), "no error");
@@ -256,7 +257,7 @@ TEST(ResultsJson, AKeyGivenTwiceIsRefused) {
 }
 
 TEST(ResultsJson, DamagedFilesAreRefusedOrReadNeverWorse) {
-    const std::string text = Json::parse(results_to_json(full_results())).dump();
+    const std::string text = test::parse_json(results_to_json(full_results())).dump();
     for (size_t k = 0; k < text.size(); ++k) EXPECT_NE(error_of(text.substr(0, k)), "no error") << k;
     int refused = 0;
     for (size_t k = 0; k < text.size(); ++k)

@@ -12,6 +12,7 @@
 #include "core/files.h"
 #include "tests/report/sample.h"
 #include "tests/support/failure.h"
+#include "tests/support/json.h"
 
 namespace gs {
 namespace {
@@ -61,7 +62,7 @@ TEST(ThresholdJson, ReadsBackWhatWasWritten) {
     EXPECT_EQ(threshold_to_json(back), text);
     EXPECT_EQ(back.threshold, 1.0 / 3);
     EXPECT_EQ(back.id.counts, t.id.counts);
-    const Json j = Json::parse(text);
+    const Json j = test::parse_json(text);
     EXPECT_EQ(j.at("schema"), "gradscore/threshold/1");
     EXPECT_EQ(j.at("tpr"), 0.9);
     EXPECT_EQ(j.at("id").at("tpr"), 0.9);
@@ -75,7 +76,7 @@ std::string error_of(const std::string& text) {
 }
 
 std::string error_after(const std::function<void(Json&)>& change) {
-    Json j = Json::parse(threshold_to_json(sample()));
+    Json j = test::parse_json(threshold_to_json(sample()));
     change(j);
     return error_of(j.dump());
 }
@@ -101,7 +102,7 @@ TEST(ThresholdJson, ErrorsNameThePlace) {
 }
 
 TEST(ThresholdJson, DamagedFilesAreRefusedOrReadNeverWorse) {
-    const std::string text = Json::parse(threshold_to_json(sample())).dump();
+    const std::string text = test::parse_json(threshold_to_json(sample())).dump();
     for (size_t k = 0; k < text.size(); ++k) EXPECT_NE(error_of(text.substr(0, k)), "no error") << k;
     int refused = 0;
     for (size_t k = 0; k < text.size(); ++k)

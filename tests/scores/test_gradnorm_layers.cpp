@@ -34,7 +34,7 @@ class WeightNormsTest : public testing::TestWithParam<GoldenCase> {
 
     // Column of `param` in the stored [samples][parameters] norms.
     std::vector<double> column(const std::string& key, const std::string& param) const {
-        const auto names = golden_->file().json("param_names").get<std::vector<std::string>>();
+        const auto names = golden_->file().names("param_names");
         const auto at = static_cast<size_t>(std::find(names.begin(), names.end(), param) - names.begin());
         if (at == names.size()) throw std::runtime_error(param + " is not in the golden file");
         const std::vector<double> all = golden_->file().doubles(key);
@@ -68,7 +68,7 @@ TEST_P(WeightNormsTest, OfEveryParameter) {
     for (const BackendUnderTest& b : backends_under_test()) {
         SCOPED_TRACE(b.name);
         const Net net = golden_->build(*b.backend);
-        const auto names = golden_->file().json("param_names").get<std::vector<std::string>>();
+        const auto names = golden_->file().names("param_names");
         EXPECT_EQ(parameters_of(net, kAll).size(), names.size());
         Request request{.backwards = {{.cotangent = kUniform}}};
         for (const std::string& name : names)

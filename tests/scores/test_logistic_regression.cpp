@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "scores/logistic_regression.h"
 #include "tests/support/expect_close.h"
 #include "tests/support/golden_net.h"
+#include "tests/support/json.h"
 
 namespace gs::test {
 namespace {

@@ -1,6 +1,8 @@
 // Mahalanobis against the float64 oracle of bit_small: layer scores, steps, gradients, the combined score.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/numbers.h"
 #include "scores/linear_algebra.h"
 #include "scores/mahalanobis_layers.h"

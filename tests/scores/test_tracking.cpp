@@ -15,6 +15,7 @@
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"
 #include "tests/support/golden_net.h"
+#include "tests/support/random.h"
 
 namespace gs::test {
 namespace {
@@ -77,7 +78,7 @@ double mean(std::span<const double> v) {
 }
 
 TEST_P(TrackingOfNets, EveryLayerMeetsTheOracle) {
-    const auto layers = golden_->file().json("track_layers").get<std::vector<std::string>>();
+    const auto layers = golden_->file().names("track_layers");
     const std::vector<double> logits = golden_->file().doubles("logits");
     const auto classes = static_cast<size_t>(net_.head.classes);
     const auto prediction = [&](size_t n) {

@@ -3,131 +3,57 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report/scores_csv.h"
 #include "tests/support/command.h"
+#include "tests/support/json.h"
 
 namespace gs::test {
 
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
-inline std::string content(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    EXPECT_TRUE(file) << path << " is not there";
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void write(const fs::path& path, const std::string& text) {
-    fs::create_directories(path.parent_path());
-    std::ofstream file(path, std::ios::binary);
-    file << text;
-    ASSERT_TRUE(file.flush()) << path;
-}
-
+std::string content(const fs::path& path);
+void write(const fs::path& path, const std::string& text);
 // Relative paths of all files below a folder, sorted.
-inline std::vector<std::string> files_below(const fs::path& folder) {
-    std::vector<std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder))
-        if (!entry.is_directory()) files.push_back(fs::relative(entry.path(), folder).string());
-    std::sort(files.begin(), files.end());
-    return files;
-}
+std::vector<std::string> files_below(const fs::path& folder);
 
 class GradscoreTest : public testing::Test {
   protected:
-    GradscoreTest() {
-        std::string name = (fs::temp_directory_path() / "gs_cli_XXXXXX").string();
-        root_ = ::mkdtemp(name.data());
-        options_.folder = root_;
-        // On the CPU, whatever is there: what the tests compare by the byte is promised of it.
-        options_.environment = {
-            {"LC_ALL", "C.UTF-8"}, {"OMP_WAIT_POLICY", "passive"}, {"CUDA_VISIBLE_DEVICES", ""}};
-    }
-    ~GradscoreTest() override {
-        std::error_code error;
-        fs::remove_all(root_, error);
-    }
+    GradscoreTest();
+    ~GradscoreTest() override;
 
     // Flags in place of those of the same name, or behind.
-    static Words with(Words all, const Words& more) {
-        for (size_t i = 0; i < more.size(); ++i) {
-            const auto same = std::find(all.begin(), all.end(), more[i]);
-            if (same == all.end() || !more[i].starts_with("--"))
-                all.push_back(more[i]);
-            else if (i + 1 < more.size())
-                *std::next(same) = more[++i];
-        }
-        return all;
-    }
+    static Words with(Words all, const Words& more);
 
     // Runs in root_, so that messages hold short paths.
     Ran run(const Words& arguments) const { return run(arguments, options_); }
-    Ran run(const Words& arguments, const RunOptions& options) const {
-        Words words{command_};
-        words.insert(words.end(), arguments.begin(), arguments.end());
-        Ran ran = run_command(words, options);
-        EXPECT_FALSE(ran.timed_out) << "gradscore hangs";
-        return ran;
-    }
+    Ran run(const Words& arguments, const RunOptions& options) const;
 
     // `gradscore score` with the demo's net unless the words name weights; expects `code`.
-    Ran score(const Words& words, int code = 0) const {
-        Words all{"score"};
-        if (std::find(words.begin(), words.end(), "--weights") == words.end() &&
-            std::find(words.begin(), words.end(), "--config") == words.end())
-            all.insert(all.end(), {"--weights", demo_weights()});
-        all.insert(all.end(), words.begin(), words.end());
-        Ran ran = run(all);
-        EXPECT_EQ(ran.code, code) << ran.err;
-        return ran;
-    }
+    Ran score(const Words& words, int code = 0) const;
 
     // Expects a refusal: the exit code, nothing on stdout, one line on stderr that has each of the parts.
     void expect_refusal(const Words& words, int code, const std::vector<std::string>& parts) const {
         expect_refusal(words, code, parts, options_);
     }
     void expect_refusal(const Words& words, int code, const std::vector<std::string>& parts,
-                        const RunOptions& options) const {
-        const Ran ran = run(words, options);
-        EXPECT_EQ(ran.code, code) << ran.err;
-        EXPECT_EQ(ran.out, "");
-        EXPECT_THAT(ran.error_lines(), testing::SizeIs(1)) << ran.err;
-        EXPECT_TRUE(ran.err.starts_with("gradscore: ")) << ran.err;
-        for (const std::string& part : parts) EXPECT_THAT(ran.err, testing::HasSubstr(part));
-    }
+                        const RunOptions& options) const;
 
     // The program's calls fail as tests/faults/faults.cpp says; `fault` holds its variables without
     // GS_FAULT_.
-    RunOptions with_fault(const std::vector<std::pair<std::string, std::string>>& fault) const {
-        RunOptions options = options_;
-        options.environment.emplace_back("LD_PRELOAD", faults_library());
-        for (const auto& [name, value] : fault) options.environment.emplace_back("GS_FAULT_" + name, value);
-        return options;
-    }
+    RunOptions with_fault(const std::vector<std::pair<std::string, std::string>>& fault) const;
 
-    std::string csv(const std::string& run, const std::string& set) const {
-        return content(root_ / run / "scores" / (set + ".csv"));
-    }
-    ScoreTable table(const std::string& run, const std::string& set) const {
-        return read_scores_csv(root_ / run / "scores" / (set + ".csv"));
-    }
-    nlohmann::json results(const std::string& run) const {
-        return nlohmann::json::parse(content(root_ / run / "results.json"));
-    }
+    std::string csv(const std::string& run, const std::string& set) const;
+    ScoreTable table(const std::string& run, const std::string& set) const;
+    nlohmann::json results(const std::string& run) const;
 
-    static std::string demo_weights() {
-        return std::string(GS_SOURCE_DIR) + "/demo/resnet8_shapes.safetensors";
-    }
+    static std::string demo_weights();
 
     std::string command_ = GS_COMMAND;
     fs::path root_;

@@ -1,7 +1,9 @@
 // Runs that are stopped and go on, beside one that was not.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 
 #include "tests/tools/demo_images.h"
 
@@ -60,7 +62,7 @@ class ResumedRuns : public DemoImages {
 
     // What may differ is listed in docs/file-formats.md: times.
     static nlohmann::json without_times(const std::string& text, bool any_words) {
-        nlohmann::json json = nlohmann::json::parse(text);
+        nlohmann::json json = parse_json(text);
         for (const char* time : {"started", "resumed", "wall_seconds", "images_per_second"})
             EXPECT_EQ(json["run"].erase(time), 1u) << time;
         if (any_words) json["run"].erase("command");

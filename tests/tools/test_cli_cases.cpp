@@ -1,6 +1,7 @@
 // What the command promises for odd inputs, each with its number in SECURITY.md.
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "tests/tools/demo_images.h"
 #include "tests/tools/net_files.h"

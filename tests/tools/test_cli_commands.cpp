@@ -1,4 +1,6 @@
 // The commands around score: help, lists, plan, bench, metrics.
+#include <nlohmann/json.hpp>
+
 #include "scores/score.h"
 #include "tests/tools/demo_images.h"
 
@@ -21,7 +23,7 @@ class Commands : public GradscoreTest {
         EXPECT_EQ(ran.code, 0) << ran.err;
         return ran;
     }
-    json object(const Words& words) { return json::parse(ok(words).out); }
+    json object(const Words& words) { return parse_json(ok(words).out); }
 };
 
 TEST_F(Commands, Version) {
@@ -157,7 +159,7 @@ TEST_F(Metrics, AreRecomputedFromTheScores) {
            "--quiet"});
     const json stored = results("run");
     Ran ran = run({"metrics", "run", "--json"});
-    EXPECT_EQ(json::parse(ran.out), stored);
+    EXPECT_EQ(parse_json(ran.out), stored);
     EXPECT_EQ(ran.err, "");
 
     // Scores are read, not the old metrics: with a set's scores changed, only its figures change.
@@ -165,7 +167,7 @@ TEST_F(Metrics, AreRecomputedFromTheScores) {
     const size_t cell = text.rfind(',') + 1;
     text.replace(cell, text.size() - cell - 1, "inf");
     write(root_ / "run/scores/shapes.csv", text);
-    const json changed = json::parse(run({"metrics", "run", "--json"}).out);
+    const json changed = parse_json(run({"metrics", "run", "--json"}).out);
     EXPECT_EQ(changed["metrics"]["msp"], stored["metrics"]["msp"]);
     EXPECT_EQ(changed["metrics"]["gradnorm"]["textures"], stored["metrics"]["gradnorm"]["textures"]);
     EXPECT_LT(changed["metrics"]["gradnorm"]["shapes"]["auroc"],

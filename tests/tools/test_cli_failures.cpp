@@ -2,6 +2,8 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 #include "weights/weight_file.h"
 
@@ -44,7 +46,7 @@ TEST_F(BadImages, Case09_OneAmongManyIsReportedAndExcluded) {
             EXPECT_EQ(bad.rows[i].path, "disc/0001.png");
     }
     const Ran metrics = run({"metrics", "run", "--json"});
-    EXPECT_EQ(nlohmann::json::parse(metrics.out), results("run"));
+    EXPECT_EQ(parse_json(metrics.out), results("run"));
 }
 
 TEST_F(BadImages, StrictStopsAtTheFirstAndKeepsTheSetsBefore) {

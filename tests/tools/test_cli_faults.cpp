@@ -1,6 +1,8 @@
 // What a machine does now and then: a disk that fails or is full, memory that runs out, threads that die.
 // Wherever it strikes, the program ends in one line, files are whole, and --resume ends with the bytes of an
 // undisturbed run.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/resumed_runs.h"
 
 namespace gs::test {
@@ -63,7 +65,7 @@ class Faults : public ResumedRuns {
             if (path.extension() == ".csv") {
                 EXPECT_THAT(read_scores_csv(path).rows, SizeIs(10)) << file;
             } else if (path.extension() == ".json") {
-                EXPECT_FALSE(nlohmann::json::parse(content(path)).empty()) << file;
+                EXPECT_FALSE(parse_json(content(path)).empty()) << file;
             } else if (path.extension() == "") {
                 EXPECT_EQ(path.filename(), "journal") << file;
             }

@@ -1,4 +1,6 @@
 // gradscore fit, merge, and score with statistics.
+#include <nlohmann/json.hpp>
+
 #include "core/files.h"
 #include "scores/statistics.h"
 #include "tests/tools/demo_images.h"
@@ -113,7 +115,7 @@ TEST_F(FitCommand, UnderALimitIsMarkedEverywhere) {
         EXPECT_THAT(content(root_ / name / "results.md"), HasSubstr("**Not comparable:** " + reason));
         EXPECT_THAT(run({"threshold", name, "--method", "klm", "--out", name + ".json"}).err,
                     HasSubstr(reason + ": the threshold is for trials only"));
-        EXPECT_EQ(nlohmann::json::parse(content(root_ / (name + ".json")))["comparable"], false);
+        EXPECT_EQ(read_json(root_ / (name + ".json"))["comparable"], false);
     }
 }
 
@@ -184,7 +186,7 @@ TEST_F(FitCommand, Case21_AllowedItIsMarkedEverywhere) {
     EXPECT_THAT(results("run")["run"]["invalid_protocol"], SizeIs(1));
     EXPECT_THAT(content(root_ / "run/results.md"), HasSubstr("**Invalid protocol:** " + reason));
     EXPECT_THAT(ran.out, HasSubstr("INVALID PROTOCOL: " + reason));
-    EXPECT_EQ(nlohmann::json::parse(run({"metrics", "run", "--json"}).out), results("run"));
+    EXPECT_EQ(parse_json(run({"metrics", "run", "--json"}).out), results("run"));
 }
 
 TEST_F(FitCommand, OtherWeightsOrPreprocessingAreRefused) {

@@ -1,4 +1,6 @@
 // Ctrl-C in the middle of a set.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 
 namespace gs::test {
@@ -69,7 +71,7 @@ TEST_F(Interrupt, WhatWasDoneIsAWholeRun) {
     options_.meanwhile = nullptr;
     const Ran metrics = run({"metrics", "run", "--json"});
     EXPECT_EQ(metrics.code, 0) << metrics.err;
-    EXPECT_EQ(nlohmann::json::parse(metrics.out), json);
+    EXPECT_EQ(parse_json(metrics.out), json);
 }
 
 TEST_F(Interrupt, TheIdSetItself) {

@@ -1,4 +1,6 @@
 // Mahalanobis end to end: fit, merge, search, score.
+#include <nlohmann/json.hpp>
+
 #include "core/numbers.h"
 #include "scores/mahalanobis_state.h"
 #include "scores/statistics.h"

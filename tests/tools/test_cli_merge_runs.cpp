@@ -1,4 +1,6 @@
 // gradscore merge: shards of a run are the run that one process would have made.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 
 namespace gs::test {
@@ -85,7 +87,7 @@ TEST_F(MergeRuns, Case18_AnyNumberOfShardsIsTheWholeRun) {
         EXPECT_THAT(ran.out, HasSubstr("AUROC"));
         EXPECT_THAT(ran.out, Not(HasSubstr("NOT COMPARABLE")));
     }
-    EXPECT_EQ(nlohmann::json::parse(run({"metrics", "merged5", "--json"}).out), results("merged5"));
+    EXPECT_EQ(parse_json(run({"metrics", "merged5", "--json"}).out), results("merged5"));
 
     // What was merged is a run like any other: its arrays and its flags can be used.
     score({"--id", kId, "--methods", "gradnorm", "--reuse", "merged5", "--out", "reused", "--quiet"});

@@ -1,4 +1,6 @@
 // MOS on the command line: predictions and accuracy of a grouped head.
+#include <nlohmann/json.hpp>
+
 #include "scores/group_head.h"
 #include "tests/tools/demo_images.h"
 #include "weights/weight_file.h"

@@ -1,4 +1,6 @@
 // NAC through the command: fitted, scored, merged from shards, and its constants searched for.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 
 namespace gs::test {
@@ -165,7 +167,7 @@ TEST_F(Nac, SearchFindsConstantsForOtherImages) {
     ASSERT_THAT(ran.out, StartsWith("--methods nac:variant=v15:layers=avgpool+layer2:O="));
     const std::string ready = ran.out.substr(10, ran.out.find('\n') - 10);
 
-    const json found = json::parse(content(root_ / "found.json"));
+    const json found = read_json(root_ / "found.json");
     EXPECT_EQ(found["schema"], "gradscore/search/1");
     EXPECT_EQ(found["results"][0]["method"], ready);
     EXPECT_EQ(found["results"][0]["combinations"], 2 * 2 * 3 * 1 * 2 * 2);
@@ -216,8 +218,8 @@ TEST_F(Nac, SearchTriesThePublishedGridByItself) {
     const Ran ran = run(words);
     ASSERT_EQ(ran.code, 0) << ran.err;
     // CIFAR-10's grids of avgpool, layer3 and layer2: 2, 4 and 2 combinations.
-    EXPECT_EQ(json::parse(ran.out)["results"][0]["combinations"], 2 * 4 * 2);
-    EXPECT_EQ(json::parse(ran.out)["limit"], 6);
+    EXPECT_EQ(parse_json(ran.out)["results"][0]["combinations"], 2 * 4 * 2);
+    EXPECT_EQ(parse_json(ran.out)["limit"], 6);
 }
 
 TEST_F(Nac, ALimitOfTheSearchOrOfItsFitStaysWithWhatWasFound) {
@@ -232,7 +234,7 @@ TEST_F(Nac, ALimitOfTheSearchOrOfItsFitStaysWithWhatWasFound) {
             std::replace(words.begin(), words.end(), std::string("s.safetensors"),
                          std::string("few.safetensors"));
         EXPECT_EQ(run(words).code, 0);
-        return json::parse(content(root_ / out))["limit"];
+        return read_json(root_ / out)["limit"];
     };
     EXPECT_EQ(limit_of("whole.json", {"--strict"}), nullptr);
     EXPECT_EQ(limit_of("a.json", {"--limit", "15"}), 15);
@@ -298,7 +300,7 @@ TEST_F(Nac, PlanAndBenchNeedNoStatistics) {
     const auto object = [&](const Words& words) {
         const Ran ran = run(words);
         EXPECT_EQ(ran.code, 0) << ran.err;
-        return json::parse(ran.out);
+        return parse_json(ran.out);
     };
     EXPECT_TRUE(
         object({"plan", "--net", "resnet20-cifar", "--methods", "nac:layers=avgpool", "--json"})["backwards"]

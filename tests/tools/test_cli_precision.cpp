@@ -1,4 +1,6 @@
 // --precision: written into what a run leaves, and never mixed with what another precision left.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 #include "weights/weight_file.h"
 

@@ -1,4 +1,5 @@
 // gradscore report: from run folders to the page and its pictures.
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "data/image.h"
@@ -72,7 +73,7 @@ TEST_F(ReportTest, APageWithThumbnailsAndItsChartsAsFiles) {
                 AllOf(SizeIs(11), Contains("roc-textures.svg"), Contains("precision-recall-shapes.svg"),
                       Contains("scores-gradnorm-textures.svg"), Contains("agreement-figures.svg")));
     const nlohmann::json facts =
-        nlohmann::json::parse(report({"run", "--out", "b.html", "--json", "--thumbnails", "2"}).out);
+        parse_json(report({"run", "--out", "b.html", "--json", "--thumbnails", "2"}).out);
     EXPECT_EQ(facts["bytes"], fs::file_size(root_ / "b.html"));
     EXPECT_EQ(facts["thumbnails"], thumbnails(content(root_ / "b.html")).size());
     EXPECT_LE(facts["thumbnails"], 12);

@@ -1,5 +1,6 @@
 // gradscore reproduce, end to end: a table whose figures a first run gave.
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "tests/tools/demo_images.h"
 
@@ -61,7 +62,7 @@ class Reproduce : public DemoImages {
         EXPECT_EQ(ran.code, code) << ran.err << ran.out;
         return ran;
     }
-    json result(const std::string& out) const { return json::parse(content(root_ / out / "reproduce.json")); }
+    json result(const std::string& out) const { return read_json(root_ / out / "reproduce.json"); }
 
     // What a first run gave becomes what is printed.
     void print_first_run() {
@@ -304,7 +305,7 @@ TEST_F(Reproduce, ADryRunListsNeedsAndChecksWhatIsGiven) {
     const Ran wrong = reproduce({"--dry-run"}, 6);
     EXPECT_THAT(wrong.out, AllOf(HasSubstr("[!] figures"), HasSubstr("has 30 images, the table's had 50,000"),
                                  HasSubstr("[!] resnet8")));
-    const json needs = json::parse(reproduce({"--dry-run", "--json"}, 6).out);
+    const json needs = parse_json(reproduce({"--dry-run", "--json"}, 6).out);
     EXPECT_EQ(needs["sets"]["figures"]["found_images"], 30);
     EXPECT_EQ(needs["sets"]["shapes"]["objection"], "");
     EXPECT_EQ(needs["missing"], json::array());
@@ -314,7 +315,7 @@ TEST_F(Reproduce, BuiltInTablesAreListed) {
     const Ran ran = run({"reproduce", "--list"});
     EXPECT_EQ(ran.code, 0);
     EXPECT_THAT(ran.out, AllOf(HasSubstr("bit-imagenet\n    ImageNet-1k"), HasSubstr("outlier-exposure\n")));
-    EXPECT_GE(json::parse(run({"reproduce", "--list", "--json"}).out).size(), 7u);
+    EXPECT_GE(parse_json(run({"reproduce", "--list", "--json"}).out).size(), 7u);
 }
 
 TEST_F(Reproduce, WrongUseIsOneLine) {

@@ -253,7 +253,7 @@ TEST_F(StoppedRuns, AFinishedRunIsLeftAsItIs) {
     const std::string json = content(root_ / "a/run/results.json");
     const Ran again = run(words({"--json"}), in("a"));
     EXPECT_EQ(again.code, 0);
-    EXPECT_EQ(nlohmann::json::parse(again.out), nlohmann::json::parse(json));
+    EXPECT_EQ(parse_json(again.out), parse_json(json));
     EXPECT_THAT(again.err, HasSubstr("the run in run is finished"));
     EXPECT_EQ(files_below(root_ / "a"), before);
     EXPECT_EQ(content(root_ / "a/run/results.json"), json);

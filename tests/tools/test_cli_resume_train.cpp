@@ -1,5 +1,7 @@
 // gradscore train --resume: a run that was stopped leaves what one leaves that was not.
 #include <chrono>
+#include <fstream>
+#include <functional>
 #include <random>
 
 #include "core/file_lock.h"

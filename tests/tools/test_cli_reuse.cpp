@@ -1,4 +1,6 @@
 // A run given back: its config.toml through --config, its arrays through --reuse.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 #include "weights/weight_file.h"
 

@@ -1,5 +1,6 @@
 // gradscore score, end to end: what a run leaves behind, and what its flags do.
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "tests/tools/demo_images.h"
 

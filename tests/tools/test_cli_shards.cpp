@@ -1,4 +1,6 @@
 // A set scored in parts (score --shard I/N).
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 #include "tools/arrays.h"
 #include "tools/run_folder.h"
@@ -43,7 +45,7 @@ TEST_F(Shards, ScoreTheirPartUnderTheSetsIndices) {
     const std::string why = "NOT COMPARABLE: only shard 1/4";
     EXPECT_THAT(ran.out, AllOf(HasSubstr(why), HasSubstr("gradscore merge")));
     EXPECT_THAT(run({"metrics", "one"}).out, HasSubstr(why));
-    EXPECT_EQ(nlohmann::json::parse(run({"metrics", "one", "--json"}).out), json);
+    EXPECT_EQ(parse_json(run({"metrics", "one", "--json"}).out), json);
 
     const auto digests = read_digests(root_ / "one/scores/figures.sha256");
     EXPECT_THAT(digests, SizeIs(8));

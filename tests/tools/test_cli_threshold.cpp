@@ -1,5 +1,6 @@
 // gradscore threshold, and single images judged by it.
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "report/threshold_json.h"
 #include "tests/tools/demo_images.h"
@@ -20,9 +21,7 @@ class ThresholdTest : public DemoImages {
         EXPECT_EQ(ran.code, code) << ran.err;
         return ran;
     }
-    nlohmann::json file(const std::string& name) const {
-        return nlohmann::json::parse(content(root_ / name));
-    }
+    nlohmann::json file(const std::string& name) const { return read_json(root_ / name); }
     Words judging(const Words& words) const {
         Words all{"score", "--threshold", "t.json", "--weights", demo_weights()};
         all.insert(all.end(), words.begin(), words.end());
@@ -112,7 +111,7 @@ TEST_F(ThresholdTest, JudgesImagesAsTheRunDid) {
     }
     const Ran ran = run(words);
     EXPECT_EQ(ran.code, 0) << ran.err;
-    const nlohmann::json images = nlohmann::json::parse(ran.out)["images"];
+    const nlohmann::json images = parse_json(ran.out)["images"];
     ASSERT_EQ(images.size(), rows.size());
     int64_t accepted = 0;
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -137,7 +136,7 @@ TEST_F(ThresholdTest, ALineAnImageAndACodeForBadOnes) {
                              "bad.png  could not be used: [^\n]+\n"
                              "none.png  could not be used: [^\n]*No such file[^\n]*\n"));
     EXPECT_THAT(ran.error_lines(), testing::ElementsAre("2 images could not be used"));
-    const nlohmann::json json = nlohmann::json::parse(run(judging({"--image", "bad.png", "--json"})).out);
+    const nlohmann::json json = parse_json(run(judging({"--image", "bad.png", "--json"})).out);
     EXPECT_TRUE(json["images"][0]["score"].is_null());
     EXPECT_TRUE(json["images"][0]["in_distribution"].is_null());
     EXPECT_THAT(json["images"][0]["reason"].get<std::string>(), HasSubstr("JPEG"));

@@ -1,5 +1,6 @@
 // gradscore track: a column a layer, norms as arrays with names, and other choices of candidates from them.
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "tests/tools/demo_images.h"
 #include "weights/weight_file.h"
@@ -31,7 +32,7 @@ TEST_F(Track, NormsOfEveryLayerAndCandidate) {
     const StoredTensor* norms = file.find(name);
     ASSERT_NE(norms, nullptr);
     ASSERT_EQ(norms->type, StoredType::F64);
-    const auto described = nlohmann::json::parse(file.metadata.at(name));
+    const auto described = parse_json(file.metadata.at(name));
     const size_t layers = described["parameters"].size(), classes = described["classes"].size();
     EXPECT_EQ(described["parameters"].front(), "conv1.weight");
     EXPECT_EQ(described["parameters"].back(), "linear.weight");

@@ -1,4 +1,6 @@
 // gradscore train: what it leaves, and what it refuses.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/training_test.h"
 
 namespace gs::test {

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/gradscore.h"
 #include "tests/tools/net_files.h"
@@ -33,7 +34,7 @@ class Weights : public GradscoreTest {
             EXPECT_EQ(ran.code, 0) << ran.err;
             EXPECT_THAT(ran.out, AllOf(HasSubstr(converted), HasSubstr(net)));
             EXPECT_EQ(scores(converted, size, "again" + number), want) << converted;
-            const nlohmann::json json = nlohmann::json::parse(run({"inspect", converted, "--json"}).out);
+            const nlohmann::json json = parse_json(run({"inspect", converted, "--json"}).out);
             EXPECT_EQ(json["net"], net);
             EXPECT_EQ(json["metadata"]["net"], net);
             const std::string bytes = content(root_ / files[i]);
@@ -58,14 +59,14 @@ TEST_F(Weights, BitFromItsOwnFormats) {
     save_safetensors(root_ / "net.safetensors", items);
     write(root_ / "bit.npz", npz_of(as_bit_npz(items)));
     write(root_ / "bit.pth.tar", torch_legacy_of(items));
-    const nlohmann::json json = nlohmann::json::parse(run({"inspect", "net.safetensors", "--json"}).out);
+    const nlohmann::json json = parse_json(run({"inspect", "net.safetensors", "--json"}).out);
     expect_same_scores({"net.safetensors", "bit.npz", "bit.pth.tar"}, json["net"], "48");
 }
 
 // Halves are kept as they are stored, but for kernels that are turned round.
 TEST_F(Weights, BitOfHalves) {
     write(root_ / "bit.npz", npz_of(as_bit_npz(golden_weights("bit").items), Float::Half));
-    const nlohmann::json json = nlohmann::json::parse(run({"inspect", "bit.npz", "--json"}).out);
+    const nlohmann::json json = parse_json(run({"inspect", "bit.npz", "--json"}).out);
     EXPECT_EQ(json["tensors"][0]["dtype"], "F16");
     expect_same_scores({"bit.npz"}, json["net"], "48");
 }
@@ -94,7 +95,7 @@ TEST_F(Weights, InspectShowsTheTree) {
                                HasSubstr("sha256  "), HasSubstr("pytorch-legacy"),
                                HasSubstr("net     resnet8-cifar")));
     EXPECT_THAT(ran.err, AllOf(HasSubstr("notice"), HasSubstr("module."), HasSubstr("state_dict")));
-    const nlohmann::json json = nlohmann::json::parse(run({"inspect", "net.th", "--json"}).out);
+    const nlohmann::json json = parse_json(run({"inspect", "net.th", "--json"}).out);
     EXPECT_EQ(json["format"], "pytorch-legacy");
     EXPECT_GT(json["tensors"].size(), 20u);
     // Tensors of no net are shown all the same.

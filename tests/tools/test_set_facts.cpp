@@ -1,4 +1,6 @@
 // What a run notes of its sets, and what it warns of.
+#include <nlohmann/json.hpp>
+
 #include "tests/tools/demo_images.h"
 #include "tools/encode_image.h"
 

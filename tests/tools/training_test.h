@@ -1,6 +1,9 @@
 // Runs of gradscore train: a tiny net on images whose class is their colour.
 #pragma once
 
+#include <nlohmann/json.hpp>
+#include <sstream>
+
 #include "tests/support/gradscore.h"
 #include "tests/support/random.h"
 #include "tests/tools/net_files.h"
@@ -60,7 +63,7 @@ class TrainingTest : public GradscoreTest {
         std::istringstream stream(content(root_ / out / "log.jsonl"));
         std::vector<Json> lines;
         for (std::string line; std::getline(stream, line);) {
-            Json json = Json::parse(line);
+            Json json = parse_json(line);
             json.erase("seconds");
             json.erase("images_per_second");
             lines.push_back(std::move(json));

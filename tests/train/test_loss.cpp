@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/expect_close.h"
 #include "tests/support/golden_net.h"

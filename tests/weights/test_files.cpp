@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/files.h"
+#include "tests/support/json.h"
 #include "tests/support/shared_dir.h"
 #include "tests/weights/checks.h"
 
@@ -18,11 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing_weights::own_files;
-
-nlohmann::json read_json(const std::filesystem::path& path) {
-    std::ifstream stream(path);
-    return nlohmann::json::parse(stream);
-}
 
 std::string message_of(const std::filesystem::path& path) {
     try {
@@ -43,7 +38,7 @@ std::string float_hash(const StoredTensor& tensor) {
 }
 
 TEST(WeightFiles, HoldWhatTheirWritersSaved) {
-    const auto expected = read_json(own_files() / "expected.json");
+    const auto expected = test::read_json(own_files() / "expected.json");
     ASSERT_GE(expected.size(), 13u);
     for (const auto& [name, rows] : expected.items()) {
         SCOPED_TRACE(name);

@@ -1,6 +1,8 @@
 // The loader of oracle files, and its generator of recipe weights, against files that the oracle wrote.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/support/golden_file.h"
 #include "tests/support/shared_dir.h"
 
