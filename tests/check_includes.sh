@@ -50,23 +50,20 @@ check() {  # folder, place, header, delimiter
   fi
 }
 
-files=0
-while IFS= read -r -d '' file; do
-  files=$((files + 1))
-  while IFS=: read -r number text; do
-    [[ $text =~ ^[[:space:]]*\#[[:space:]]*include[[:space:]]*([\"\<])([^\"\>]+) ]] || continue
-    check "${file%%/*}" "$file:$number" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}"
-  done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' "$file" | tr -d '\r')
-done < <(find "${!may[@]}" tests -type f \
+mapfile -d '' files < <(find "${!may[@]}" tests -type f \
   \( -name '*.h' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.cc' -o -name '*.cu' -o -name '*.inc' \) \
   -print0 2>/dev/null | sort -z)
-
-if [[ $files == 0 ]]; then
+if [[ ${#files[@]} == 0 ]]; then
   echo "$root: no sources found, nothing was checked" >&2
   exit 1
 fi
+while IFS=: read -r file number text; do
+  [[ $text =~ ^[[:space:]]*\#[[:space:]]*include[[:space:]]*([\"\<])([^\"\>]+) ]] || continue
+  check "${file%%/*}" "$file:$number" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}"
+done < <(grep -HnE '^[[:space:]]*#[[:space:]]*include' "${files[@]}" | tr -d '\r')
+
 if [[ $offences != 0 ]]; then
   echo "$offences includes against the order of the folders" >&2
   exit 1
 fi
-echo "$files files, every include allowed"
+echo "${#files[@]} files, every include allowed"
