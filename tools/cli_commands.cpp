@@ -14,6 +14,7 @@
 #include "tools/cli_generated.h"
 #include "tools/commands.h"
 #include "tools/setup.h"
+#include "tools/spinning.h"
 
 namespace gs {
 namespace {
@@ -145,8 +146,11 @@ int CommandLine::run(int argc, char** argv) {
     }
     if (app_.get_option("--config")->count() > 0 && !score_->parsed())
         throw Error(ErrorKind::Usage, "--config: only gradscore score takes a file of flags");
-    for (const auto& [command, start] : commands_)
-        if (command->parsed()) return start();
+    for (const auto& [command, start] : commands_) {
+        if (!command->parsed()) continue;
+        if (command->get_option_no_throw("--threads") != nullptr) limit_spinning(argv);
+        return start();
+    }
     if (generated_parsed(app_)) return run_generated(app_, shell_);
     if (list_methods_) return run_list_methods(json_);
     std::cout << app_.help();

@@ -32,6 +32,32 @@ TEST_F(Commands, Version) {
     EXPECT_EQ(ran.err, "");
 }
 
+// What GNU's OpenMP shows of its settings as it is loaded, for each time that it is.
+std::vector<std::string> spins_of(const Words& settings, const Words& words) {
+    Words all{"env", "-u", "OMP_WAIT_POLICY", "-u", "GOMP_SPINCOUNT", "OMP_DISPLAY_ENV=verbose"};
+    all.insert(all.end(), settings.begin(), settings.end());
+    all.push_back(GS_COMMAND);
+    all.insert(all.end(), words.begin(), words.end());
+    const Ran ran = run_command(all);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    std::vector<std::string> spins;
+    for (const std::string& line : ran.error_lines())
+        if (const size_t at = line.find("GOMP_SPINCOUNT = '"); at != line.npos)
+            spins.push_back(line.substr(at + 18, line.find('\'', at + 18) - at - 18));
+    return spins;
+}
+
+TEST_F(Commands, ThreadsOfAComputationSpinShortlyUnlessToldOtherwise) {
+    const Words compute{"bench", "--net", "resnet20-cifar", "--images", "1", "--device", "cpu"};
+    const std::vector<std::string> spins = spins_of({}, compute);
+    if (spins.empty()) GTEST_SKIP() << "not GNU's OpenMP";
+    EXPECT_EQ(spins.back(), "4000");
+    EXPECT_THAT(spins, testing::SizeIs(2));
+    EXPECT_THAT(spins_of({"OMP_WAIT_POLICY=passive"}, compute), ElementsAre("0"));
+    EXPECT_THAT(spins_of({"GOMP_SPINCOUNT=77"}, compute), ElementsAre("77"));
+    EXPECT_THAT(spins_of({}, {"--list-methods"}), testing::SizeIs(1));
+}
+
 TEST_F(Commands, HelpNamesEveryCommandAndEveryFlag) {
     const std::string help = ok({"--help"}).out;
     for (const char* command : {"score", "fit", "search", "merge", "metrics", "threshold", "inspect",
