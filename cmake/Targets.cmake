@@ -62,7 +62,7 @@ function(gs_test folder)
   endif()
   # Objects apart from the program: tests of whatever backend is there are linked with an emulated device, too.
   add_library(test_${folder}_objects OBJECT ${sources})
-  target_link_libraries(test_${folder}_objects PUBLIC gs_options GTest::gtest GTest::gmock)
+  target_link_libraries(test_${folder}_objects PUBLIC gs_options GTest::gtest GTest::gmock PRIVATE gs_test_options)
   foreach(dep ${ARG_DEPS})
     if(TARGET gs_${dep})
       list(APPEND libraries gs_${dep})
@@ -71,8 +71,6 @@ function(gs_test folder)
     endif()
   endforeach()
   target_link_libraries(test_${folder}_objects PRIVATE ${libraries})
-  # Most of a test's time goes into compiling it; its plain loops are fast enough.
-  target_compile_options(test_${folder}_objects PRIVATE -O1 -include tests/support/dirs.h)
   add_executable(test_${folder} $<TARGET_OBJECTS:test_${folder}_objects> ${PROJECT_BINARY_DIR}/tests/dirs.cpp)
   target_link_libraries(test_${folder} PRIVATE gs_options GTest::gtest GTest::gmock GTest::gtest_main ${libraries})
   gtest_discover_tests(test_${folder} TEST_PREFIX "${folder}." DISCOVERY_MODE PRE_TEST

@@ -1,5 +1,6 @@
 // The commands around score: help, lists, plan, bench, metrics.
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "scores/score.h"
 #include "tests/tools/demo_images.h"
@@ -40,10 +41,11 @@ std::vector<std::string> spins_of(const Words& settings, const Words& words) {
     all.insert(all.end(), words.begin(), words.end());
     const Ran ran = run_command(all);
     EXPECT_EQ(ran.code, 0) << ran.err;
+    static const std::regex setting("GOMP_SPINCOUNT = '(.*)'");
     std::vector<std::string> spins;
+    std::smatch found;
     for (const std::string& line : ran.error_lines())
-        if (const size_t at = line.find("GOMP_SPINCOUNT = '"); at != line.npos)
-            spins.push_back(line.substr(at + 18, line.find('\'', at + 18) - at - 18));
+        if (std::regex_search(line, found, setting)) spins.push_back(found[1]);
     return spins;
 }
 
