@@ -1,24 +1,17 @@
 // The table of results, and the one of every figure.
 #include <algorithm>
+#include <array>
 
 #include "core/numbers.h"
 #include "core/printable.h"
 #include "report/conventions.h"
 #include "report/html_parts.h"
 #include "report/svg.h"
+#include "report/table_parts.h"
 #include "report/text.h"
 
 namespace gs::html {
 namespace {
-
-struct Column {
-    std::string_view kind, name;  // kind: what the script exchanges
-    double DetectionMetrics::*value;
-    bool lower_is_better;
-};
-constexpr Column kColumns[] = {{"fpr", "FPR95", &DetectionMetrics::fpr95_closest, true},
-                               {"auroc", "AUROC", &DetectionMetrics::auroc, false},
-                               {"aupr", "AUPR-in", &DetectionMetrics::aupr_in, false}};
 
 // An OOD set of the page's list, or past its end the average.
 const MethodMetrics* find(const Page& page, const RunReport& run, const std::string& method, size_t set) {
@@ -39,6 +32,11 @@ std::string set_key(const Page& page, size_t set) {
     return set < page.lists.sets.size() ? std::to_string(set) : "average";
 }
 
+// A group's first column has a line before it.
+std::string number_class(const Figure& figure) {
+    return &figure == &kFigures.front() ? "number first" : "number";
+}
+
 std::string head(const Page& page) {
     std::string sets, figures;
     const size_t groups = page.lists.sets.size() + (has_average(page) ? 1 : 0);
@@ -46,15 +44,15 @@ std::string head(const Page& page) {
         const std::string name = s < page.lists.sets.size() ? page.lists.sets[s] : "Average";
         sets += "<th colspan=\"3\" scope=\"colgroup\"" + svg::attributes({{"data-set", set_key(page, s)}}) +
                 ">" + xml_escaped(name) + "</th>";
-        for (const Column& c : kColumns)
+        for (const Figure& f : kFigures)
             figures += "<th" +
                        svg::attributes({{"scope", "col"},
-                                        {"class", c.kind == "fpr" ? "number first" : "number"},
-                                        {"data-kind", std::string(c.kind)},
+                                        {"class", number_class(f)},
+                                        {"data-kind", std::string(f.key)},
                                         {"data-set", set_key(page, s)},
-                                        {"data-sort", c.lower_is_better ? "ascending" : "descending"}}) +
-                       "><span class=\"name\">" + std::string(c.name) + "</span> " +
-                       (c.lower_is_better ? "↓" : "↑") + "</th>";
+                                        {"data-sort", f.lower_is_better ? "ascending" : "descending"}}) +
+                       "><span class=\"name\">" + std::string(f.name) + "</span> " +
+                       (f.lower_is_better ? "↓" : "↑") + "</th>";
     }
     const auto corner = [](const char* name) {
         return "<th rowspan=\"2\" scope=\"col\" data-kind=\"text\" data-sort=\"ascending\"><span "
@@ -65,33 +63,27 @@ std::string head(const Page& page) {
            figures + "</tr>\n</thead>\n";
 }
 
-// The best figure as printed of each column, as far as rows may be compared.
-std::string best_in_column(const Page& page, bool one_run, size_t run, size_t set, const Column& column) {
-    double best = 0;
-    std::string text;
-    size_t rows = 0;
-    for (size_t r = 0; r < page.runs.size(); ++r) {
-        if (one_run && r != run) continue;
-        for (const MethodInfo& m : page.runs[r].results.methods) {
-            const MethodMetrics* metrics = find(page, page.runs[r], m.name, set);
-            if (metrics == nullptr) continue;
-            ++rows;
-            const std::string shown = percent(metrics->metrics.*column.value);
-            const auto percents = parse_number<double>(shown);
-            if (!percents) continue;  // "n/a"
-            const double value = column.lower_is_better ? -*percents : *percents;
-            if (text.empty() || value > best) {
-                best = value;
-                text = shown;
-            }
-        }
-    }
-    return rows > 1 ? text : "";
+// The best figure as printed of each run's column, as far as rows may be compared: all runs have the same, or
+// each its own.
+std::vector<std::string> best_in_column(const Page& page, bool comparable, size_t set, const Figure& figure) {
+    std::vector<std::vector<std::string>> columns(comparable ? 1 : page.runs.size());
+    for (size_t r = 0; r < page.runs.size(); ++r)
+        for (const MethodInfo& m : page.runs[r].results.methods)
+            if (const MethodMetrics* metrics = find(page, page.runs[r], m.name, set))
+                columns[comparable ? 0 : r].push_back(percent(metrics->metrics.*figure.value));
+    std::vector<std::string> best;
+    for (size_t r = 0; r < page.runs.size(); ++r)
+        best.push_back(best_as_printed(columns[comparable ? 0 : r], figure.lower_is_better));
+    return best;
 }
 
 std::string body(const Page& page) {
     const size_t groups = page.lists.sets.size() + (has_average(page) ? 1 : 0);
-    const bool one_run = !why_not_comparable(page.runs).empty();
+    const bool comparable = why_not_comparable(page.runs).empty();
+    std::vector<std::array<std::vector<std::string>, kFigures.size()>> best(groups);
+    for (size_t s = 0; s < groups; ++s)
+        for (size_t f = 0; f < kFigures.size(); ++f)
+            best[s][f] = best_in_column(page, comparable, s, kFigures[f]);
     std::string rows;
     for (size_t r = 0; r < page.runs.size(); ++r) {
         const RunReport& run = page.runs[r];
@@ -101,20 +93,23 @@ std::string body(const Page& page) {
                     svg::attributes({{"data-run", std::to_string(r)}, {"data-method", std::to_string(m)}}) +
                     "><th scope=\"row\">" + xml_escaped(name) + "</th>";
             if (page.several()) rows += "<td class=\"run\">" + std::to_string(r + 1) + "</td>";
-            for (size_t s = 0; s < groups; ++s)
-                for (const Column& c : kColumns) {
-                    const MethodMetrics* metrics = find(page, run, name, s);
-                    std::string css = c.kind == "fpr" ? "number first" : "number";
-                    const std::string shown = metrics ? percent(metrics->metrics.*c.value) : "–";
-                    if (metrics && shown == best_in_column(page, one_run, r, s, c)) css += " best";
-                    rows +=
-                        "<td" +
-                        svg::attributes({{"class", css},
-                                         {"data-kind", std::string(c.kind)},
-                                         {"data-set", set_key(page, s)}}) +
-                        (metrics ? svg::attributes({{"data-v", shortest(metrics->metrics.*c.value)}}) : "") +
-                        ">" + shown + "</td>";
+            for (size_t s = 0; s < groups; ++s) {
+                const MethodMetrics* metrics = find(page, run, name, s);
+                for (size_t f = 0; f < kFigures.size(); ++f) {
+                    const Figure& figure = kFigures[f];
+                    std::string css = number_class(figure), shown = "–", value;
+                    if (metrics != nullptr) {
+                        shown = percent(metrics->metrics.*figure.value);
+                        if (shown == best[s][f][r]) css += " best";
+                        value = svg::attributes({{"data-v", shortest(metrics->metrics.*figure.value)}});
+                    }
+                    rows += "<td" +
+                            svg::attributes({{"class", css},
+                                             {"data-kind", std::string(figure.key)},
+                                             {"data-set", set_key(page, s)}}) +
+                            value + ">" + shown + "</td>";
                 }
+            }
             rows += "</tr>\n";
         }
     }

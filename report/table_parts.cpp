@@ -1,7 +1,5 @@
 #include "report/table_parts.h"
 
-#include <algorithm>
-
 #include "core/error.h"
 #include "core/join.h"
 #include "core/numbers.h"
@@ -11,18 +9,12 @@
 namespace gs {
 namespace {
 
-// Ties as printed are all best: a difference nobody sees is none.
 void mark_best(ColumnGroup& group) {
-    if (group.rows.size() < 2) return;
     for (size_t f = 0; f < kFigures.size(); ++f) {
-        const auto value = [&](const auto& row) {
-            const auto shown = parse_number<double>(row[f].text);  // none: "n/a"
-            if (!shown) return -1.0;
-            return kFigures[f].lower_is_better ? 100 - *shown : *shown;
-        };
-        double best = 0;
-        for (const auto& row : group.rows) best = std::max(best, value(row));
-        for (auto& row : group.rows) row[f].best = value(row) == best;
+        std::vector<std::string> column;
+        for (const auto& row : group.rows) column.push_back(row[f].text);
+        const std::string best = best_as_printed(column, kFigures[f].lower_is_better);
+        for (auto& row : group.rows) row[f].best = row[f].text == best;
     }
 }
 
@@ -37,6 +29,21 @@ ColumnGroup make_group(const std::string& name, const std::vector<const MethodMe
 }
 
 }  // namespace
+
+std::string best_as_printed(std::span<const std::string> column, bool lower_is_better) {
+    if (column.size() < 2) return "";
+    const std::string* text = nullptr;
+    double best = 0;
+    for (const std::string& shown : column) {
+        const auto value = parse_number<double>(shown);
+        if (!value) continue;  // "n/a"
+        if (text == nullptr || (lower_is_better ? *value < best : *value > best)) {
+            text = &shown;
+            best = *value;
+        }
+    }
+    return text != nullptr ? *text : "";
+}
 
 std::vector<ColumnGroup> column_groups(const Results& results) {
     std::vector<ColumnGroup> groups;

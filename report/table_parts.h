@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,16 +13,22 @@ namespace gs {
 
 struct Figure {
     std::string_view name;
+    std::string_view key;  // names it to the report page's script, which exchanges conventions
     double DetectionMetrics::*value;
     bool lower_is_better;
 };
-inline constexpr std::array<Figure, 3> kFigures{{{"FPR95", &DetectionMetrics::fpr95_closest, true},
-                                                 {"AUROC", &DetectionMetrics::auroc, false},
-                                                 {"AUPR-in", &DetectionMetrics::aupr_in, false}}};
+inline constexpr std::array<Figure, 3> kFigures{{{"FPR95", "fpr", &DetectionMetrics::fpr95_closest, true},
+                                                 {"AUROC", "auroc", &DetectionMetrics::auroc, false},
+                                                 {"AUPR-in", "aupr", &DetectionMetrics::aupr_in, false}}};
+
+// The best text of a column, of percentages and "n/a", to compare the others with: figures that are equal as
+// printed are all best, since a difference nobody sees is none. Empty where there are fewer than two, or no
+// figure.
+std::string best_as_printed(std::span<const std::string> column, bool lower_is_better);
 
 struct Cell {
     std::string text;   // percent
-    bool best = false;  // of its column, as printed; never where there is one method
+    bool best = false;  // of its column (best_as_printed)
 };
 
 // An OOD set, or the average: [method][figure].
