@@ -31,14 +31,23 @@ std::vector<std::string> norms_of(const Net& net, const std::vector<std::string>
     return norms;
 }
 
-// Published: CIFAR ResNets and WideResNet hook every norm, BiT those of block 4. Other nets: our extension,
-// every norm.
+// "published" for nets that GAIA-OOD's hook.py has hooks for; those of their families, and of others, are our
+// extension.
+std::string norms_source(const Net& net) {
+    static constexpr std::string_view kPublished[] = {"resnet18-cifar", "resnet34-cifar", "resnet50-cifar",
+                                                      "wrn-40-2", "bit-r101x1"};
+    const bool published =
+        std::find(std::begin(kPublished), std::end(kPublished), net.name) != std::end(kPublished);
+    return published ? "published" : "extension";
+}
+
+// CIFAR ResNets and WideResNet: every norm, BiT those of block 4. Other families: every norm.
 std::vector<std::string> z_norms(const Net& net) {
     return net.architecture.family == Family::ResNetV2 ? norms_of(net, last_stages(net, 1)) : net.norms;
 }
 
-// Published: CIFAR ResNets hook layer3 and layer4, WideResNet every norm, BiT block 4. Other nets: our
-// extension, the last two stages (MobileNet-v2: features.14 to 18).
+// CIFAR ResNets: layer3 and layer4, WideResNet every norm, BiT block 4. Other families: the last two stages
+// (MobileNet-v2: features.14 to 18).
 std::vector<std::string> a_norms(const Net& net) {
     switch (net.architecture.family) {
         case Family::ResNetV2:
@@ -90,6 +99,7 @@ class GaiaZ : public Score {
         static constexpr std::string_view kHooks[] = {"default", "reference", "textures"};
         const std::string hooks = reader.choice("hooks", "default", kHooks);
         options_ = reader.finish();
+        options_["norms"] = norms_source(net);
         std::vector<std::string> taps = z_norms(net);
         if (hooks != "default") {
             // The README's ImageNet command hooks before_head too, and for the set called "textures" its norm
@@ -130,6 +140,7 @@ class GaiaA : public Score {
         OptionReader reader(spec);
         eps_ = reader.number_from_zero("eps", 0);
         options_ = reader.finish();
+        options_["norms"] = norms_source(net);
         inner_ = reductions(a_norms(net), Reduction::Mean);
         output_ = {output_tap(net), Reduction::Mean};
     }

@@ -20,7 +20,7 @@ GradNormOptions read_options(const MethodSpec& spec) {
     OptionReader reader(spec);
     static constexpr std::string_view kParams[] = {"weights", "weights+norm", "all"};
     GradNormOptions options;
-    options.temperature = reader.number("temperature", 1, 0, 1e30);
+    options.temperature = reader.temperature(1);
     options.p = read_exponent(reader, 1);
     options.layers = reader.text("layers", "head");
     const std::string params = reader.choice("params", "weights", kParams);

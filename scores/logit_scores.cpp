@@ -33,8 +33,7 @@ std::unique_ptr<Score> make_msp(const MethodSpec& spec, const ScoreContext&) {
     const std::string form = reader.choice("form", "prob", kForms);
     LogitScore::Row row = [](std::span<const float> z) { return std::exp(log_max_softmax(z)); };
     if (form == "log") row = [](std::span<const float> z) { return log_max_softmax(z); };
-    if (form == "f32")
-        row = [](std::span<const float> z) { return static_cast<float>(std::exp(log_max_softmax(z))); };
+    if (form == "f32") row = float_max_softmax;
     return std::make_unique<LogitScore>(std::move(row), reader.finish());
 }
 
@@ -46,7 +45,7 @@ std::unique_ptr<Score> make_max_logit(const MethodSpec& spec, const ScoreContext
 
 std::unique_ptr<Score> make_energy(const MethodSpec& spec, const ScoreContext&) {
     OptionReader reader(spec);
-    const double t = reader.number("temperature", 1, 0, 1e30);
+    const double t = reader.temperature(1);
     return std::make_unique<LogitScore>([t](std::span<const float> z) { return t * log_sum_exp(z, t); },
                                         reader.finish());
 }

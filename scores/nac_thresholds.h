@@ -13,10 +13,10 @@ namespace gs {
 // spacing, finest around 1/2.
 enum class NacVariant : uint8_t { V1, V15 };
 
-// sigmoid(alpha * o * g), rounded to float32 as the reference holds it: what rounds to 1 lies outside v1's
-// bins.
+// sigmoid(alpha * o * g) in float32 as the reference forms it: 1 where exp(-alpha o g) is lost beside 1
+// (below 2^-24), which lies outside v1's bins.
 inline float nac_state(float product, double alpha) {
-    return static_cast<float>(1 / (1 + std::exp(-alpha * static_cast<double>(product))));
+    return 1 / (1 + std::exp(-static_cast<float>(alpha) * product));
 }
 
 class NacThresholds {

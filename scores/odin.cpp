@@ -7,15 +7,20 @@
 namespace gs {
 namespace {
 
+// The std of CIFAR-10 as ODIN's code and OpenOOD 1.0 (odin_postprocessor.py) write it, whatever the net was
+// trained on.
+constexpr float kOriginalScale[] = {63.0F / 255, 62.1F / 255, 66.7F / 255};
+
 class Odin : public Score {
   public:
     Odin(const MethodSpec& spec, const ScoreContext& context) {
         OptionReader reader(spec);
-        static constexpr std::string_view kScales[] = {"none", "std"}, kForms[] = {"prob", "log"};
-        temperature_ = reader.number("temperature", 1000, 0, 1e30);
+        static constexpr std::string_view kScales[] = {"none", "std", "original"}, kForms[] = {"prob", "log"};
+        temperature_ = reader.temperature(1000);
         pass_.epsilon = static_cast<float>(reader.number_from_zero("epsilon", 0));
-        if (reader.choice("scale", "none", kScales) == "std")
-            pass_.scale.assign(context.preprocess.std.begin(), context.preprocess.std.end());
+        const std::string scale = reader.choice("scale", "none", kScales);
+        if (scale == "std") pass_.scale.assign(context.preprocess.std.begin(), context.preprocess.std.end());
+        if (scale == "original") pass_.scale.assign(std::begin(kOriginalScale), std::end(kOriginalScale));
         log_ = reader.choice("form", "prob", kForms) == "log";
         options_ = reader.finish();
         cotangent_ = {Cotangent::Kind::PredictedCrossEntropy, static_cast<float>(temperature_)};

@@ -35,6 +35,10 @@ double OptionReader::number(const std::string& key, double fallback, double low,
     return value;
 }
 
+double OptionReader::temperature(double fallback) {
+    return number("temperature", fallback, 1e-30, 1e30);
+}
+
 double OptionReader::number_from_zero(const std::string& key, double fallback) {
     const std::string* text = given(key);
     const double value = text != nullptr ? parse(key, *text) : fallback;

@@ -19,6 +19,8 @@ class OptionReader {
 
     // A number in (low, high]; infinities are written "inf".
     double number(const std::string& key, double fallback, double low, double high);
+    // Option "temperature", in (1e-30, 1e30]: float32 holds it and its reciprocal.
+    double temperature(double fallback);
     double number_from_zero(const std::string& key, double fallback);  // in [0, 1e30]
     // One number for each of `fallback`'s, joined by '+', or a single one for all.
     std::vector<double> numbers(const std::string& key, const std::vector<double>& fallback, double low,

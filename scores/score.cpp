@@ -28,8 +28,8 @@ const std::vector<Method>& methods() {
           "Hendrycks & Gimpel 2017",
           "one forward pass",
           {{"form",
-            "prob; prob (float64) | log (no saturation, no ties) | f32 (rounded as the published scripts "
-            "do)"}}},
+            "prob; prob (float64) | log (no saturation, no ties) | f32 (float32 as in the published "
+            "scripts)"}}},
          make_msp},
         {{"maxlogit", "largest logit", "Hendrycks et al. 2022", "one forward pass", {}}, make_max_logit},
         {{"energy",
@@ -44,7 +44,9 @@ const std::vector<Method>& methods() {
           "one forward pass; with epsilon > 0 also a backward pass to the image and a second forward pass",
           {{"temperature", "1000; T > 0"},
            {"epsilon", "0; step in normalised units, >= 0"},
-           {"scale", "none; none | std (step divided by each channel's std: the original ODIN, OpenOOD)"},
+           {"scale",
+            "none; none | std (step divided by each channel's std: OpenOOD 1.5) | original (by CIFAR-10's: "
+            "ODIN, OpenOOD 1.0)"},
            {"form", "prob; prob (float64) | log (log of C times the probability)"}}},
          make_odin},
         {{"gradnorm",

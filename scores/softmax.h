@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -26,6 +28,21 @@ inline double log_max_softmax(std::span<const float> z, double temperature = 1) 
     for (auto v = z.begin(); v != z.end(); ++v)
         if (v != top) others += std::exp((*v - m) / temperature);
     return -std::log1p(others);
+}
+
+// The largest softmax probability as the published scripts hold it, in float32 throughout: 1 over the sum of
+// exp(z - m). The sum is PyTorch's on a GPU, bit for bit up to 1024 classes but for its exp
+// (aten/src/ATen/native/cuda/PersistentSoftmax.cuh): a warp's lanes take every 32nd class and are added in
+// pairs. What the others add to 1 is rounded there: the probability is 1 where they are below 2^-24, and its
+// neighbours are 2^-23 apart.
+inline double float_max_softmax(std::span<const float> z) {
+    const auto m = static_cast<float>(max_logit(z));
+    std::array<float, 32> lanes{};
+    const size_t count = std::min(std::bit_ceil(z.size()), lanes.size());
+    for (size_t k = 0; k < z.size(); ++k) lanes[k % count] += std::exp(z[k] - m);
+    for (size_t half = count / 2; half > 0; half /= 2)
+        for (size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    return 1 / lanes[0];
 }
 
 // log sum exp(z / T)

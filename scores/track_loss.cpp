@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "core/numbers.h"
@@ -35,8 +36,11 @@ class HostTrackLoss : public HostLoss {
     int64_t class_;
 };
 
-// Methods that ask for the same loss share one object, and so one cotangent.
+// Methods that ask for the same loss share one object, and so one cotangent; programs may make methods in
+// several threads.
 Cotangent host_cotangent(const TrackLoss& loss, int64_t c) {
+    static std::mutex mutex;
+    const std::lock_guard<std::mutex> guard(mutex);
     static std::map<std::pair<TrackLoss, int64_t>, std::weak_ptr<const HostLoss>> made;
     std::weak_ptr<const HostLoss>& entry = made[{loss, c}];
     std::shared_ptr<const HostLoss> shared = entry.lock();

@@ -127,7 +127,6 @@ TEST(ClosedForms, Edges) {
     EXPECT_NEAR(compute("odin:form=log:temperature=1e10", of_row({11, 0, 0}))[0] / (11 / 1e10 * 2 / 3), 1,
                 1e-8)
         << "close to uniform nothing cancels";
-    EXPECT_EQ(compute("msp:form=f32", of_row({30, 0, 0}))[0], 1) << "saturates as the published scripts do";
     EXPECT_DOUBLE_EQ(compute("msp", of_row(one))[0], 1);
     EXPECT_EQ(compute("gradnorm", of_row(one))[0], 0);
     EXPECT_EQ(compute("gradnorm", of_row({1, 2}, {0, 0}))[0], 0) << "no features, no gradient";
@@ -136,7 +135,7 @@ TEST(ClosedForms, Edges) {
     // Next to uniform the difference must not cancel: z = (d, 0), C p - 1 = tanh(d / 2).
     const float d = 1e-6f;
     EXPECT_NEAR(compute("gradnorm", of_row({d, 0}))[0] / (2 * std::tanh(d / 2.0)), 1, 1e-9);
-    for (const char* method : {"msp", "msp:form=log", "energy", "gradnorm", "odin"}) {
+    for (const char* method : {"msp", "msp:form=log", "msp:form=f32", "energy", "gradnorm", "odin"}) {
         EXPECT_TRUE(std::isnan(compute(method, of_row({NAN, 0, 0}))[0])) << method;
         EXPECT_TRUE(std::isnan(compute(method, of_row({0, 0, NAN}))[0])) << method;
     }
@@ -152,6 +151,37 @@ TEST(ClosedForms, ImagesWithoutFiniteLogitsHaveNoScore) {
         std::vector<double> out(4);
         compute_scores(*score, e, out);
         for (size_t n = 0; n < 4; ++n) EXPECT_EQ(std::isnan(out[n]), n == 1 || n == 2) << method << n;
+    }
+}
+
+// 1 / (1 + others) in float32, as the published scripts hold it: 1 up to others = 2^-24, and then 1 - 2^-23.
+// Rounded once from float64 there would be 1 - 2^-24 between them.
+TEST(ClosedForms, FloatSoftmaxSaturatesAsPublished) {
+    const auto probability = [](float others) {
+        return compute("msp:form=f32", of_row({0, std::log(others)}))[0];
+    };
+    EXPECT_EQ(probability(4e-8F), 1);
+    EXPECT_EQ(probability(5.9e-8F), 1);
+    EXPECT_EQ(probability(7e-8F), 1 - std::ldexp(1.0, -23));
+    EXPECT_EQ(compute("msp:form=f32", of_row({30, 0, 0}))[0], 1);
+    // Ten classes are added in pairs 8, 4, 2 and 1 apart: small ones that lie so meet before they meet the 1.
+    // In a row, each would be lost.
+    std::vector<float> pairs(10, -100);
+    pairs[0] = 0;
+    for (const size_t other : {1, 3, 5, 7}) pairs[other] = std::log(2e-8F);
+    EXPECT_EQ(compute("msp:form=f32", of_row(pairs))[0], 1 - std::ldexp(1.0, -23));
+}
+
+TEST(ClosedForms, FloatSoftmaxIsTheSoftmaxToRounding) {
+    for (const int64_t classes : {1, 2, 10, 31, 32, 33, 100, 1000, 1025, 21843}) {
+        const Evidence e = random_evidence(5, classes, 3);
+        const auto got = compute("msp:form=f32", e), want = compute("msp", e);
+        for (size_t n = 0; n < got.size(); ++n) {
+            EXPECT_EQ(got[n], static_cast<float>(got[n]));
+            // As many roundings as a lane adds, five of pairs, and those of exp and the division.
+            const double roundings = static_cast<double>(classes) / 32 + 10;
+            EXPECT_NEAR(got[n], want[n], roundings * std::ldexp(want[n], -24)) << classes;
+        }
     }
 }
 

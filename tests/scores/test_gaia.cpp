@@ -103,5 +103,19 @@ TEST(Gaia, RefusesBitHooksOnOtherNets) {
     EXPECT_THROW(make_score(parse_methods("gaia-z:hooks=reference").at(0), {net, net.preprocess}), Error);
 }
 
+TEST(Gaia, SaysWhichNormsArePublished) {
+    const auto backend = make_cpu_backend({.threads = 1});
+    for (const auto& [name, source] : {std::pair{"resnet18-cifar", "published"},
+                                       {"wrn-40-2", "published"},
+                                       {"wrn-16-1", "extension"},
+                                       {"resnet8-cifar", "extension"}}) {
+        const Net net = build_random_net(*backend, name, 10, 1);
+        for (const char* method : {"gaia-z", "gaia-a"}) {
+            const auto score = make_score(parse_methods(method).at(0), {net, net.preprocess});
+            EXPECT_EQ(score->options().at("norms"), source) << name;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace gs::test

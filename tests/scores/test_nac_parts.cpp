@@ -98,7 +98,9 @@ TEST(NacThresholds, OnesLieOutsideOfV1Only) {
     EXPECT_EQ(NacThresholds(NacVariant::V1, 50).bin(0), 0);
     EXPECT_EQ(NacThresholds(NacVariant::V15, 50).bin(1), 47);
     EXPECT_EQ(NacThresholds(NacVariant::V15, 50).bin(std::nanf("")), -1);
-    EXPECT_EQ(nac_state(1, 1000), 1.0F);       // rounded to float32
+    EXPECT_EQ(nac_state(0.0167F, 1000), 1.0F);  // exp(-16.7) < 2^-24 is lost beside 1
+    EXPECT_LT(nac_state(0.0165F, 1000), 1.0F);
+    EXPECT_EQ(nac_state(0, 1e30), 0.5F);
     EXPECT_EQ(nac_state(-1e30F, 1e30), 0.0F);  // exp overflows to infinity
 }
 

@@ -65,6 +65,9 @@ TEST(Methods, EachAsksForWhatItReads) {
     ASSERT_EQ(odin.backwards[0].second.size(), 1u);
     EXPECT_EQ(odin.backwards[0].second[0].epsilon, 0.5f);
     EXPECT_THAT(odin.backwards[0].second[0].scale, ElementsAre(0.25f, 0.5f, 0.125f));
+    EXPECT_THAT(made("odin:epsilon=0.5:scale=original", preprocess)->request().backwards[0].second[0].scale,
+                ElementsAre(63.0f / 255, 62.1f / 255, 66.7f / 255))
+        << "whatever the net's preprocessing";
 }
 
 TEST(Methods, FaultsAreNamed) {
@@ -90,7 +93,8 @@ TEST(Methods, FaultsAreNamed) {
     EXPECT_THAT(refusal("energy:temperature=1e400"), HasSubstr("not a number"));
     for (const char* out :
          {"energy:temperature=0", "energy:temperature=-1", "energy:temperature=inf", "gradnorm:p=0",
-          "gradnorm:p=-2", "gradnorm:p=0.01", "gradnorm:p=5", "odin:epsilon=1e39", "odin:temperature=0"})
+          "gradnorm:p=-2", "gradnorm:p=0.01", "gradnorm:p=5", "odin:epsilon=1e39", "odin:temperature=0",
+          "odin:temperature=1e-50", "gradnorm:layers=all:temperature=1e-40"})
         EXPECT_THAT(refusal(out), HasSubstr("out of range")) << out;
     for (const char* out : {"odin:epsilon=-0.001", "odin:epsilon=inf"})
         EXPECT_THAT(refusal(out), HasSubstr("0 or more")) << out;

@@ -16,6 +16,8 @@ namespace gs {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
 using testing::UnorderedElementsAre;
 
 std::vector<PaperTable> all_tables() {
@@ -74,6 +76,29 @@ TEST(PaperTables, EverythingNeededIsSaid) {
         for (const FigureSource& s : t.sources) EXPECT_NE(s.text, "") << s.name;
         for (const TableColumn& c : t.columns) EXPECT_GT(c.tolerance, 0) << c.name;
     }
+}
+
+// A fit of another preprocessing than its rows' is refused by them.
+TEST(PaperTables, StatisticsAreFittedWithTheirCheckpointsPreprocessing) {
+    int preprocessed = 0;
+    for (const PaperTable& t : all_tables())
+        for (const TableRow& row : t.rows) {
+            if (row.statistics.empty()) continue;
+            const std::string& fit = t.statistic(row.statistics)->fit;
+            const std::map<std::string, std::string>& own = t.checkpoint(row.checkpoint)->preprocess;
+            for (const char* flag : {"resize", "crop", "mean", "std"}) {
+                const auto wanted = own.find(flag);
+                const std::string written = " --" + std::string(flag) + " ";
+                if (wanted == own.end()) {
+                    EXPECT_THAT(fit, Not(HasSubstr(written))) << t.name << ", " << row.label;
+                } else {
+                    EXPECT_THAT(fit, HasSubstr(written + wanted->second + " "))
+                        << t.name << ", " << row.label;
+                    ++preprocessed;
+                }
+            }
+        }
+    EXPECT_GT(preprocessed, 0);
 }
 
 TEST(PaperTables, PrintedMeansAreTheMeansOfTheirRows) {
