@@ -25,6 +25,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -232,6 +233,8 @@ struct WorkingSet {
     size_t cache_bytes = size_t{24} << 20;  // the forward pass; 0: the device gains nothing from that
     size_t memory_bytes = size_t{1} << 30;  // everything
     int64_t most_images = 64;
+    int64_t most_elements =
+        std::numeric_limits<int64_t>::max();  // of one map, all its rows: what libraries can index
 };
 
 // Work that a device has been told once, and repeats on the memory it was told of.

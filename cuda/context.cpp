@@ -1,5 +1,7 @@
 #include "cuda/context.h"
 
+#include <atomic>
+
 #include "cuda/kernels/code.h"
 
 namespace gs::cuda {
@@ -20,7 +22,29 @@ void require_code(const DeviceProperties& device) {
                                        ", of compute capability " + device.capability_text() + "; " + advice);
 }
 
+// By device. Never destroyed: a backend may be a static of the program that ends.
+constexpr size_t kMostDevices = 64;
+std::atomic<bool> waiting_taken[kMostDevices];
+
+bool is_shared_by_mps(int device) {
+    constexpr auto kMpsEnabled =
+        static_cast<cudaDeviceAttr>(133);  // cudaDevAttrMpsEnabled, unknown to CUDA 12.0
+    int enabled = 0;
+    if (cudaDeviceGetAttribute(&enabled, kMpsEnabled, device) == cudaSuccess) return enabled != 0;
+    cudaGetLastError();
+    return false;
+}
+
 }  // namespace
+
+WaitingRight::WaitingRight(int device) : device_(static_cast<size_t>(device)) {
+    if (device_ >= kMostDevices || is_shared_by_mps(device)) return;
+    held_ = !waiting_taken[device_].exchange(true);
+}
+
+WaitingRight::~WaitingRight() {
+    if (held_) waiting_taken[device_] = false;
+}
 
 DeviceProperties properties_of(int ordinal) {
     int count = 0;
@@ -46,14 +70,13 @@ std::string DeviceProperties::capability_text() const {
 }
 
 Context::Context(const CudaOptions& options)
-    : options_(options),
-      device_(properties_of(options.device)),
-      current_(options.device),
-      stream_(make_stream()) {
+    : options_(options), device_(properties_of(options.device)), waiting_(options.device) {
+    make_current();
     require_code(device_);
     if (options.wgmma_norms && device_.compute_capability != 90)
         throw Error(ErrorKind::Device, "norms by wgmma need compute capability 9.0; " + device_.name +
                                            " has " + device_.capability_text());
+    stream_ = make_stream();
 }
 
 void Context::make_current() const {

@@ -33,12 +33,31 @@ enum class Scratch : uint8_t {
     Count
 };
 
+// Whether blocks of a kernel may wait for each other (cuda/kernels/arrivals.cuh). Two such kernels at once
+// could fill a device with blocks that wait for others, which then find no room. So one context of a device
+// may, as long as it lives: the first, unless other processes share the device at the same time (MPS).
+class WaitingRight {
+  public:
+    explicit WaitingRight(int device);
+    ~WaitingRight();
+    WaitingRight(const WaitingRight&) = delete;
+    WaitingRight& operator=(const WaitingRight&) = delete;
+    explicit operator bool() const { return held_; }
+
+  private:
+    size_t device_;
+    bool held_ = false;
+};
+
 class Context {
   public:
+    // Leaves the device current: to make the one before current again would make a CUDA context there.
     explicit Context(const CudaOptions& options);
 
     const CudaOptions& options() const { return options_; }
     const DeviceProperties& device() const { return device_; }
+    // How many blocks of a kernel may wait for each other: as many as are certain to run at once.
+    int waiting_blocks() const { return waiting_ ? device_.multiprocessors : 1; }
     // Makes the device the calling thread's: the thread may be another one than made the context, or have
     // used another device since. Whatever CUDA does without a stream is done on the current device.
     void make_current() const;
@@ -68,7 +87,7 @@ class Context {
   private:
     CudaOptions options_;
     DeviceProperties device_;
-    CurrentDevice current_;
+    WaitingRight waiting_;  // given up after scratch memory, whose release waits for the kernels that use it
     Stream stream_;
     std::array<DeviceMemory, static_cast<size_t>(Scratch::Count)> scratch_;
     uint64_t generation_ = 0;

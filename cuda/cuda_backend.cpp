@@ -1,5 +1,7 @@
 #include "cuda/cuda_backend.h"
 
+#include <limits>
+
 #include "core/contract.h"
 #include "cuda/convolution.h"
 #include "cuda/kernels/pointwise.h"
@@ -44,11 +46,15 @@ DType CudaBackend::map_type() const {
 }
 
 // Large batches fill the device; half of what is free leaves room for scratch memory and for other programs.
+// Not every engine of cuDNN indexes maps of 2^31 elements.
 WorkingSet CudaBackend::working_set() const {
     size_t free = 0, total = 0;
     context_->make_current();
     check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-    return {.cache_bytes = 0, .memory_bytes = free / 2, .most_images = 64};
+    return {.cache_bytes = 0,
+            .memory_bytes = free / 2,
+            .most_images = 64,
+            .most_elements = std::numeric_limits<int32_t>::max()};
 }
 
 std::unique_ptr<Recording> CudaBackend::record(const std::function<void()>& work) {

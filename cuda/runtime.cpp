@@ -1,6 +1,8 @@
 #include "cuda/runtime.h"
 
 #include <cstdio>
+#include <map>
+#include <mutex>
 
 namespace gs::cuda {
 namespace {
@@ -49,13 +51,15 @@ std::string reason_of(cudaError_t status) {
     return cudaGetErrorString(status);
 }
 
-CurrentDevice::CurrentDevice(int ordinal) {
-    check(cudaGetDevice(&before_), "cudaGetDevice");
-    check(cudaSetDevice(ordinal), "cudaSetDevice(" + std::to_string(ordinal) + ")");
-}
-
-CurrentDevice::~CurrentDevice() {
-    cudaSetDevice(before_);
+void allow_shared_memory(const void* kernel, int device, size_t bytes, const char* name) {
+    static std::mutex mutex;
+    static std::map<std::pair<const void*, int>, size_t> allowed;
+    const std::lock_guard<std::mutex> guard(mutex);
+    size_t& most = allowed[{kernel, device}];
+    if (bytes <= most) return;
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+          name);
+    most = bytes;
 }
 
 Stream make_stream() {

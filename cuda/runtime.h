@@ -21,17 +21,10 @@ void check(cudaError_t status, const std::string& what);
 // Why there is no device, in words.
 std::string reason_of(cudaError_t status);
 
-// Made current on the calling thread while it lives; the one before comes back.
-class CurrentDevice {
-  public:
-    explicit CurrentDevice(int ordinal);
-    ~CurrentDevice();
-    CurrentDevice(const CurrentDevice&) = delete;
-    CurrentDevice& operator=(const CurrentDevice&) = delete;
-
-  private:
-    int before_ = 0;
-};
+// Lets the kernel have so many bytes of dynamic shared memory on this device, which is current, from now on.
+// The limit is the kernel's and not a launch's: it is never lowered, for another thread may be about to
+// launch with more, and recorded launches have what they were recorded with.
+void allow_shared_memory(const void* kernel, int device, size_t bytes, const char* name);
 
 template <class Handle, cudaError_t (*destroy)(Handle)>
 class Owned {

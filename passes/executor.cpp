@@ -29,8 +29,7 @@ Executor::Executor(Backend& backend, const Net& net, const Request& request, con
 Executor::Planned& Executor::planned(int64_t height, int64_t width) {
     const auto key = std::pair(height, width);
     if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
-    const int64_t batch = options_.micro_batch > 0 ? options_.micro_batch : choose_micro_batch(height, width);
-    Plan plan = plan_passes(backend_, net_, request_, height, width, batch);
+    Plan plan = plan_passes(backend_, net_, request_, height, width, choose_micro_batch(height, width));
     // Images without a fixed size could come in thousands of sizes; a plan is cheap to make again.
     constexpr size_t kMaxPlans = 64;
     if (plans_.size() >= kMaxPlans) plans_.clear();
@@ -54,16 +53,23 @@ void Executor::fit_arena(const Plan& plan) {
     arena_ = backend_.allocate(plan.arena_bytes);
 }
 
-// As many images as let the forward pass stay in cache. What is saved for a backward pass streams through
-// memory in any case, and the kernels of small maps need the images.
+// As many images as let the forward pass stay in cache, unless they are given. What is saved for a backward
+// pass streams through memory in any case, and the kernels of small maps need the images.
 int64_t Executor::choose_micro_batch(int64_t height, int64_t width) const {
     const WorkingSet limits = options_.working_set.value_or(backend_.working_set());
-    const auto bytes = [&](const Request& request) {
-        return plan_passes(backend_, net_, request, height, width, 1).arena_bytes;
+    const auto plan_of_one = [&](const Request& request) {
+        return plan_passes(backend_, net_, request, height, width, 1);
     };
-    size_t fit = limits.memory_bytes / bytes(request_);
-    if (limits.cache_bytes > 0) fit = std::min(fit, limits.cache_bytes / bytes({.logits = true}));
-    return std::clamp<int64_t>(static_cast<int64_t>(fit), 1, limits.most_images);
+    const Plan plan = plan_of_one(request_);
+    int64_t largest_map = 1;
+    for (const PlannedBuffer& map : plan.buffers)
+        largest_map = std::max(largest_map, map.copies * map.shape.per_sample());
+    const int64_t most = std::max<int64_t>(1, limits.most_elements / largest_map);
+    if (options_.micro_batch > 0) return std::min(options_.micro_batch, most);
+    size_t fit = limits.memory_bytes / plan.arena_bytes;
+    if (limits.cache_bytes > 0)
+        fit = std::min(fit, limits.cache_bytes / plan_of_one({.logits = true}).arena_bytes);
+    return std::clamp<int64_t>(static_cast<int64_t>(fit), 1, std::min(limits.most_images, most));
 }
 
 void Executor::run_steps(Planned& planned, const StepContext& at) {

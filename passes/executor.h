@@ -19,7 +19,8 @@ namespace gs {
 struct ExecutorOptions {
     bool fuse = true;
     int64_t micro_batch =
-        0;  // images a run of the plan; 0: as many as the backend's working set holds, at least one
+        0;  // images a run of the plan; 0: as many as the backend's working set holds, at least one. Fewer
+            // where a map would have more elements than the backend can index
     std::optional<WorkingSet> working_set{};           // instead of the backend's
     std::function<void(const std::string&)> notice{};  // told of smaller batches where memory runs out
 };

@@ -66,6 +66,9 @@ bool may_compute(Precision precision, bool deterministic,
 
 namespace {
 
+// Of plans that cuDNN compiles at run time, up to a second each; the heuristic's first are the likeliest.
+constexpr size_t kMostCompiled = 2;
+
 // Plans of one problem, made from proposals in the order in which they come.
 class PlanMaker {
   public:
@@ -95,7 +98,8 @@ class PlanMaker {
     std::vector<Plan> finish(PlanCounts* counts) {
         counts_.compiled = static_cast<int>(compiled_.size());
         if (plans_.empty())
-            for (size_t i = 0; i < compiled_.size() && !is_full(); ++i) make(std::move(compiled_[i]));
+            for (size_t i = 0; i < compiled_.size() && plans_.size() < std::min(limit_, kMostCompiled); ++i)
+                make(std::move(compiled_[i]));
         if (counts != nullptr) *counts = counts_;
         return std::move(plans_);
     }

@@ -2,7 +2,8 @@
 // it starts, by a ticket: all tickets before its own then belong to blocks that run or have ended. Where a
 // group of consecutive tickets is no larger than the number of blocks the device holds at once, waiting for
 // the whole group ends: take the first group that is not done; as long as one of its tickets is not taken,
-// nobody but the group itself runs, and there is room for the next.
+// nobody but the group itself runs, and there is room for the next. So it is of one such kernel at a time on
+// a device: WaitingRight (cuda/context.h).
 #pragma once
 
 #include "cuda/kernels/device.cuh"

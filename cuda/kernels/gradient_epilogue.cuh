@@ -223,7 +223,7 @@ class TileEnd {
             for (int w = 0; w < Shape::kWarpsK; ++w) sum += memory_.sums[which][w][row];
             *row_sum(which, tile_k, row) = sum;
         }
-        if (plan_.walk > 1) __syncthreads();  // before the next tile's
+        __syncthreads();  // project() may read them, and the next tile's sums take their place
     }
 
     // G - mean - w * slope, the gradient of the stored weights but for its scale.

@@ -22,9 +22,8 @@ void launch(const Context& context, const char* name, void (*kernel)(Parameters.
     config.dynamicSmemBytes = shared_bytes;
     config.stream = context.stream();
     if (shared_bytes > kSharedUnasked)
-        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                   static_cast<int>(shared_bytes)),
-              name);
+        allow_shared_memory(reinterpret_cast<const void*>(kernel), context.device().ordinal, shared_bytes,
+                            name);
     check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
 }
 

@@ -40,9 +40,9 @@ struct NormPlan {
 
     // outputs, k: of G; positions: what it sums over. one_by_one: a block makes one tile (general exponents
     // need the memory that the next one's operands would be in). by_wgmma: the layer suits it
-    // (can_use_wgmma).
+    // (can_use_wgmma). waiting_blocks: how many may wait for each other (Context).
     NormPlan(int64_t outputs, int64_t k, int64_t positions, bool standardised, bool one_by_one,
-             int multiprocessors, bool by_wgmma = false)
+             int waiting_blocks, bool by_wgmma = false)
         : wgmma(by_wgmma) {
         if (wgmma)
             tile_k = 256;
@@ -73,7 +73,7 @@ struct NormPlan {
         else if (tiles_k == 1)
             row_sums = RowSums::OfTile;
         else
-            row_sums = tiles_k <= multiprocessors ? RowSums::Together : RowSums::Twice;
+            row_sums = tiles_k <= waiting_blocks ? RowSums::Together : RowSums::Twice;
     }
 };
 

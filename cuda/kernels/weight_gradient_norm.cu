@@ -44,7 +44,7 @@ class NormRun {
           args_(args),
           input_(args.spec, args.x.shape.with_n(1)),
           plan_(args.dy.shape.c, input_.k(), input_.positions, static_cast<bool>(args.standardised),
-                has_general(norms), context.device().multiprocessors,
+                has_general(norms), context.waiting_blocks(),
                 context.options().wgmma_norms && can_use_wgmma(args)),
           rows_(args.dy.shape.n),
           order_{.samples = args.x.shape.n, .cotangents = rows_ / args.x.shape.n} {

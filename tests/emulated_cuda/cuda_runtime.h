@@ -150,6 +150,7 @@ enum cudaDriverEntryPointQueryResult {
 };
 constexpr unsigned long long cudaEnableDefault = 0;
 #define CUDART_VERSION 13000
+enum cudaDeviceAttr { cudaDevAttrMpsEnabled = 133 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaEventDefault = 0;
 
@@ -172,6 +173,7 @@ cudaError_t cudaGetDeviceCount(int*);
 cudaError_t cudaGetDevice(int*);
 cudaError_t cudaSetDevice(int);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int);
+cudaError_t cudaDeviceGetAttribute(int*, cudaDeviceAttr, int);
 cudaError_t cudaMalloc(void**, size_t);
 cudaError_t cudaFree(void*);
 cudaError_t cudaMallocHost(void**, size_t);
@@ -240,6 +242,7 @@ cudaError_t enqueue(cudaStream_t, std::function<void()> work);
 void limit_memory(size_t bytes);
 void limit_grid(unsigned blocks);
 void limit_multiprocessors(int count);
+void share_by_mps(bool shared);
 void set_compute_capability(int capability);
 size_t allocated_bytes();
 size_t allocated_bytes_of(int device);

@@ -46,6 +46,7 @@ struct Memory {
     size_t used = 0, limit = device_bytes();
     size_t launches = 0;
     int multiprocessors = 132, capability = 90;
+    bool mps = false;
     unsigned grid_height = 65535;
     cudaError_t last = cudaSuccess;
 };
@@ -116,6 +117,9 @@ size_t allocated_bytes_of(int device) {
 void limit_multiprocessors(int count) {
     memory().multiprocessors = count;
 }
+void share_by_mps(bool shared) {
+    memory().mps = shared;
+}
 int compute_capability() {
     return memory().capability;
 }
@@ -183,6 +187,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
                    .major = memory().capability / 10,
                    .minor = memory().capability % 10,
                    .multiProcessorCount = memory().multiprocessors};
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+    if (attribute != cudaDevAttrMpsEnabled) return gs::emulated::failed(cudaErrorInvalidValue);
+    *value = memory().mps ? 1 : 0;
     return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** data, size_t bytes) {

@@ -101,6 +101,28 @@ TEST(ExecutorMemory, MicroBatchFollowsTheCache) {
               9);
 }
 
+// Maps of more elements than a backend indexes are made in parts, whatever batch is asked for.
+TEST(ExecutorMemory, MicroBatchFollowsTheLargestMap) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, "cifar_openood");
+        const Request request{.logits = true};
+        Executor whole(backend, net, request, {.micro_batch = 5});
+        int64_t largest = 0;
+        for (const PlannedBuffer& map : whole.plan(32, 32).buffers)
+            largest = std::max(largest, map.copies * map.shape.per_sample());
+        ASSERT_GT(largest, 0);
+        Executor parts(backend, net, request,
+                       {.micro_batch = 5, .working_set = WorkingSet{.most_elements = 3 * largest - 1}});
+        EXPECT_EQ(parts.plan(32, 32).max_batch, 2);
+        const Images images(5, 32, 32);
+        EXPECT_EQ(run(parts, images).logits.values, run(whole, images).logits.values);
+        EXPECT_EQ(Executor(backend, net, request, {.working_set = WorkingSet{.most_elements = 1}})
+                      .plan(32, 32)
+                      .max_batch,
+                  1);
+    });
+}
+
 #ifndef __SANITIZE_ADDRESS__  // its allocator ends the program instead
 TEST(ExecutorMemory, SmallerImagesStillRunAfterTooLargeOnes) {
     on_all_backends([](Backend& backend) {

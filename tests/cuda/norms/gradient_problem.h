@@ -5,7 +5,8 @@
 
 #include <cmath>
 #include <limits>
-#include <map>
+#include <memory>
+#include <utility>
 
 #include "core/devices.h"
 #include "tests/reference/weight_gradient.h"
@@ -94,10 +95,15 @@ inline bool is_here() {
     return !find_cuda_devices().devices.empty();
 }
 
+// Lives until another one is asked for: one at a time on a device may let blocks wait for each other.
 inline Backend& backend_of(Precision precision, bool wgmma = false) {
-    static std::map<std::pair<Precision, bool>, std::unique_ptr<Backend>> made;
-    auto& backend = made[{precision, wgmma}];
-    if (!backend) backend = make_cuda_backend({.precision = precision, .wgmma_norms = wgmma});
+    static std::unique_ptr<Backend> backend;
+    static std::pair<Precision, bool> of;
+    if (!backend || of != std::pair(precision, wgmma)) {
+        backend = nullptr;
+        backend = make_cuda_backend({.precision = precision, .wgmma_norms = wgmma});
+        of = {precision, wgmma};
+    }
     return *backend;
 }
 
