@@ -25,7 +25,7 @@ set(gs_public_headers
   metrics/draws.h metrics/metrics.h metrics/threshold.h
   nets/architecture.h nets/net.h
   passes/evidence.h passes/executor.h passes/fuse.h passes/plan.h passes/request.h
-  scores/fit.h scores/score.h scores/softmax.h scores/statistics.h
+  scores/computation.h scores/fit.h scores/score.h scores/softmax.h scores/statistics.h
   weights/weight_file.h)
 set(gs_installed_headers ${PROJECT_BINARY_DIR}/install/include/gradscore)
 foreach(header ${gs_public_headers})

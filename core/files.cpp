@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -163,6 +164,22 @@ void AtomicFile::commit() {
 
 bool is_temporary(const std::filesystem::path& path) {
     const std::string name = path.filename().string();
+namespace {
+
+// Without links, as far as it is there.
+std::filesystem::path real_path(const std::filesystem::path& path) {
+    std::error_code error;
+    const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+    return (error ? path : real.has_filename() ? real : real.parent_path()).lexically_normal();
+}
+
+}  // namespace
+
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder) {
+    const auto inner = real_path(path), outer = real_path(folder);
+    return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
     const size_t ending = kTemporary.size() + 6;
     return name.size() > ending &&
            std::string_view(name).substr(name.size() - ending).starts_with(kTemporary);

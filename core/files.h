@@ -89,6 +89,9 @@ bool is_file_name(std::string_view name);
 // With those above it; nothing where it is there. Throws Error(Internal).
 void make_folder(const std::filesystem::path& folder);
 
+// Whether a path is the folder's or leads into it, links followed; neither has to be there.
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder);
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 // Whether a file's name is one that an AtomicFile has before it is committed: NAME.tmpXXXXXX.
 bool is_temporary(const std::filesystem::path& path);

@@ -26,6 +26,19 @@ void check_name(const BuildOptions& options, const Architecture& found, const st
                                             " (--net auto takes what the weights hold)");
 }
 
+// " (pool_window 5)": what the weights cannot tell, and was given another value than theirs. It belongs to
+// the name, for with the weights' hash the name stands for the net wherever numbers of two runs meet.
+std::string overridden(const Architecture& found, const Architecture& given) {
+    std::vector<std::string> changes;
+    if (given.pool_window != found.pool_window)
+        changes.push_back("pool_window " + std::to_string(given.pool_window));
+    if (given.blocks != found.blocks)
+        changes.push_back("strides " + join(given.blocks, "+", [](const InvertedResidual& block) {
+                              return std::to_string(block.stride);
+                          }));
+    return changes.empty() ? "" : " (" + join(changes) + ")";
+}
+
 }  // namespace
 
 std::optional<size_t> Node::parameter(const std::string& full_name) const {
@@ -66,10 +79,12 @@ Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& o
     // The hash of a large file takes as long as reading it: both at once.
     auto hash = std::async(std::launch::async, [&] { return weights.sha256(); });
     WeightReader reader(weights);
-    Architecture architecture = guess_architecture(reader);
-    check_name(options, architecture, weights.path.string());
+    const Architecture found = guess_architecture(reader);
+    check_name(options, found, weights.path.string());
+    Architecture architecture = found;
     if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
     Net net = build_net(backend, reader, architecture);
+    net.name = name_of(found) + overridden(found, architecture);
     reader.finish(options.allow_nonfinite, " (--allow-nonfinite uses them all the same)");
     net.weights_sha256 = hash.get();
     return net;

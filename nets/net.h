@@ -51,8 +51,8 @@ struct Head {
 
 struct Net {
     Architecture architecture;
-    std::string
-        name;  // "bit-r101x1", "resnet34-cifar" …; the family and its sizes where no name is published
+    std::string name;  // "bit-r101x1", "resnet34-cifar" …; the family and its sizes where no name is
+                       // published; what was overridden follows, "resnet34-cifar (pool_window 5)"
     std::string weights_sha256;
     Preprocess preprocess;    // default of these weights (docs/nets/README.md)
     std::vector<Node> nodes;  // the last one is the head

@@ -73,6 +73,16 @@ std::string states_text(const Statistics& s) {
     return join(s.states, ", ", [](const FitState& state) { return described(state.method, state.options); });
 }
 
+// What of a fit's start changes the images that it is of, or what is computed: neither paths nor what
+// machines have.
+std::string start_text(const Statistics& s) {
+    std::vector<std::string> start;
+    for (const auto& [name, value] : s.started_with)
+        if (name == "--max-pixels" || name == "--no-fuse" || name.starts_with("images of "))
+            start.push_back(name + " " + value);
+    return join(start);
+}
+
 std::string limit_text(const Statistics& s) {
     return s.limit ? std::to_string(*s.limit) : "none";
 }
@@ -90,6 +100,7 @@ void check_shards(const std::vector<Statistics>& shards) {
         check_same("--limit", limit_text(first), limit_text(s));
         check_same("the number of shards", std::to_string(first.shards), std::to_string(s.shards));
         check_same("methods", states_text(first), states_text(s));
+        check_same("what they were started with", start_text(first), start_text(s));
     }
     for (size_t i = 0; i < shards.size(); ++i) {
         if (i > 0 && shards[i].shard == shards[i - 1].shard)
@@ -131,12 +142,8 @@ struct StatisticsStore::File {
     bool used = false;  // a method has found its state here
 };
 
-StatisticsStore::StatisticsStore(std::filesystem::path fallback, std::string weights_sha256,
-                                 std::string preprocess, std::string precision)
-    : fallback_(std::move(fallback)),
-      weights_sha256_(std::move(weights_sha256)),
-      preprocess_(std::move(preprocess)),
-      precision_(std::move(precision)) {}
+StatisticsStore::StatisticsStore(std::filesystem::path fallback, Computation own)
+    : fallback_(std::move(fallback)), own_(std::move(own)) {}
 StatisticsStore::~StatisticsStore() = default;
 StatisticsStore::StatisticsStore(StatisticsStore&&) noexcept = default;
 
@@ -148,15 +155,16 @@ StatisticsStore::File& StatisticsStore::open(const std::filesystem::path& path) 
     const auto refuse = [&](const std::string& why) {
         throw Error(ErrorKind::Usage, path.string() + ": " + why);
     };
-    if (s.weights_sha256 != weights_sha256_)
+    if (s.weights_sha256 != own_.weights_sha256)
         refuse("fitted with other weights: SHA-256 " + s.weights_sha256 + ", this run's are " +
-               weights_sha256_);
-    if (s.preprocess != preprocess_)
-        refuse("fitted with another preprocessing: '" + s.preprocess + "', this run's is '" + preprocess_ +
-               "'");
-    if (s.precision != precision_)
-        refuse("fitted in " + s.precision + ", this run computes in " + precision_ +
-               "; fit again with --precision " + precision_);
+               own_.weights_sha256);
+    if (s.net != own_.net) refuse("fitted with the net '" + s.net + "', this run's is '" + own_.net + "'");
+    if (s.preprocess != own_.preprocess)
+        refuse("fitted with another preprocessing: '" + s.preprocess + "', this run's is '" +
+               own_.preprocess + "'");
+    if (s.precision != own_.precision)
+        refuse("fitted in " + s.precision + ", this run computes in " + own_.precision +
+               "; fit again with --precision " + own_.precision);
     if (s.shards != 1)
         refuse("shard " + std::to_string(s.shard) + " of " + std::to_string(s.shards) +
                " of a fit; gradscore merge joins them");

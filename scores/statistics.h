@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/run_identity.h"
+#include "scores/computation.h"
 #include "scores/fit.h"
 
 namespace gs {
@@ -51,14 +52,13 @@ Statistics merge_statistics(std::vector<Statistics> shards);
 // The statistics files of a run, each read once: that of --stats, and those that methods name by stats=FILE.
 class StatisticsStore {
   public:
-    // `preprocess` as Preprocess::describe() gives it.
-    StatisticsStore(std::filesystem::path fallback, std::string weights_sha256, std::string preprocess,
-                    std::string precision = "f32");
+    // For scores of this computation: files of others are refused.
+    StatisticsStore(std::filesystem::path fallback, Computation own);
     ~StatisticsStore();
     StatisticsStore(StatisticsStore&&) noexcept;
 
     // The state of the method, with the options `wanted`; `path` empty: that of --stats. Throws Error(Usage)
-    // where there is no file or it holds no such state, or is of other weights, preprocessing or precision;
+    // where there is no file or it holds no such state, or is of another computation;
     // Error(Data) for bad files.
     // Where several answer, `suits` says how well each does (0: not at all), and the best of them is it.
     const FitState& find(const MethodSpec& spec, const std::string& path,
@@ -81,7 +81,7 @@ class StatisticsStore {
     struct File;
     File& open(const std::filesystem::path& path);
     std::filesystem::path fallback_;
-    std::string weights_sha256_, preprocess_, precision_;
+    Computation own_;
     std::map<std::filesystem::path, std::unique_ptr<File>> files_;
     std::vector<std::unique_ptr<FitState>> made_;
 };

@@ -98,9 +98,10 @@ void write_arrays(const std::filesystem::path& path, const ArrayKey& key, const 
 void write_arrays_file(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const ArrayKey& key, std::map<std::string, std::string> metadata) {
     metadata["schema"] = kSchema;
-    metadata["weights_sha256"] = key.weights_sha256;
-    metadata["preprocess"] = key.preprocess;
-    metadata["precision"] = key.precision;
+    metadata["weights_sha256"] = key.by.weights_sha256;
+    metadata["net"] = key.by.net;
+    metadata["preprocess"] = key.by.preprocess;
+    metadata["precision"] = key.by.precision;
     metadata["set_digest"] = key.set_digest;
     write_safetensors(path, tensors, metadata);
 }
@@ -112,8 +113,9 @@ std::optional<ArrayKey> array_key(const WeightFile& file) {
     };
     if (field("schema") != kSchema) return std::nullopt;
     const std::string precision = field("precision");  // files of before there was another have none
-    return ArrayKey{field("weights_sha256"), field("preprocess"), precision.empty() ? "f32" : precision,
-                    field("set_digest")};
+    return ArrayKey{
+        {field("weights_sha256"), field("net"), field("preprocess"), precision.empty() ? "f32" : precision},
+        field("set_digest")};
 }
 
 ArrayStore::ArrayStore(const std::vector<std::string>& runs) {

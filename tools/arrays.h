@@ -13,6 +13,7 @@
 #include "data/image_set.h"
 #include "nets/net.h"
 #include "passes/evidence.h"
+#include "scores/computation.h"
 #include "weights/weight_file.h"
 
 namespace gs {
@@ -27,9 +28,10 @@ SaveOptions parse_save(const std::vector<std::string>& items);
 // weight gradients that the methods ask for (tools/norm_arrays.h).
 Request save_request(const SaveOptions& save, const Net& net);
 
-// What arrays depend on: weights, preprocessing, precision and the images' bytes, in order.
+// What arrays depend on: how they are computed, and the images' bytes, in order.
 struct ArrayKey {
-    std::string weights_sha256, preprocess, precision, set_digest;
+    Computation by;
+    std::string set_digest;
     auto operator<=>(const ArrayKey&) const = default;
 };
 

@@ -34,7 +34,7 @@ struct Methods {
 std::vector<MethodSpec> read_methods(const std::string& list, const Net& net, const std::string& precision) {
     if (list == "forward") return {};
     std::vector<MethodSpec> specs = expand_layers(parse_methods(list), net);
-    use_search_files(specs, net.weights_sha256, net.preprocess.describe(), precision, nullptr);
+    use_search_files(specs, computation_of(net, net.preprocess, precision), nullptr);
     return specs;
 }
 
@@ -136,7 +136,7 @@ int run_bench(const BenchFlags& flags) {
     const auto backend = make_backend(flags.net);
     const Net net = bench_net(*backend, flags.net, flags.classes, flags.seed);
     const int64_t size = flags.size.value_or(default_input_size(net.architecture));
-    StatisticsStore statistics("", net.weights_sha256, net.preprocess.describe(), flags.net.precision);
+    StatisticsStore statistics("", computation_of(net, net.preprocess, flags.net.precision));
     const std::vector<MethodSpec> specs = read_methods(flags.methods, net, flags.net.precision);
     fit_on_random(*backend, net, specs, size, flags.seed, statistics);
     const Methods methods = make_methods(specs, net, &statistics);

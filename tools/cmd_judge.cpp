@@ -42,7 +42,7 @@ void require_same(const Threshold& t, const std::string& file, const LoadedNet& 
             throw Error(ErrorKind::Usage, what + " '" + own + "' is not that of " + file + ", '" +
                                               printable(there, 300) + "'; give the same " + flag);
     };
-    differs("net", loaded.net.name, t.net, "--net");
+    differs("net", loaded.net.name, t.net, "--net and --arch");
     differs("preprocessing", preprocess.describe(), t.preprocess,
             "--resize, --crop, --mean, --std, --pillow13");
     differs("precision", flags.net.precision, t.precision, "--precision");
@@ -53,7 +53,7 @@ std::unique_ptr<Score> score_of(const Threshold& t, const std::string& file, con
     if (specs.size() != 1)
         throw Error(ErrorKind::Data,
                     file + ": method.name '" + printable(t.method.name) + "' is not one method");
-    use_search_files(specs, t.weights_sha256, t.preprocess, t.precision, context.statistics);
+    use_search_files(specs, {t.weights_sha256, t.net, t.preprocess, t.precision}, context.statistics);
     auto score = make_score(specs.front(), context);
     auto own = score->options(), there = t.method.options;
     const std::string stats = own["stats"];
@@ -130,8 +130,7 @@ int run_judge(const ScoreFlags& flags) {
     const LoadedNet loaded = load_net(*backend, flags.net);
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
     require_same(threshold, flags.threshold, loaded, preprocess, flags);
-    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
-                               flags.net.precision);
+    StatisticsStore statistics(flags.stats, computation_of(loaded.net, preprocess, flags.net.precision));
     const auto score = score_of(threshold, flags.threshold, {loaded.net, preprocess, &statistics});
     if (!flags.stats.empty() && !score->options().contains("stats"))
         say("notice: --stats " + flags.stats + ": " + threshold.method.name + " does not read it");

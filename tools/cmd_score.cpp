@@ -142,11 +142,10 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
     RunInfo info = describe_run(flags, *backend, loaded, preprocess);
-    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
-                               flags.net.precision);
+    const Computation own = computation_of(loaded.net, preprocess, flags.net.precision);
+    StatisticsStore statistics(flags.stats, own);
     const ScoreContext context{loaded.net, preprocess, &statistics};
-    info.limited_fits = use_search_files(methods, loaded.net.weights_sha256, preprocess.describe(),
-                                         flags.net.precision, &statistics);
+    info.limited_fits = use_search_files(methods, own, &statistics);
     const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
     std::vector<const ImageSet*> lists;
     for (const auto& set : sets) lists.push_back(set.get());

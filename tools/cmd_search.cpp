@@ -152,8 +152,7 @@ int run_search(const SearchFlags& flags) {
         for (const std::string& notice : set->notices())
             loaded.notices.push_back(set->name() + ": " + notice);
     introduce(loaded, preprocess, *backend, flags.quiet);
-    StatisticsStore statistics(flags.stats, loaded.net.weights_sha256, preprocess.describe(),
-                               flags.net.precision);
+    StatisticsStore statistics(flags.stats, computation_of(loaded.net, preprocess, flags.net.precision));
     std::vector<const ImageSet*> views;
     for (const auto& set : sets) views.push_back(set.get());
     SearchOptions options{.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test};

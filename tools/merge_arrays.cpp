@@ -27,7 +27,7 @@ void check_part(const WeightFile& file, const WeightFile& first, const ArrayPart
         throw Error(ErrorKind::Data, part.path.string() + ": " + what + "; score the shard again");
     };
     if (array_key(file) != key)
-        fail("not arrays of the weights, preprocessing, precision and images of results.json");
+        fail("not arrays of the weights, net, preprocessing, precision and images of results.json");
     if (!std::equal(file.tensors.begin(), file.tensors.end(), first.tensors.begin(), first.tensors.end(),
                     alike) ||
         descriptions(file) != descriptions(first))

@@ -58,6 +58,12 @@ std::string statistics_of(const MethodInfo& method, const RunInfo& run) {
     return hash == run.statistics.end() ? "none" : hash->second;
 }
 
+// Hash of the set's list as the run found it, whatever part of it the shard has.
+std::string list_of_images(const RunInfo& run, const std::string& set) {
+    const auto found = run.started_with.find("images of " + set);
+    return found == run.started_with.end() ? "unknown" : found->second;
+}
+
 // Options of methods and sources of sets come after the lists, so that what is compared is of the same name.
 void add_facts_of_lists(const Results& results, Facts& facts) {
     facts.emplace_back("list of methods", join(results.methods, ",", &MethodInfo::name));
@@ -69,6 +75,7 @@ void add_facts_of_lists(const Results& results, Facts& facts) {
     for (const SetInfo& set : results.sets) {
         facts.emplace_back("source of " + set.name, set.description);
         facts.emplace_back("number of images of " + set.name, std::to_string(set.total));
+        facts.emplace_back("list of images of " + set.name, list_of_images(results.run, set.name));
     }
 }
 
@@ -83,7 +90,7 @@ Facts facts_of(const RunShard& shard) {
     add_facts_of_run(shard.results.run, facts);
     add_facts_of_lists(shard.results, facts);
     // Flags that change scores, exclusions or files and that results.json does not show.
-    for (const char* flag : {"arch", "no-fuse", "max-pixels", "save"})
+    for (const char* flag : {"no-fuse", "max-pixels", "save"})
         facts.emplace_back(std::string("flag --") + flag, flag_of(shard, flag));
     return facts;
 }

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "core/files.h"
 #include "tools/merge_arrays.h"
 #include "tools/merge_check.h"
 #include "tools/owned_folder.h"
 #include "tools/run_folder.h"
+#include "tools/seen_images.h"
 #include "tools/set_facts.h"
 
 namespace gs {
@@ -131,13 +134,33 @@ RunInfo merge_run_info(const std::vector<RunShard>& shards, const std::string& c
     info.images_per_second = seconds > 0 ? images / seconds : 0;
     std::sort(info.resumed.begin(), info.resumed.end());
     info.notices = merge_notices(shards);
-    info.invalid_protocol.clear();
-    for (const RunShard& shard : shards)
-        for (const std::string& reason : shard.results.run.invalid_protocol)
-            if (std::find(info.invalid_protocol.begin(), info.invalid_protocol.end(), reason) ==
-                info.invalid_protocol.end())
-                info.invalid_protocol.push_back(reason);
     return info;
+}
+
+Computation computation_of(const RunInfo& run) {
+    return {run.weights_sha256, run.net, run.preprocess, run.precision};
+}
+
+// As the whole run would say it: of images that a fit has seen, all shards' together.
+std::vector<std::string> merge_invalid_protocol(const std::vector<RunShard>& shards,
+                                                const std::vector<MergedSet>& sets) {
+    std::map<std::pair<std::string, std::string>, int64_t> seen;  // by set and file
+    std::vector<std::string> reasons;
+    for (const RunShard& shard : shards)
+        for (const std::string& reason : shard.results.run.invalid_protocol) {
+            if (const auto fitted = FittedOnTest::from_text(reason)) {
+                seen[{fitted->set, fitted->file}] += fitted->seen;
+            } else if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end()) {
+                reasons.push_back(reason);
+            }
+        }
+    for (const MergedSet& set : sets) {
+        const SetInfo& info = set.scored.info;
+        for (const auto& [of, count] : seen)
+            if (of.first == info.name)
+                reasons.push_back(FittedOnTest{of.second, info.name, count, info.scored}.text());
+    }
+    return reasons;
 }
 
 void write_set(const fs::path& out, const MergedSet& set, const std::vector<std::string>& methods,
@@ -147,26 +170,35 @@ void write_set(const fs::path& out, const MergedSet& set, const std::vector<std:
     for (const ScoreRow& row : set.rows) csv.write(row);
     csv.commit();
     if (!set.arrays.empty())
-        merge_arrays(arrays_path(out, info.name), set.arrays,
-                     {run.weights_sha256, run.preprocess, run.precision, info.digest});
+        merge_arrays(arrays_path(out, info.name), set.arrays, {computation_of(run), info.digest});
+}
+
+// --force moves OUT aside, and what is in it.
+void require_inputs_outside(const std::string& out, const std::vector<std::string>& inputs) {
+    for (const std::string& input : inputs)
+        if (is_within(input, out))
+            throw Error(ErrorKind::Usage,
+                        "OUT " + out + ": the shard " + input + " lies there; choose another folder");
 }
 
 }  // namespace
 
 int merge_runs(const MergeFlags& flags) {
+    require_inputs_outside(flags.out, flags.in);
     const fs::path out(flags.out);
     const Earlier earlier = earlier_run(flags.force, flags.resume);
     check_folder(out, earlier, "OUT");
     const std::vector<RunShard> shards = read_shards(flags.in);
-    const RunInfo info = merge_run_info(shards, flags.command_line);
+    RunInfo info = merge_run_info(shards, flags.command_line);
     std::vector<MergedSet> sets;
     std::vector<ScoredSet> scored;
     SetFacts facts;
     for (size_t s = 0; s < shards.front().results.sets.size(); ++s) {
         sets.push_back(merge_set(shards, s, facts));
-        check_array_parts(sets.back().arrays, {info.weights_sha256, info.preprocess, info.precision, ""});
+        check_array_parts(sets.back().arrays, {computation_of(info), ""});
         scored.push_back(sets.back().scored);
     }
+    info.invalid_protocol = merge_invalid_protocol(shards, sets);
     const Results results = summarise(info, shards.front().results.methods, scored);
 
     const OwnedFolder folder(out, earlier, "OUT", "merge");

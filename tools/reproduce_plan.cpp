@@ -85,8 +85,8 @@ std::string why_not(const TableRow& row, const LoadedNet& loaded, const Preproce
                     const std::string& precision, const Given& given) {
     const auto file = given.stats.find(row.statistics);
     try {
-        StatisticsStore statistics(file == given.stats.end() ? "" : file->second, loaded.net.weights_sha256,
-                                   preprocess.describe(), precision);
+        StatisticsStore statistics(file == given.stats.end() ? "" : file->second,
+                                   computation_of(loaded.net, preprocess, precision));
         for (const std::string& method : methods_of(row))
             for (const MethodSpec& spec : parse_methods(method))
                 make_score(spec, {loaded.net, preprocess, file == given.stats.end() ? nullptr : &statistics});

@@ -104,9 +104,7 @@ void Scorer::check_unseen(SetRun& run, std::span<const int64_t> indices,
 
 void Scorer::note_fit_on_test(const SetRun& run) {
     for (const auto& [file, count] : run.fitted_on)
-        invalid_protocol_.push_back(file.string() + " was fitted on " + std::to_string(count) + " of the " +
-                                    std::to_string(run.done) + " images of " + run.set.name() +
-                                    " (--allow-fit-on-test)");
+        invalid_protocol_.push_back(FittedOnTest{file.string(), run.set.name(), count, run.done}.text());
 }
 
 int64_t Scorer::predict(std::span<const float> logits) const {
@@ -192,7 +190,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     run.strict = options_.strict;
     run.classes = labelled_classes(run, role);
     std::optional<Evidence> stored;
-    ArrayKey key{net_.weights_sha256, preprocess_.describe(), options_.precision, ""};
+    ArrayKey key{computation_of(net_, preprocess_, options_.precision), ""};
     std::vector<std::string> digests;
     if (!reuse.empty() && run.range.size() > 0) {
         digests = image_digests(set, run.range);

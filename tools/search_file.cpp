@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/files.h"
+#include "core/printable.h"
 #include "report/json_node.h"
 
 namespace gs {
@@ -27,14 +28,15 @@ MethodSpec method_of(const JsonNode& node) {
 }
 
 MethodSpec with_options_of(const MethodSpec& spec, const SearchFile& file, const std::string& path,
-                           const std::string& weights_sha256, const std::string& preprocess,
-                           const std::string& precision) {
+                           const Computation& own) {
     const auto refuse = [&](const std::string& what) {
         throw Error(ErrorKind::Usage, "method '" + spec.written + "': " + path + " " + what);
     };
-    if (file.weights_sha256 != weights_sha256) refuse("was searched with other weights");
-    if (file.preprocess != preprocess) refuse("was searched with another preprocessing");
-    if (file.precision != precision) refuse("was searched in another precision, " + file.precision);
+    if (file.by.weights_sha256 != own.weights_sha256) refuse("was searched with other weights");
+    if (file.by.net != own.net) refuse("was searched with another net, " + printable(file.by.net));
+    if (file.by.preprocess != own.preprocess) refuse("was searched with another preprocessing");
+    if (file.by.precision != own.precision)
+        refuse("was searched in another precision, " + printable(file.by.precision));
     const auto found = std::find_if(file.methods.begin(), file.methods.end(),
                                     [&](const MethodSpec& method) { return method.name == spec.name; });
     if (found == file.methods.end()) refuse("holds nothing for " + spec.name);
@@ -52,9 +54,8 @@ SearchFile search_file_from_json(std::string_view text, const std::string& name)
     const JsonNode root = document.root();
     if (root["schema"].text() != kSchema) root["schema"].fail(std::string("is not ") + kSchema);
     SearchFile file;
-    file.weights_sha256 = root["weights_sha256"].text();
-    file.preprocess = root["preprocess"].text();
-    file.precision = root.has("precision") ? root["precision"].text() : "f32";
+    file.by = {root["weights_sha256"].text(), root["net"].text(), root["preprocess"].text(),
+               root.has("precision") ? root["precision"].text() : "f32"};
     for (const JsonNode& result : root["results"].items())
         file.methods.push_back(method_of(result["method"]));
     if (root.has("limit") && !root["limit"].is_null()) file.limit = root["limit"].count();
@@ -70,9 +71,7 @@ SearchFile read_search_file(const std::filesystem::path& path) {
     return search_file_from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
-std::map<std::string, int64_t> use_search_files(std::vector<MethodSpec>& methods,
-                                                const std::string& weights_sha256,
-                                                const std::string& preprocess, const std::string& precision,
+std::map<std::string, int64_t> use_search_files(std::vector<MethodSpec>& methods, const Computation& own,
                                                 StatisticsStore* statistics) {
     std::map<std::string, int64_t> limited;
     for (MethodSpec& method : methods) {
@@ -80,7 +79,7 @@ std::map<std::string, int64_t> use_search_files(std::vector<MethodSpec>& methods
         if (named == method.options.end()) continue;
         const std::string path = named->second;
         SearchFile file = read_search_file(path);
-        method = with_options_of(method, file, path, weights_sha256, preprocess, precision);
+        method = with_options_of(method, file, path, own);
         if (file.limit) limited[path] = *file.limit;
         if (statistics != nullptr) statistics->also_seen(path, std::move(file.seen));
     }

@@ -11,17 +11,18 @@
 #include <vector>
 
 #include "core/run_identity.h"
+#include "scores/computation.h"
 #include "scores/score.h"
 #include "scores/statistics.h"
 
 namespace gs {
 
 struct SearchFile {
-    std::string weights_sha256, preprocess, precision;  // as in results.json
-    std::vector<MethodSpec> methods;                    // ready to be used
-    std::optional<int64_t> limit;                       // of the search or its statistics: a trial
-    RunIdentity started_with;                           // empty: of an earlier version
-    std::vector<ImageDigest> seen;                      // ascending
+    Computation by;
+    std::vector<MethodSpec> methods;  // ready to be used
+    std::optional<int64_t> limit;     // of the search or its statistics: a trial
+    RunIdentity started_with;         // empty: of an earlier version
+    std::vector<ImageDigest> seen;    // ascending
 };
 
 // Throws Error(Data) naming the file and what is wrong with it.
@@ -30,11 +31,9 @@ SearchFile read_search_file(const std::filesystem::path& path);
 
 // Methods that name a search file ("nac:search=FILE") with the options found there; others stay as they are.
 // The images searched on are told to `statistics`, where there is one. Throws Error(Usage) where a file is of
-// other weights, preprocessing or precision, holds no such method, or an option is given that it holds.
+// another computation, holds no such method, or an option is given that it holds.
 // Returns the files that were searched under --limit, with that.
-std::map<std::string, int64_t> use_search_files(std::vector<MethodSpec>& methods,
-                                                const std::string& weights_sha256,
-                                                const std::string& preprocess, const std::string& precision,
+std::map<std::string, int64_t> use_search_files(std::vector<MethodSpec>& methods, const Computation& own,
                                                 StatisticsStore* statistics);
 
 }  // namespace gs

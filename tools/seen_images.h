@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "data/image_set.h"
 #include "scores/statistics.h"
@@ -14,5 +16,16 @@ namespace gs {
 // file.
 void require_unseen(const StatisticsStore& statistics, const ImageSet& set, std::span<const int64_t> indices,
                     std::span<const std::string> digests);
+
+// "s.safetensors was fitted on 1 of the 13 images of t (--allow-fit-on-test)": how results say it where it is
+// allowed.
+struct FittedOnTest {
+    std::string file, set;
+    int64_t seen = 0, scored = 0;
+
+    std::string text() const;
+    static std::optional<FittedOnTest> from_text(
+        std::string_view text);  // nothing where it says another thing
+};
 
 }  // namespace gs

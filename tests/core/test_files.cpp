@@ -139,4 +139,16 @@ TEST(Temporaries, OfKilledProcessesAreRemoved) {
 }
 
 }  // namespace
+TEST(Paths, AreWithinTheFoldersThatTheyLeadInto) {
+    for (const auto& [path, folder] : {std::pair{"a/b/c", "a/b"},
+                                       {"a/b", "a/b/"},
+                                       {"a/b/", "a/b"},
+                                       {"./x/../a/b", "a"},
+                                       {"/a", "/"},
+                                       {"a", "."}})
+        EXPECT_TRUE(is_within(path, folder)) << path << ' ' << folder;
+    for (const auto& [path, folder] : {std::pair{"a/bc", "a/b"}, {"a", "a/b"}, {"a/../c", "a"}, {"/a", "b"}})
+        EXPECT_FALSE(is_within(path, folder)) << path << ' ' << folder;
+}
+
 }  // namespace gs

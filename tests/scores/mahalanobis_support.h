@@ -20,7 +20,7 @@ inline Evidence run(Backend& backend, const Net& net, const Request& request, co
 
 inline std::vector<double> score(Backend& backend, const Net& net, const std::string& written,
                                  const FitState& state, const ref::Tensor<float>& x) {
-    StatisticsStore store("", net.weights_sha256, net.preprocess.describe());
+    StatisticsStore store("", computation_of(net, net.preprocess));
     store.add(state);
     const auto made = make_score(method(written), {net, net.preprocess, &store});
     const Evidence evidence = run(backend, net, made->request(), x);

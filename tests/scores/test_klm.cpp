@@ -25,7 +25,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 struct Fixture {
     Net net;
     Preprocess preprocess;
-    StatisticsStore store{"", "", ""};
+    StatisticsStore store{"", {}};
 
     explicit Fixture(int64_t classes) { net.head.classes = classes; }
     std::unique_ptr<Fit> fit(const std::string& method = "klm") {

@@ -174,7 +174,7 @@ TEST_F(SmallFit, TunedValuesAreDefaultsAndOptionsWin) {
     expect_close("logistic", scores("mahalanobis", state), want, 1e-10);
     EXPECT_EQ(scores("mahalanobis:combine=sum", state), both);
 
-    StatisticsStore store("", net_.weights_sha256, net_.preprocess.describe());
+    StatisticsStore store("", computation_of(net_, net_.preprocess));
     put_tuning(state, {.weight = {-0.5, -0.25}, .bias = 0.125, .eta = 0.002});
     store.add(state);
     const auto options = make_score(method("mahalanobis"), {net_, net_.preprocess, &store})->options();

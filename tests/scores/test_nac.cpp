@@ -145,7 +145,7 @@ TEST_P(NacGoldenTest, WholePipeline) {
             const auto fit = make_fit(spec, {net, net.preprocess});
             const Evidence build = run(*b.backend, net, fit->request(), "build_input");
             fit->add(build, std::vector<int64_t>(static_cast<size_t>(build.samples), -1));
-            StatisticsStore store("", "", "");
+            StatisticsStore store("", {});
             store.add(fit->state());
             const auto score = make_score(spec, {net, net.preprocess, &store});
             const Evidence evidence = run(*b.backend, net, score->request(), "test_input");

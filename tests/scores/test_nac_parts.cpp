@@ -216,7 +216,7 @@ FitState fit(const std::string& method, const Net& net, const std::vector<Eviden
 
 std::vector<double> score(const std::string& method, const Net& net, FitState state,
                           const Evidence& evidence) {
-    StatisticsStore store("", "", "");
+    StatisticsStore store("", {});
     store.add(std::move(state));
     std::vector<double> out(static_cast<size_t>(evidence.samples));
     make_score(parse_methods(method).at(0), {net, net.preprocess, &store})->compute(evidence, out);

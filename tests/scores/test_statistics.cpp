@@ -334,9 +334,8 @@ TEST(MergedStatistics, WhatDiffersIsNamed) {
 
 class Store : public StatisticsFiles {
   protected:
-    StatisticsStore store(const std::filesystem::path& fallback) const {
-        return {fallback, std::string(64, 'a'), "centre crop 32"};
-    }
+    StatisticsStore store(const std::filesystem::path& fallback) const { return {fallback, own()}; }
+    static Computation own() { return {std::string(64, 'a'), "resnet8-cifar", "centre crop 32"}; }
     static MethodSpec spec(const std::string& name) { return parse_methods(name).at(0); }
 };
 
@@ -391,15 +390,21 @@ TEST_F(Store, RefusalsSayWhatIsWrong) {
                                store(path).find(spec("klm"), "", {{"by", "predicted"}});
                            }),
                 HasSubstr("no fit of klm:by=predicted"));
-    EXPECT_THAT(
-        failure_of(
-            ErrorKind::Usage,
-            [&] { StatisticsStore(path, std::string(64, 'b'), "centre crop 32").find(spec("klm"), ""); }),
-        AllOf(HasSubstr(std::string(64, 'a')), HasSubstr(std::string(64, 'b'))));
-    EXPECT_THAT(
-        failure_of(ErrorKind::Usage,
-                   [&] { StatisticsStore(path, std::string(64, 'a'), "none").find(spec("klm"), ""); }),
-        AllOf(HasSubstr("'centre crop 32'"), HasSubstr("'none'")));
+    const auto refusal = [&](const Computation& other) {
+        return failure_of(ErrorKind::Usage, [&] { StatisticsStore(path, other).find(spec("klm"), ""); });
+    };
+    Computation other = own();
+    other.weights_sha256 = std::string(64, 'b');
+    EXPECT_THAT(refusal(other), AllOf(HasSubstr(std::string(64, 'a')), HasSubstr(std::string(64, 'b'))));
+    other = own();
+    other.net = "resnet8-cifar (pool_window 5)";
+    EXPECT_THAT(refusal(other), AllOf(HasSubstr("net 'resnet8-cifar'"), HasSubstr("'" + other.net + "'")));
+    other = own();
+    other.preprocess = "none";
+    EXPECT_THAT(refusal(other), AllOf(HasSubstr("'centre crop 32'"), HasSubstr("'none'")));
+    other = own();
+    other.precision = "bf16";
+    EXPECT_THAT(refusal(other), HasSubstr("--precision bf16"));
     EXPECT_THAT(failure_of(ErrorKind::Usage,
                            [&] { store(saved(shards(3)[1], "part.safetensors")).find(spec("klm"), ""); }),
                 AllOf(HasSubstr("shard 1 of 3"), HasSubstr("gradscore merge")));

@@ -266,7 +266,7 @@ TEST(TrackingOfTheHead, CosineWithTheMeanGradient) {
         return fit->state();
     };
     const FitState shards[] = {fitted({{0, 4}}), fitted({{4, 3}, {7, 2}})};
-    StatisticsStore store("", "", "");
+    StatisticsStore store("", {});
     store.add(merge_states(shards));
     const auto score = make_score(spec, {net, net.preprocess, &store});
     const std::vector<double> got = computed(*score, e);

@@ -132,7 +132,7 @@ TEST_F(MergeRuns, JsonAndAnOldFolder) {
     merge("merged", folders);
     const std::string before = content(root_ / "merged/results.json");
     Words again{"merge", "merged", "s0", "s1"};
-    expect_refusal(again, 2, {"OUT merged: not empty", "--force"});
+    expect_refusal(again, 2, {"OUT merged: not empty; choose another folder, or --force to move it aside"});
     again.insert(again.end(), {"--force", "--json"});
     const Ran ran = run(again);
     EXPECT_EQ(ran.code, 0) << ran.err;
@@ -142,7 +142,14 @@ TEST_F(MergeRuns, JsonAndAnOldFolder) {
                                                                           " merge merged s0 s1"),
               0u);
     Words onto_itself{"merge", "s0", "s0", "s1"};
-    expect_refusal(onto_itself, 2, {"OUT s0: not empty"});
+    expect_refusal(onto_itself, 2, {"OUT s0: the shard s0 lies there"});
+    onto_itself.push_back("--force");
+    expect_refusal(onto_itself, 2, {"OUT s0: the shard s0 lies there"});
+    fs::create_directories(root_ / "both");
+    fs::rename(root_ / "s1", root_ / "both/s1");
+    expect_refusal({"merge", "both/", "s0", "./both/../both/s1", "--force"}, 2,
+                   {"OUT both/: the shard", "lies there"});
+    EXPECT_TRUE(fs::exists(root_ / "s0/results.json") && fs::exists(root_ / "both/s1/results.json"));
 }
 
 TEST_F(MergeRuns, WhatIsMissingOrThereTwiceIsTold) {
@@ -203,6 +210,42 @@ TEST_F(MergeRuns, ImagesThatWereAddedInBetween) {
     words.back() = "s1";
     score(words);
     refuse({"s0", "s1"}, 2, {"number of images of figures is '31', there '30'"});
+}
+
+// As many as before, and not the same: one would be lost, and one be there that is gone.
+TEST_F(MergeRuns, ImagesThatWereExchangedInBetween) {
+    Words words = flags_;
+    words.insert(words.end(), {"--shard", "0/2", "--out", "s0"});
+    score(words);
+    fs::rename(root_ / "images/id/cross/0000.png", root_ / "images/id/square/9999.png");
+    *(words.end() - 3) = "1/2";
+    words.back() = "s1";
+    score(words);
+    refuse({"s0", "s1"}, 2, {"list of images of figures is '30"});
+}
+
+TEST_F(MergeRuns, FittedOnTestIsSaidOfAllShardsTogether) {
+    ASSERT_EQ(run({"fit", "--weights", demo_weights(), "--id", "f=folder:images/ood-textures", "--methods",
+                   "klm:by=predicted", "--out", "s.safetensors", "--quiet"})
+                  .code,
+              0);
+    flags_ = {"--id",
+              kId,
+              "--ood",
+              kTextures,
+              "--ood",
+              kShapes,
+              "--methods",
+              "msp,klm:by=predicted",
+              "--stats",
+              "s.safetensors",
+              "--allow-fit-on-test",
+              "--quiet"};
+    whole();
+    ASSERT_THAT(results("whole")["run"]["invalid_protocol"].dump(),
+                HasSubstr("fitted on 12 of the 12 images of textures"));
+    merge("merged", shards(5));
+    expect_the_whole("merged");
 }
 
 TEST_F(MergeRuns, DamagedFoldersAreRefused) {

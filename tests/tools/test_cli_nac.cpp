@@ -286,10 +286,11 @@ TEST_F(Nac, SearchFilesOfOthersAreRefused) {
     refusal("{", 4, {"f.json"});
     refusal("{}", 4, {"f.json", "schema"});
     refusal(
-        R"({"schema":"gradscore/search/1","weights_sha256":"0","preprocess":"","results":[],"seen":["0"]})",
+        R"({"schema":"gradscore/search/1","net":"n","weights_sha256":"0","preprocess":"","results":[],"seen":["0"]})",
         4, {"f.json", "seen[0]"});
-    refusal(R"({"schema":"gradscore/search/1","weights_sha256":"0","preprocess":"","results":[],"seen":[]})",
-            2, {"f.json", "other weights"});
+    refusal(
+        R"({"schema":"gradscore/search/1","net":"n","weights_sha256":"0","preprocess":"","results":[],"seen":[]})",
+        2, {"f.json", "other weights"});
     fs::remove(root_ / "f.json");
     expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--methods", "nac:search=g.json",
                     "--stats", "s.safetensors", "--out", "run", "--quiet"},

@@ -176,5 +176,39 @@ TEST_F(Reuse, SavedLogitsAreTheScoresOwn) {
                   *t.rows[n].prediction);
 }
 
+// What the weights cannot tell and --arch gives makes another net of them.
+TEST_F(Reuse, AnotherArchitectureOfTheSameWeightsIsAnotherNet) {
+    write(root_ / "five.json", R"({"pool_window": 5})");
+    const Words sets{"--id", kId, "--ood", kShapes, "--quiet"};
+    const auto with = [&](const Words& more) {
+        Words words = sets;
+        words.insert(words.end(), more.begin(), more.end());
+        return words;
+    };
+    score(with({"--methods", "msp", "--arch", "five.json", "--save", "logits,features", "--out", "five"}));
+    EXPECT_EQ(results("five")["run"]["net"], "resnet8-cifar (pool_window 5)");
+    score(with({"--methods", "msp", "--out", "plain"}));
+    EXPECT_NE(csv("plain", "figures"), csv("five", "figures"));
+
+    score(with({"--methods", "msp", "--reuse", "five", "--out", "again"}));
+    EXPECT_EQ(csv("again", "figures"), csv("plain", "figures"));
+    EXPECT_NE(results("again")["run"]["images_per_second"], 0) << "the net was run";
+    score(with({"--methods", "msp", "--arch", "five.json", "--reuse", "five", "--out", "reused"}));
+    EXPECT_EQ(csv("reused", "figures"), csv("five", "figures"));
+    EXPECT_EQ(results("reused")["run"]["images_per_second"], 0);
+
+    ASSERT_EQ(run({"threshold", "five", "--method", "msp", "--out", "t.json"}).code, 0);
+    expect_refusal({"score", "--threshold", "t.json", "--weights", demo_weights(), "--image",
+                    "images/id/cross/0000.png"},
+                   2, {"net 'resnet8-cifar' is not that of t.json", "(pool_window 5)", "--arch"});
+    ASSERT_EQ(run({"fit", "--weights", demo_weights(), "--arch", "five.json", "--id", kTextures, "--methods",
+                   "klm:by=predicted", "--out", "s.safetensors", "--quiet"})
+                  .code,
+              0);
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--methods", "klm:by=predicted",
+                    "--stats", "s.safetensors", "--out", "fitted", "--quiet"},
+                   2, {"fitted with the net 'resnet8-cifar (pool_window 5)', this run's is 'resnet8-cifar'"});
+}
+
 }  // namespace
 }  // namespace gs::test

@@ -23,7 +23,7 @@ std::string seed_text() {
 
 TEST(SearchFile, IsReadWithItsHashesInOrder) {
     const SearchFile file = search_file_from_json(seed_text(), "f");
-    EXPECT_EQ(file.weights_sha256, "2f1c");
+    EXPECT_EQ(file.by.weights_sha256, "2f1c");
     ASSERT_EQ(file.methods.size(), 1u);
     EXPECT_EQ(file.methods[0].name, "nac");
     EXPECT_EQ(file.methods[0].options.at("alpha"), "30+0.01");
@@ -53,12 +53,13 @@ TEST(SearchFile, WrongMembersAreNamed) {
 
 TEST(SearchFile, GivesItsOptionsToMethodsThatNameIt) {
     const std::filesystem::path path = seed();
+    const Computation own{"2f1c", "resnet8-cifar", "short side 32"};
     const auto used = [&](const std::string& list, StatisticsStore* statistics) {
         std::vector<MethodSpec> methods = parse_methods(list);
-        use_search_files(methods, "2f1c", "short side 32", "f32", statistics);
+        use_search_files(methods, own, statistics);
         return methods;
     };
-    StatisticsStore statistics("", "2f1c", "short side 32");
+    StatisticsStore statistics("", own);
     const auto methods = used("msp,nac:stats=s:search=" + path.string(), &statistics);
     EXPECT_TRUE(methods[0].options.empty());
     EXPECT_EQ(methods[1].options.at("O"), "4+2");
@@ -68,6 +69,14 @@ TEST(SearchFile, GivesItsOptionsToMethodsThatNameIt) {
     ASSERT_NE(seen_in, nullptr);
     EXPECT_EQ(*seen_in, path);
     EXPECT_EQ(statistics.seen_in(ImageDigest{}), nullptr);
+    std::vector<MethodSpec> methods_of_other = parse_methods("nac:search=" + path.string());
+    EXPECT_THAT(failure_of(ErrorKind::Usage,
+                           [&] {
+                               use_search_files(methods_of_other,
+                                                {"2f1c", "resnet8-cifar (pool_window 5)", "short side 32"},
+                                                nullptr);
+                           }),
+                HasSubstr("another net, resnet8-cifar"));
     EXPECT_THROW(used("nac:O=3:search=" + path.string(), nullptr), Error) << "O is given twice";
     EXPECT_THROW(used("mahalanobis:search=" + path.string(), nullptr), Error) << "not there";
 }
