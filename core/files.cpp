@@ -13,6 +13,8 @@
 #include <new>
 #include <system_error>
 
+#include "core/ascii.h"
+
 namespace gs {
 namespace {
 
@@ -57,7 +59,7 @@ int open_to_read(const std::filesystem::path& path) {
     return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-constexpr std::string_view kTemporary = ".tmp";  // and six letters of mkostemp
+constexpr std::string_view kTemporary = ".gradscore-tmp";  // and six letters of mkostemp
 
 // So that a rename outlasts a power cut. A folder that cannot be read, or a file system that knows no such
 // thing, is no fault of the file that lies there whole.
@@ -162,8 +164,6 @@ void AtomicFile::commit() {
         throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
 }
 
-bool is_temporary(const std::filesystem::path& path) {
-    const std::string name = path.filename().string();
 namespace {
 
 // Without links, as far as it is there.
@@ -180,9 +180,12 @@ bool is_within(const std::filesystem::path& path, const std::filesystem::path& f
     return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
-    const size_t ending = kTemporary.size() + 6;
-    return name.size() > ending &&
-           std::string_view(name).substr(name.size() - ending).starts_with(kTemporary);
+bool is_temporary(const std::filesystem::path& path) {
+    const std::string name = path.filename().string();
+    constexpr size_t kLetters = 6;
+    const size_t ending = kTemporary.size() + kLetters;
+    return name.size() > ending && name.compare(name.size() - ending, kTemporary.size(), kTemporary) == 0 &&
+           std::all_of(name.end() - kLetters, name.end(), is_ascii_alphanumeric);
 }
 
 void remove_temporaries(const std::filesystem::path& folder) {

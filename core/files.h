@@ -93,7 +93,7 @@ void make_folder(const std::filesystem::path& folder);
 bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder);
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
-// Whether a file's name is one that an AtomicFile has before it is committed: NAME.tmpXXXXXX.
+// Whether a file's name is one that an AtomicFile has before it is committed: NAME.gradscore-tmpXXXXXX.
 bool is_temporary(const std::filesystem::path& path);
 // Removes what AtomicFiles of killed processes have left in a folder (not below it).
 void remove_temporaries(const std::filesystem::path& folder);

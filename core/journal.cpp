@@ -24,6 +24,24 @@ JournalChecksum checksum_of(const JournalChecksum& before, std::span<const std::
     return checksum;
 }
 
+struct Record {
+    std::span<const std::byte> length, payload;
+    JournalChecksum checksum;  // as stored
+};
+
+// At the beginning of `bytes`, whatever its checksum; nothing where its length leads past their end.
+std::optional<Record> record_at(std::span<const std::byte> bytes) {
+    if (bytes.size() < kHead) return std::nullopt;
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), sizeof length);
+    if (length > bytes.size() - kHead) return std::nullopt;
+    Record record{.length = bytes.first(sizeof length),
+                  .payload = bytes.subspan(kHead, static_cast<size_t>(length)),
+                  .checksum = {}};
+    std::copy_n(bytes.begin() + sizeof length, record.checksum.size(), record.checksum.begin());
+    return record;
+}
+
 }  // namespace
 
 JournalReader::JournalReader(std::span<const std::byte> bytes) : bytes_(bytes) {
@@ -37,16 +55,42 @@ JournalReader::JournalReader(std::span<const std::byte> bytes) : bytes_(bytes) {
 std::optional<std::span<const std::byte>> JournalReader::next() {
     if (position_.bytes == 0) return std::nullopt;
     const std::span<const std::byte> rest = bytes_.subspan(static_cast<size_t>(position_.bytes));
-    if (rest.size() < kHead) return std::nullopt;
-    uint64_t length = 0;
-    JournalChecksum stored;
-    std::memcpy(&length, rest.data(), sizeof length);
-    std::memcpy(stored.data(), rest.data() + sizeof length, stored.size());
-    if (length > rest.size() - kHead) return std::nullopt;
-    const std::span<const std::byte> payload = rest.subspan(kHead, static_cast<size_t>(length));
-    if (checksum_of(position_.checksum, rest.first(sizeof length), payload) != stored) return std::nullopt;
-    position_ = {position_.bytes + static_cast<int64_t>(kHead + length), stored};
-    return payload;
+    const auto record = record_at(rest);
+    if (!record || checksum_of(position_.checksum, record->length, record->payload) != record->checksum)
+        return std::nullopt;
+    position_ = {position_.bytes + static_cast<int64_t>(kHead + record->payload.size()), record->checksum};
+    return record->payload;
+}
+
+// A record's checksum is made of the one before, so two that follow each other confirm one another, whatever
+// came before them; and where a record's length still holds, so do its checksum and the record behind it.
+// Bytes made to be hashed over and over end the search, as if something had been found.
+bool JournalReader::more_follows() const {
+    if (position_.bytes == 0) return false;
+    const std::span<const std::byte> rest = bytes_.subspan(static_cast<size_t>(position_.bytes));
+    if (rest.size() < kHead) return false;
+    JournalChecksum first;  // stored in what is none
+    std::copy_n(rest.begin() + sizeof(uint64_t), first.size(), first.begin());
+    size_t hashed = 0;
+    const auto confirms = [&](const JournalChecksum& before, const Record& record) {
+        hashed += record.payload.size();
+        return checksum_of(before, record.length, record.payload) == record.checksum;
+    };
+    for (size_t at = 0; at + kHead <= rest.size(); ++at) {
+        const auto one = record_at(rest.subspan(at));
+        if (!one || one->payload.empty()) continue;  // we write none that is empty
+        const size_t behind = at + kHead + one->payload.size();
+        // The last one has only the damaged one before it, whose length may be what was damaged.
+        if (at > 0 && behind == rest.size() && confirms(first, *one)) return true;
+        const auto two = record_at(rest.subspan(behind));
+        if (!two || two->payload.empty()) continue;
+        if (confirms(one->checksum, *two)) return true;
+        // Damaged in its checksum alone.
+        if (at == 0 && confirms(checksum_of(position_.checksum, one->length, one->payload), *two))
+            return true;
+        if (hashed > 16 * rest.size()) return true;
+    }
+    return false;
 }
 
 JournalWriter::JournalWriter(const std::filesystem::path& path, const JournalPosition& position)

@@ -36,6 +36,9 @@ class JournalReader {
     std::optional<std::span<const std::byte>> next();
     // Behind the record that next() gave last.
     const JournalPosition& position() const { return position_; }
+    // Where next() gives nothing: whether whole records follow what is none. Then it is no record cut short
+    // by the end of a process, but damage in the midst of what was there.
+    bool more_follows() const;
 
   private:
     std::span<const std::byte> bytes_;

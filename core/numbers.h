@@ -30,4 +30,18 @@ std::string shortest(Number value) {
     return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
+// So many digits behind the point.
+inline std::string fixed(double value, int decimals) {
+    if (!std::isfinite(value)) return shortest(value);
+    char text[400];  // 309 digits before the point at most
+    return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, decimals).ptr};
+}
+
+// At most so many significant digits: "0.1235", "1.235e-07", "12".
+inline std::string significant(double value, int digits) {
+    if (!std::isfinite(value)) return shortest(value);
+    char text[64];
+    return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::general, digits).ptr};
+}
+
 }  // namespace gs

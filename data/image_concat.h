@@ -20,6 +20,7 @@ class ImageConcat : public ImageSet {
         for (const auto& set : sets_) {
             GS_REQUIRE(set->is_raw() == sets_.front()->is_raw());
             notices_.insert(notices_.end(), set->notices().begin(), set->notices().end());
+            places_.insert(places_.end(), set->places().begin(), set->places().end());
             size_ += set->size();
         }
     }

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "core/join.h"
+#include "core/printable.h"
 #include "data/sets.h"
 
 namespace gs {
@@ -71,7 +72,8 @@ std::string default_name(const SetSource& source, std::string_view kind) {
     if (kind == "synthetic") return "synthetic";
     std::filesystem::path path = std::filesystem::path(source.path).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();
-    return std::filesystem::is_directory(path) ? path.filename().string() : path.stem().string();
+    std::error_code ignored;  // told by who opens it
+    return std::filesystem::is_directory(path, ignored) ? path.filename().string() : path.stem().string();
 }
 
 }  // namespace
@@ -94,13 +96,17 @@ std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed) {
     const std::string name =
         begin > 0 ? std::string(spec.substr(0, equals)) : default_name(source, kind.name);
     if (name.empty() || name == "." || name == ".." ||
-        name.find_first_of(std::string_view("/\0\n", 3)) != name.npos)
-        bad_spec(spec, "'" + name + "' cannot be a set's name; write NAME=" + std::string(kind.name) + ":…");
+        name.find_first_of(std::string_view("/\0\n", 3)) != name.npos || !is_utf8(name))
+        bad_spec(spec, "'" + name + "' cannot be a set's name" + (is_utf8(name) ? "" : ", it is not UTF-8") +
+                           "; write NAME=" + std::string(kind.name) + ":…");
 
     std::unique_ptr<ImageSet> set = kind.open(source, seed);
     if (set->size() == 0) throw Error(ErrorKind::Data, source.path + ": there are no images");
     set->name_ = name;
     set->description_ = spec.substr(begin);
+    if (kind.name != "synthetic") set->places_.emplace_back(source.path);
+    for (const char* option : {"root", "skip"})
+        if (const std::string* place = source.option(option)) set->places_.emplace_back(*place);
     return set;
 }
 

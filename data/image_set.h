@@ -31,6 +31,8 @@ class ImageSet {
     virtual ~ImageSet() = default;
     const std::string& name() const { return name_; }                // NAME of NAME=KIND:PATH
     const std::string& description() const { return description_; }  // "folder:/data/dtd"
+    // The files and folders it is read from, as given: a list's and those of its root, too.
+    const std::vector<std::filesystem::path>& places() const { return places_; }
     virtual int64_t size() const = 0;
     virtual ImageItem item(int64_t index) const = 0;
     // The item's bytes as stored (file content, or the array's row): what its hash is taken of. Thread-safe.
@@ -43,10 +45,13 @@ class ImageSet {
     virtual RawInput raw(int64_t index, std::span<const std::byte> bytes) const;
     // For the user: "12 files of other kinds ignored".
     const std::vector<std::string>& notices() const { return notices_; }
+    // Kind folder: the folder of each label, from 0 on. Others: none.
+    const std::vector<std::string>& class_names() const { return class_names_; }
 
   protected:
     std::string name_, description_;
-    std::vector<std::string> notices_;
+    std::vector<std::filesystem::path> places_;
+    std::vector<std::string> notices_, class_names_;
     friend std::unique_ptr<ImageSet> open_image_set(std::string_view spec, uint64_t seed);
 };
 

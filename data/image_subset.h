@@ -15,6 +15,8 @@ class ImageSubset : public ImageSet {
         name_ = set.name();
         description_ = set.description();
         notices_ = set.notices();
+        places_ = set.places();
+        class_names_ = set.class_names();
         for (const int64_t index : indices_) GS_REQUIRE(index >= 0 && index < set.size());
     }
 

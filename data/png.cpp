@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <memory>
 #include <optional>
 
+#include "core/ascii.h"
 #include "data/decode.h"
 
 namespace gs::detail {
@@ -48,7 +48,7 @@ std::optional<Chunk> next_chunk(Bytes& rest) {
     if (rest.size() < 8) return {};
     const size_t length = big_endian(rest);
     Chunk chunk{std::string(reinterpret_cast<const char*>(rest.data()) + 4, 4), {}, false, false};
-    const auto is_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+    const auto is_name = [](char c) { return is_ascii_alphanumeric(c) || c == '_'; };
     if (!std::all_of(chunk.name.begin(), chunk.name.end(), is_name)) return {};
     chunk.data = rest.subspan(8, std::min(length, rest.size() - 8));
     chunk.complete = length + 12 <= rest.size();

@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 
 #include "core/join.h"
+#include "core/numbers.h"
 #include "data/resize.h"
 
 namespace gs {
@@ -25,11 +24,10 @@ void check_size(Size size) {
                                          std::to_string(size.height) + " pixels, which is too large");
 }
 
+// Six digits: 0.485 as ".485".
 std::string number(float value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.6g", static_cast<double>(value));
-    const char* begin = std::strncmp(text, "0.", 2) == 0 ? text + 1 : text;
-    return begin;
+    const std::string text = significant(value, 6);
+    return text.starts_with("0.") ? text.substr(1) : text;
 }
 
 std::string size_text(Size size) {
@@ -103,11 +101,7 @@ std::string fault_of_pixels(const std::array<float, 3>& values, bool may_be_zero
     const std::string fault =
         std::string("each value must be ") + (may_be_zero ? "from 0 to 1" : "above 0 and at most 1");
     if (std::none_of(values.begin(), values.end(), [](float v) { return v > 1; })) return fault;
-    const auto divided = [](float of_255) {
-        char text[32];
-        std::snprintf(text, sizeof text, "%.4g", static_cast<double>(of_255 / 255));
-        return std::string(text);
-    };
+    const auto divided = [](float of_255) { return significant(of_255 / 255, 4); };
     return fault + "; divide those of pixels from 0 to 255 by 255: " + join(values, ",", divided);
 }
 

@@ -70,6 +70,15 @@ bool is_pickle(std::span<const std::byte> file) {
     return !file.empty() && (file[0] == std::byte{0x80} || file[0] == std::byte{'('});
 }
 
+// Throws Error(Data) where that cannot be seen: in a folder that may not be entered, for one.
+bool is_file(const fs::path& path) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    if (error && status.type() != fs::file_type::not_found)
+        throw Error(ErrorKind::Data, path.string() + ": cannot open: " + error.message());
+    return fs::is_regular_file(status);
+}
+
 // The files of the wanted part below a folder: binary before Python, directly or in the archive's own
 // subfolder.
 std::vector<fs::path> find_files(const fs::path& folder, const Family& family,
@@ -81,8 +90,7 @@ std::vector<fs::path> find_files(const fs::path& folder, const Family& family,
                                                        {folder / family.python_folder, ""}}) {
         std::vector<fs::path> files;
         for (const std::string& name : names)
-            if (const fs::path file = below / (name + suffix); fs::is_regular_file(file))
-                files.push_back(file);
+            if (const fs::path file = below / (name + suffix); is_file(file)) files.push_back(file);
         if (files.size() == names.size()) return files;
     }
     throw Error(ErrorKind::Data, folder.string() + ": no " + family.name + " here (looked for " +
@@ -95,7 +103,8 @@ std::unique_ptr<ImageSet> open_family(const SetSource& source, const Family& fam
         throw Error(ErrorKind::Usage, source.path + ": split=" + *split + " is neither test nor train");
     const bool train = split != nullptr && *split == "train";
     std::vector<fs::path> files{source.path};
-    if (fs::is_directory(source.path))
+    std::error_code unreadable;  // told by who opens it as a file
+    if (fs::is_directory(source.path, unreadable))
         files = find_files(source.path, family, train ? family.train : family.test);
     auto set = std::make_unique<ArraySet>(ArraySet::Order::RowMajor);
     for (const fs::path& path : files) {

@@ -7,6 +7,7 @@
 #include <set>
 #include <system_error>
 
+#include "core/ascii.h"
 #include "core/join.h"
 #include "core/numbers.h"
 #include "data/sets.h"
@@ -20,8 +21,7 @@ constexpr size_t kMaxFile = size_t{1} << 30;
 constexpr int64_t kMostClasses = 1'000'000;
 
 bool is_image_name(const fs::path& path) {
-    std::string extension = path.extension().string();
-    for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const std::string extension = ascii_lower(path.extension().string());
     return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
@@ -149,9 +149,11 @@ std::vector<Line> parse_lines(std::string_view text, const std::string& name) {
 
 }  // namespace
 
-FileSet::FileSet(fs::path root, std::vector<Entry> entries, std::vector<std::string> notices)
+FileSet::FileSet(fs::path root, std::vector<Entry> entries, std::vector<std::string> notices,
+                 std::vector<std::string> class_names)
     : root_(std::move(root)), entries_(std::move(entries)) {
     notices_ = std::move(notices);
+    class_names_ = std::move(class_names);
 }
 
 ImageItem FileSet::item(int64_t index) const {
@@ -178,8 +180,11 @@ std::unique_ptr<ImageSet> open_folder(const SetSource& source) {
     const auto top = [](const std::string& path) { return path.substr(0, path.find('/')); };
     for (const std::string& path : walk.images)
         if (path.find('/') != path.npos) labels.emplace(top(path), 0);
-    int64_t next = 0;
-    for (auto& [name, label] : labels) label = next++;
+    std::vector<std::string> classes;
+    for (auto& [name, label] : labels) {
+        label = std::ssize(classes);
+        classes.push_back(name);
+    }
 
     std::vector<FileSet::Entry> entries;
     for (std::string& path : walk.images) {
@@ -193,7 +198,7 @@ std::unique_ptr<ImageSet> open_folder(const SetSource& source) {
     if (entries.empty())
         throw Error(ErrorKind::Data, source.path + ": no .jpg, .jpeg or .png files in this folder" +
                                          (notices.empty() ? "" : " (" + notices.front() + ")"));
-    return std::make_unique<FileSet>(source.path, std::move(entries), std::move(notices));
+    return std::make_unique<FileSet>(source.path, std::move(entries), std::move(notices), std::move(classes));
 }
 
 std::unique_ptr<ImageSet> open_list(const SetSource& source) {

@@ -38,7 +38,8 @@ class FileSet : public ImageSet {
         std::optional<int64_t> label;
     };
 
-    FileSet(std::filesystem::path root, std::vector<Entry> entries, std::vector<std::string> notices);
+    FileSet(std::filesystem::path root, std::vector<Entry> entries, std::vector<std::string> notices,
+            std::vector<std::string> class_names = {});
     int64_t size() const override { return static_cast<int64_t>(entries_.size()); }
     ImageItem item(int64_t index) const override;
     std::vector<std::byte> bytes(int64_t index) const override;

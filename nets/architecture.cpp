@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "core/ascii.h"
 #include "nets/weight_reader.h"
 
 namespace gs {
@@ -144,8 +145,7 @@ std::string name_of(const Architecture& a) {
 }
 
 std::optional<Architecture> architecture_of(const std::string& name, int64_t classes) {
-    std::string key = name;
-    std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::string key = ascii_lower(name);
     if (key.starts_with("bit-s-") || key.starts_with("bit-m-")) key.erase(4, 2);
     static const std::regex wrn(R"(wrn-(\d{1,4})-(\d{1,3}))");
     std::smatch match;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/numbers.h"
+
 namespace gs {
 namespace {
 
@@ -35,7 +37,7 @@ std::string family_of(const Cotangent& cotangent) {
             text = "binary cross entropy";
             break;
     }
-    std::string t = std::to_string(cotangent.temperature);
+    std::string t = fixed(cotangent.temperature, 6);
     t.erase(t.find_last_not_of('0') + 1);
     if (t.back() == '.') t.pop_back();
     return text + ", T " + t;

@@ -114,7 +114,7 @@ void Progress::erase() {
 
 void Progress::notice(const std::string& line) {
     erase();
-    out_ << line << std::endl;
+    out_ << printable(line, 4 * line.size() + 1) << std::endl;
     if (style_.terminal && !style_.quiet && !finished_) redraw(status(clock_()));
 }
 

@@ -38,8 +38,9 @@ class Progress {
 
     void update(int64_t done, int64_t skipped);
     void detail(std::string text) { detail_ = std::move(text); }  // stands behind the label from now on
-    void notice(const std::string& line);  // a line of its own, above the progress; also when quiet
-    void finish();                         // the last line: images, time, rate, skipped
+    // A line of its own, above the progress; also when quiet. Names in it may hold anything, as in say().
+    void notice(const std::string& line);
+    void finish();  // the last line: images, time, rate, skipped
 
   private:
     struct Sample {

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/join.h"
+#include "core/printable.h"
 #include "report/text.h"
 
 namespace gs {
@@ -24,8 +25,9 @@ std::set<std::string> source_names(const ComparedRow& row) {
 }  // namespace
 
 std::string column_head(const TableColumn& column, bool utf8) {
-    if (!utf8) return column.label;
-    return column.label + (column.lower_is_better ? "↓" : "↑");
+    const std::string label = printable(column.label);
+    if (!utf8) return label;
+    return label + (column.lower_is_better ? "↓" : "↑");
 }
 
 std::string printed_text(const ComparedFigure& f) {

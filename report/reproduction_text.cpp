@@ -72,7 +72,8 @@ std::string reproduction_text(const Reproduction& r, bool utf8) {
     std::string text = printable(r.table->title, 300) + "\n";
     for (const std::string& paper : r.table->papers) text += "  " + printable(paper, 300) + "\n";
     text += "Figures in percent: " +
-            join(r.table->columns, ", ", [](const TableColumn& c) { return c.label + " is " + c.metric; }) +
+            join(r.table->columns, ", ",
+                 [](const TableColumn& c) { return printable(c.label) + " is " + c.metric; }) +
             ".\n";
     if (r.limit) text += "NOT COMPARABLE: only the first " + grouped(*r.limit) + " images of each set.\n";
     for (const ComparedRow& row : r.rows)

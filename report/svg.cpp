@@ -12,7 +12,15 @@ namespace gs {
 
 std::string xml_escaped(std::string_view text, size_t limit) {
     std::string out;
-    for (const char c : printable(text, limit)) {
+    const std::string shown = printable(text, limit);
+    for (size_t i = 0; i < shown.size(); ++i) {
+        const char c = shown[i];
+        // U+FFFE and U+FFFF are no characters of XML; U+FFFD stands for what cannot be shown.
+        if (shown.compare(i, 3, "\xEF\xBF\xBE") == 0 || shown.compare(i, 3, "\xEF\xBF\xBF") == 0) {
+            out += "\xEF\xBF\xBD";
+            i += 2;
+            continue;
+        }
         switch (c) {
             case '&':
                 out += "&amp;";

@@ -59,7 +59,7 @@ std::vector<ColumnGroup> column_groups(const Results& results) {
         if (set.role == SetRole::Ood)
             add(set.name, [&](const std::string& method) { return results.find(method, set.name); });
     if (groups.size() > 1)
-        add("Average", [&](const std::string& method) { return results.find_average(method); });
+        add(std::string(kAverage), [&](const std::string& method) { return results.find_average(method); });
     return groups;
 }
 

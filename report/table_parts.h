@@ -37,7 +37,10 @@ struct ColumnGroup {
     std::vector<std::array<Cell, kFigures.size()>> rows;
 };
 
-// All OOD sets in order, then "Average" where there is more than one.
+// What the means over the OOD sets stand under.
+inline constexpr std::string_view kAverage = "Average";
+
+// All OOD sets in order, then kAverage where there is more than one.
 std::vector<ColumnGroup> column_groups(const Results& results);
 
 // The groups in blocks of at most `most`, as even as can be: 7 by 3 are 3, 2, 2.

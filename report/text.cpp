@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <vector>
-
-#include "core/numbers.h"
 
 namespace gs {
 namespace {
@@ -68,22 +65,6 @@ size_t missing(std::string_view text, size_t width) {
 }
 
 }  // namespace
-
-std::string fixed(double value, int decimals) {
-    if (!std::isfinite(value)) return shortest(value);
-    std::array<char, 400> buffer;  // 309 digits before the point at most
-    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                   std::chars_format::fixed, decimals);
-    return {buffer.data(), end.ptr};
-}
-
-std::string significant(double value, int digits) {
-    if (!std::isfinite(value)) return shortest(value);
-    std::array<char, 64> buffer;
-    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                   std::chars_format::general, digits);
-    return {buffer.data(), end.ptr};
-}
 
 std::string percent(double fraction) {
     return std::isnan(fraction) ? "n/a" : fixed(100 * fraction, 2);

@@ -6,14 +6,12 @@
 #include <string>
 #include <string_view>
 
+#include "core/numbers.h"  // fixed, significant
+
 namespace gs {
 
 // 0.8251 -> "82.51" (two decimals); NaN -> "n/a".
 std::string percent(double fraction);
-
-std::string fixed(double value, int decimals);
-// At most so many significant digits: "0.1235", "1.235e-07", "12".
-std::string significant(double value, int digits);
 
 // 1234567 -> "1,234,567".
 std::string grouped(int64_t count);

@@ -21,7 +21,7 @@ bool near_chance(double accuracy, int64_t classes, int64_t images) {
 void warn_of_accuracy(const Results& results, std::vector<Warning>& warnings) {
     if (!results.run.classes || *results.run.classes < 2) return;
     for (const SetInfo& set : results.sets)
-        if (set.accuracy && near_chance(*set.accuracy, *results.run.classes, set.scored))
+        if (set.accuracy && near_chance(*set.accuracy, *results.run.classes, set.labelled_images))
             warnings.push_back(
                 {"accuracy-near-chance", "", set.name,
                  "accuracy on " + set.name + " is " + percent(*set.accuracy) + " %, near chance for " +

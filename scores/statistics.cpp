@@ -125,6 +125,7 @@ Statistics merge_statistics(std::vector<Statistics> shards) {
     merged.shard = 0;
     merged.shards = 1;
     merged.started_with.erase("--shard");
+    for (size_t i = 1; i < shards.size(); ++i) merged.excluded += shards[i].excluded;
     for (size_t m = 0; m < merged.states.size(); ++m) {
         std::vector<FitState> parts;
         for (Statistics& s : shards) parts.push_back(std::move(s.states[m]));

@@ -34,6 +34,8 @@ struct Statistics {
     std::vector<ImageDigest> seen;                // ascending
     std::vector<FitState> states;
     RunIdentity started_with{};  // the fit, or the search that tuned it; empty: of an earlier version
+    int64_t excluded = 0;        // images of the fit that could not be used
+    std::string search{};        // tuned: what the search says of itself, as JSON
 
     bool saw(const ImageDigest& digest) const;
 };

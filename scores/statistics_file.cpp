@@ -17,6 +17,8 @@ using Json = nlohmann::json;
 constexpr std::string_view kSchema = "gradscore/statistics/1";
 constexpr const char* kSeen = "seen";
 constexpr const char* kStartedWith = "started_with";
+constexpr const char* kExcluded = "excluded";
+constexpr const char* kSearch = "search";
 constexpr size_t kDigestBytes = std::tuple_size_v<ImageDigest>;
 
 std::string tensor_name(size_t state, const std::string& method, const std::string& array) {
@@ -56,6 +58,8 @@ class Reader {
         s.seen = read_seen();
         s.states = read_states();
         if (file_.metadata.contains(kStartedWith)) s.started_with = read_started_with();
+        if (file_.metadata.contains(kExcluded)) s.excluded = number(kExcluded, 0);
+        if (file_.metadata.contains(kSearch)) s.search = text(kSearch);
         if (tensors_read_ != file_.tensors.size()) fail("holds tensors that belong to no fit" + kDamaged);
         return s;
     }
@@ -239,6 +243,8 @@ void write_statistics(const std::filesystem::path& path, const Statistics& s) {
         {"shards", std::to_string(s.shards)}, {"states", states_json(s)}};
     if (s.limit) metadata["limit"] = std::to_string(*s.limit);
     if (!s.started_with.empty()) metadata[kStartedWith] = Json(s.started_with).dump();
+    if (s.excluded > 0) metadata[kExcluded] = std::to_string(s.excluded);
+    if (!s.search.empty()) metadata[kSearch] = s.search;
     write_safetensors(path, tensors, metadata);
 }
 

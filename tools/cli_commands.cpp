@@ -35,6 +35,26 @@ std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
     return text + "; see " + command + " --help";
 }
 
+// Where a flag or position takes several words the library takes one in brackets apart, "[a,b]" as a and b,
+// and drops the brackets of "[a]": files may be called so.
+void refuse_brackets(const CLI::App& command, int argc, char** argv) {
+    const std::vector<std::string> typed(argv + 1, argv + argc);
+    for (const CLI::Option* option : command.get_options()) {
+        if (!option->get_allow_extra_args()) continue;
+        for (const std::string& value : option->results()) {
+            const auto same = [&](const std::string& word) {
+                return word == value || (word.starts_with("--") && word.ends_with("=" + value));
+            };
+            if (std::count_if(typed.begin(), typed.end(), same) >=
+                std::count(option->results().begin(), option->results().end(), value))
+                continue;
+            throw Error(ErrorKind::Usage, option->get_name() +
+                                              ": a word in brackets would be taken apart ('" + value +
+                                              "' of it); write ./[NAME] for a file called so");
+        }
+    }
+}
+
 // For flags that only some uses of a command need.
 void require_given(const std::string& value, const std::string& flag) {
     if (value.empty()) throw Error(ErrorKind::Usage, flag + " is required; see gradscore score --help");
@@ -148,6 +168,7 @@ int CommandLine::run(int argc, char** argv) {
         throw Error(ErrorKind::Usage, "--config: only gradscore score takes a file of flags");
     for (const auto& [command, start] : commands_) {
         if (!command->parsed()) continue;
+        refuse_brackets(*command, argc, argv);
         if (command->get_option_no_throw("--threads") != nullptr) limit_spinning(argv);
         return start();
     }

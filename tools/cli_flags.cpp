@@ -3,6 +3,20 @@
 namespace gs {
 namespace {
 
+// A value each time it is given: words behind it are not its own, as a command's table would be.
+CLI::Option* add_repeated(CLI::App& app, const char* name, std::vector<std::string>& values,
+                          const std::string& what) {
+    return app.add_option(name, values, what)->allow_extra_args(false);
+}
+
+// The library takes "-1" for 18446744073709551615.
+CLI::Option* add_seed(CLI::App& app, uint64_t& seed, const std::string& what) {
+    const auto fault = [](const std::string& text) {
+        return std::string(text.find('-') == std::string::npos ? "" : "must be 0 or more");
+    };
+    return app.add_option("--seed", seed, what)->capture_default_str()->check(fault, "");
+}
+
 void add_device_flags(CLI::App& app, NetFlags& flags) {
     app.add_option("--device", flags.device,
                    "auto (a GPU where there is one), cpu, cuda or cuda:N; score also takes several, cuda:0,1")
@@ -47,7 +61,7 @@ void add_image_run(CLI::App& app, ImageRunFlags& f) {
     app.add_flag("--pillow13", f.preprocess.pillow13,
                  "resize as Pillow 13 (vertical pass first on some portraits)");
     app.add_option("--limit", f.limit, "only the first N images of each set; results are not comparable");
-    app.add_option("--seed", f.seed, "of synthetic images")->capture_default_str();
+    add_seed(app, f.seed, "of synthetic images");
     app.add_option("--max-pixels", f.max_pixels, "larger images are refused")->capture_default_str();
     app.add_flag("--strict", f.strict, "stop at the first image that cannot be used");
     app.add_flag("--quiet", f.quiet, "no progress")->configurable(false);
@@ -62,13 +76,14 @@ void add_shard(CLI::App& app, ImageRunFlags& f) {
 void add_scoring(CLI::App& app, ScoreFlags& f) {
     add_image_run(app, f);
     add_shard(app, f);
-    app.add_option("--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
+    add_repeated(app, "--ood", f.ood, "out-of-distribution set, NAME=KIND:PATH; may be given many times");
     app.add_option("--out", f.out, "the run's folder");
     app.add_option("--stats", f.stats, "statistics file of gradscore fit, for methods that need a fit");
     app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
                  "score images that the statistics were fitted on; results are marked");
-    app.add_option("--reuse", f.reuse,
-                   "run folder whose saved arrays may be read instead of running the net");
+    add_repeated(
+        app, "--reuse", f.reuse,
+        "run folder whose saved arrays may be read instead of running the net; may be given many times");
     app.add_flag("--resume", f.resume,
                  "go on with the unfinished run in --out, or begin where there is none; same flags, weights "
                  "and images")
@@ -83,14 +98,12 @@ void add_score(CLI::App& app, ScoreFlags& f) {
     add_scoring(app, f);
     app.add_option("--methods", f.methods, "METHOD[:OPTION=VALUE…],… (gradscore --list-methods)")
         ->capture_default_str();
-    app.add_option("--save", f.save, "keep arrays: logits,features,taps,norms")->delimiter(',');
+    add_repeated(app, "--save", f.save, "keep arrays: logits,features,taps,norms")->delimiter(',');
     auto* threshold = app.add_option("--threshold", f.threshold,
                                      "file of gradscore threshold: say of each --image whether it is "
                                      "in-distribution; no sets, no run folder")
                           ->configurable(false);
-    app.add_option("--image", f.images, "image to judge; may be given many times")
-        ->needs(threshold)
-        ->configurable(false);
+    app.add_option("--image", f.images, "image to judge, or several")->needs(threshold)->configurable(false);
     for (const char* of_runs : {"--id", "--ood", "--methods", "--out", "--save", "--reuse", "--limit",
                                 "--shard", "--seed", "--resume", "--force"})
         threshold->excludes(app.get_option(of_runs));
@@ -130,7 +143,7 @@ void add_search(CLI::App& app, SearchFlags& f) {
     add_image_run(app, f);
     app.get_option("--id")->required();
     app.add_option("--stats", f.stats, "statistics file of gradscore fit")->required();
-    app.add_option("--ood", f.ood, "out-of-distribution validation set; may be given many times");
+    add_repeated(app, "--ood", f.ood, "out-of-distribution validation set; may be given many times");
     app.add_option("--methods", f.methods, "METHOD[:OPTION=A/B…],…: values to try, or the method's own grid")
         ->capture_default_str();
     app.add_option("--out", f.out, "JSON file, for --methods METHOD:search=FILE");
@@ -151,7 +164,7 @@ void add_merge(CLI::App& app, MergeFlags& f) {
     app.add_option("in", f.in, "statistics files, the shards of one fit, or run folders, those of one run")
         ->required();
     app.add_flag("--force", f.force, "replace OUT; move an old run aside");
-    app.add_flag("--json", f.json, "of runs: results as JSON on stdout");
+    app.add_flag("--json", f.json, "of runs: results as JSON on stdout; of fits: what was merged");
     app.add_flag("--quiet", f.quiet, "say nothing");
 }
 
@@ -165,7 +178,7 @@ void add_bench(CLI::App& app, BenchFlags& f) {
     app.add_option("--classes", f.classes, "classes of the random net (0: the family's default)")
         ->capture_default_str()
         ->excludes(app.get_option("--weights"));
-    app.add_option("--seed", f.seed, "of random weights and images")->capture_default_str();
+    add_seed(app, f.seed, "of random weights and images");
     app.add_flag("--json", f.json, "one JSON object on stdout");
 }
 
@@ -198,10 +211,10 @@ void add_reproduce(CLI::App& app, ReproduceFlags& f) {
     auto* table = app.add_option("table", f.table, "a table's name (--list) or a table file (JSON)");
     auto* list = app.add_flag("--list", f.list, "the built-in tables");
     table->excludes(list);
-    app.add_option("--data", f.data, "a set of the table, NAME=KIND:PATH; may be given many times");
-    app.add_option("--weights", f.weights, "[NAME=]FILE; NAME where the table has several nets");
-    app.add_option("--stats", f.stats, "[NAME=]FILE of gradscore fit; NAME where the table has several");
-    app.add_option("--method", f.methods, "run only the rows of these methods")->delimiter(',');
+    add_repeated(app, "--data", f.data, "a set of the table, NAME=KIND:PATH; may be given many times");
+    add_repeated(app, "--weights", f.weights, "[NAME=]FILE; NAME where the table has several nets");
+    add_repeated(app, "--stats", f.stats, "[NAME=]FILE of gradscore fit; NAME where the table has several");
+    add_repeated(app, "--method", f.methods, "run only the rows of these methods")->delimiter(',');
     app.add_option("--out", f.out, "folder for runs, reproduce.json, reproduce.md [reproduce-TABLE]");
     app.add_option("--limit", f.limit, "only the first N images of each set; nothing is comparable");
     app.add_flag("--dry-run", f.dry_run, "list what the table needs, check what was given, run nothing");

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "core/join.h"
+#include "core/printable.h"
 #include "report/text.h"
 #include "tools/fitter.h"
 #include "tools/journaled_file.h"
@@ -14,7 +15,7 @@ namespace {
 void print(const FitFlags& flags, const std::vector<MethodSpec>& methods, const Statistics& statistics) {
     if (flags.quiet) return;
     std::cout << flags.out << ": " << join(methods, ", ", &MethodSpec::written) << ", fitted on "
-              << counted(std::ssize(statistics.seen), "image") << " of " << statistics.set;
+              << counted(std::ssize(statistics.seen), "image") << " of " << printable(statistics.set, 1000);
     if (statistics.limit) std::cout << ", under --limit: what it scores is not comparable";
     if (statistics.shards > 1)
         std::cout << ", shard " << statistics.shard << " of " << statistics.shards
@@ -46,9 +47,10 @@ int run_fit(const FitFlags& flags) {
     catch_interrupts();
     file.lock();
     if (file.is_finished()) {
-        require_same_run(start.identity, read_statistics(flags.out).started_with, flags.out);
+        const Statistics done = read_statistics(flags.out);
+        require_same_run(start.identity, done.started_with, flags.out);
         say(flags.out + " is finished: nothing to do");
-        return 0;
+        return say_excluded(done.excluded, "named when they were met");
     }
     Statistics statistics{.net = loaded.net.name,
                           .weights_sha256 = loaded.net.weights_sha256,
@@ -75,10 +77,11 @@ int run_fit(const FitFlags& flags) {
     for (const std::string& notice : outcome.notices) say("notice: " + notice);
     statistics.seen = std::move(outcome.seen);
     statistics.states = std::move(outcome.states);
+    statistics.excluded = std::ssize(outcome.failures);
     write_statistics(flags.out, statistics);
     journal.finish();
     print(flags, methods, statistics);
-    return say_excluded(static_cast<int64_t>(outcome.failures.size()), "named above");
+    return say_excluded(statistics.excluded, "named above");
 }
 
 }  // namespace gs

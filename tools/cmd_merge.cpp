@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
+#include "core/printable.h"
 #include "report/text.h"
 #include "scores/statistics.h"
 #include "tools/fitter.h"
@@ -14,6 +16,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void print_json(const MergeFlags& flags, const Statistics& merged) {
+    using Json = nlohmann::ordered_json;
+    Json methods = Json::array();
+    for (const FitState& state : merged.states)
+        methods.push_back({{"method", state.method}, {"options", state.options}});
+    const Json json{{"statistics", flags.out},
+                    {"shards", flags.in.size()},
+                    {"net", merged.net},
+                    {"weights_sha256", merged.weights_sha256},
+                    {"preprocess", merged.preprocess},
+                    {"precision", merged.precision},
+                    {"set", merged.set},
+                    {"total", merged.total},
+                    {"limit", merged.limit ? Json(*merged.limit) : Json(nullptr)},
+                    {"images", merged.seen.size()},
+                    {"excluded", merged.excluded},
+                    {"methods", std::move(methods)}};
+    std::cout << json.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
 int merge_fits(const MergeFlags& flags) {
     check_output_file(flags.out, flags.force);
     std::vector<Statistics> shards;
@@ -21,16 +43,22 @@ int merge_fits(const MergeFlags& flags) {
     Statistics merged = merge_statistics(std::move(shards));
     for (const std::string& notice : complete_states(merged.states)) say("notice: " + notice);
     write_statistics(flags.out, merged);
-    if (!flags.quiet)
+    if (flags.json)
+        print_json(flags, merged);
+    else if (!flags.quiet)
         std::cout << flags.out << ": " << flags.in.size() << " shards, fitted on "
-                  << counted(std::ssize(merged.seen), "image") << " of " << merged.set << '\n';
+                  << counted(std::ssize(merged.seen), "image") << " of " << printable(merged.set, 1000)
+                  << '\n';
     return 0;
 }
 
 }  // namespace
 
 int run_merge(const MergeFlags& flags) {
-    const auto is_folder = [](const std::string& in) { return fs::is_directory(in); };
+    const auto is_folder = [](const std::string& in) {
+        std::error_code ignored;  // told by who reads it as a file
+        return fs::is_directory(in, ignored);
+    };
     if (std::all_of(flags.in.begin(), flags.in.end(), is_folder)) return merge_runs(flags);
     const auto folder = std::find_if(flags.in.begin(), flags.in.end(), is_folder);
     if (folder != flags.in.end())

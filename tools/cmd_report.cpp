@@ -42,7 +42,8 @@ fs::path figures_folder(const ReportFlags& flags) {
 
 void check_out(const ReportFlags& flags) {
     check_new_file(flags.out, flags.force);
-    if (!flags.force && !flags.no_figures) check_folder(figures_folder(flags), Earlier::Refuse, "--figures");
+    if (!flags.force && !flags.no_figures)
+        check_folder(figures_folder(flags), Earlier::Refuse, "--figures", kForceToReplace);
 }
 
 void write_figures(const fs::path& folder, const std::vector<FigureFile>& figures) {

@@ -149,6 +149,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const auto fits = fits_on_id_set(methods, *sets.front(), context, info);
     std::vector<const ImageSet*> lists;
     for (const auto& set : sets) lists.push_back(set.get());
+    require_apart(out, lists);
     const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
                                      preprocess, *backend, lists, flags.stats);
     if (earlier == Earlier::GoOn)
@@ -204,14 +205,14 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
 }
 
 int run_score(const ScoreFlags& flags) {
+    const auto score = [](const ScoreFlags& run_flags, bool prints) {
+        const ScoreRun run = score_to_folder(run_flags);
+        if (prints) print_results(run.results, run_flags.json, run_flags.out);
+        return exit_code(run, run_flags.out);
+    };
     const DeviceChoice devices = parse_device(flags.net.device);
-    if (devices.ordinals.size() > 1)
-        return score_on_devices(flags, devices.ordinals, [](const ScoreFlags& part) {
-            return exit_code(score_to_folder(part), part.out);
-        });
-    const ScoreRun run = score_to_folder(flags);
-    print_results(run.results, flags.json, flags.out);
-    return exit_code(run, flags.out);
+    if (devices.ordinals.size() > 1) return score_on_devices(flags, devices.ordinals, score);
+    return score(flags, true);
 }
 
 }  // namespace gs

@@ -2,9 +2,11 @@
 // METHOD:search=FILE, or in statistics for --stats.
 #include <algorithm>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "core/files.h"
 #include "core/join.h"
+#include "report/json_node.h"
 #include "scores/score.h"
 #include "tools/commands.h"
 #include "tools/image_sets.h"
@@ -17,6 +19,8 @@
 
 namespace gs {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct Searchable {
     const char* method;
@@ -44,10 +48,26 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
     if (!flags.out.empty()) check_new_file(flags.out, flags.force || flags.resume);
 }
 
-nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
-                               const std::vector<Found>& found, const std::optional<int64_t>& limit,
-                               const RunIdentity& started_with) {
-    nlohmann::ordered_json results = nlohmann::ordered_json::array(), sets = results, seen = results;
+// Of paths and names that may be no UTF-8.
+std::string text_of(const Json& json) {
+    return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string text_of_file(const std::string& path) {
+    const MappedFile file(path, ErrorKind::Data);
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+// As it is shown: the hashes of thousands of images say nothing to a reader.
+Json without_seen(Json file) {
+    file.erase("seen");
+    return file;
+}
+
+Json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& precision,
+             const std::vector<Found>& found, const std::optional<int64_t>& limit,
+             const RunIdentity& started_with) {
+    Json results = Json::array(), sets = results, seen = results;
     for (const Found& f : found) {
         results.push_back({{"method", f.method}});
         for (const auto& [key, value] : f.figures.items()) results.back()[key] = value;
@@ -61,13 +81,13 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, co
                         {"digest", set.digest}});
         for (const ImageDigest& digest : set.seen) seen.push_back(hex(digest));
     }
-    nlohmann::ordered_json file{{"schema", "gradscore/search/1"},
-                                {"gradscore", version()},
-                                {"net", loaded.net.name},
-                                {"weights_sha256", loaded.net.weights_sha256},
-                                {"preprocess", run.preprocess().describe()},
-                                {"precision", precision},
-                                {"limit", nullptr}};
+    Json file{{"schema", "gradscore/search/1"},
+              {"gradscore", version()},
+              {"net", loaded.net.name},
+              {"weights_sha256", loaded.net.weights_sha256},
+              {"preprocess", run.preprocess().describe()},
+              {"precision", precision},
+              {"limit", nullptr}};
     if (limit) file["limit"] = *limit;
     if (!started_with.empty()) file["started_with"] = started_with;
     file.update({{"results", results}, {"sets", sets}, {"seen", seen}});
@@ -76,10 +96,11 @@ nlohmann::ordered_json file_of(const LoadedNet& loaded, const SearchRun& run, co
 
 // The statistics with tuned fits in place of their own; the images searched on count as seen.
 void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found,
-                 const std::optional<int64_t>& limit, const RunIdentity& started_with) {
+                 const std::optional<int64_t>& limit, const RunIdentity& started_with, const Json& file) {
     Statistics statistics = read_statistics(flags.stats);
     statistics.limit = limit;
     statistics.started_with = started_with;
+    statistics.search = text_of(without_seen(file));
     for (const Found& f : found)
         for (FitState& state : statistics.states)
             if (f.tuned && state.method == f.tuned->method && state.options == f.tuned->options)
@@ -109,11 +130,20 @@ RunIdentity started_with(const std::string& out) {
                                          : read_search_file(out).started_with;
 }
 
-void print(const SearchFlags& flags, const nlohmann::ordered_json& file, const std::vector<Found>& found) {
+// A search that is finished: what it found as JSON, and the exit code it ended with.
+int print_finished(const SearchFlags& flags) {
+    const std::string text =
+        flags.out.ends_with(".safetensors") ? read_statistics(flags.out).search : text_of_file(flags.out);
+    const JsonDocument document(text, flags.out, "--force searches anew");
+    int64_t excluded = 0;
+    for (const JsonNode& set : document.root()["sets"].items()) excluded += set["excluded"].count();
+    if (flags.json) std::cout << text_of(without_seen(Json::parse(text)));
+    return say_excluded(excluded, "named when they were met");
+}
+
+void print(const SearchFlags& flags, const Json& file, const std::vector<Found>& found) {
     if (flags.json) {
-        nlohmann::ordered_json shown = file;
-        shown.erase("seen");
-        std::cout << shown.dump(1) << '\n';
+        std::cout << text_of(without_seen(file));
         return;
     }
     for (const Found& f : found) std::cout << "--methods " << f.method << '\n' << "    " << f.summary << '\n';
@@ -166,19 +196,18 @@ int run_search(const SearchFlags& flags) {
         if (out->is_finished()) {
             require_same_run(start.identity, started_with(flags.out), flags.out);
             say(flags.out + " is finished: nothing to do");
-            return 0;
+            return print_finished(flags);
         }
         options.run.journal = &journal.emplace(out->open(start, flags.quiet));
     }
     SearchRun run(*backend, loaded.net, preprocess, statistics, views, options);
     const std::vector<Found> found = search_all(methods, run);
     const std::optional<int64_t> limit = least_limit(flags, methods);
-    const nlohmann::ordered_json file =
-        file_of(loaded, run, flags.net.precision, found, limit, start.identity);
+    const Json file = file_of(loaded, run, flags.net.precision, found, limit, start.identity);
     if (flags.out.ends_with(".safetensors")) {
-        write_tuned(flags, run, found, limit, start.identity);
+        write_tuned(flags, run, found, limit, start.identity, file);
     } else if (!flags.out.empty()) {
-        write_file_atomically(flags.out, file.dump(1) + "\n");
+        write_file_atomically(flags.out, text_of(file));
     }
     if (journal) journal->finish();
     print(flags, file, found);

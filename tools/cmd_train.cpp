@@ -7,6 +7,7 @@
 #include "core/printable.h"
 #include "core/run_identity.h"
 #include "report/text.h"
+#include "tools/image_sets.h"
 #include "tools/owned_folder.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
@@ -205,6 +206,10 @@ int run_train(const TrainFlags& flags) {
     const TrainingSets sets = open_training_sets(flags, recipe);
     recipe.classes = check_labels(*sets.images, recipe.classes);
     if (sets.validation) check_validation_labels(*sets.validation, recipe.classes);
+    std::vector<const ImageSet*> lists;
+    for (const auto* set : {&sets.images, &sets.auxiliary, &sets.validation})
+        if (*set) lists.push_back(set->get());
+    require_apart(flags.out, lists);
     train::check_recipe(recipe);
     const std::string as_asked = train::to_toml(recipe);
     recipe = train::resolved(recipe, sets.images->size());

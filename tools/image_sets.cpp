@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/files.h"
+#include "report/table_parts.h"
 
 namespace gs {
 namespace {
@@ -15,6 +16,10 @@ void check_names(const std::vector<std::unique_ptr<ImageSet>>& sets) {
         if (!is_file_name(name))
             throw Error(ErrorKind::Usage,
                         "set name '" + name + "': cannot be a file name; use NAME=KIND:PATH");
+        if (name == kAverage)
+            throw Error(ErrorKind::Usage, "set name '" + name +
+                                              "': is what tables call the mean over the sets; use "
+                                              "NAME=KIND:PATH");
         if (!seen.insert(name).second)
             throw Error(ErrorKind::Usage,
                         "two sets are called '" + name + "'; use NAME=KIND:PATH to tell them apart");
@@ -22,6 +27,15 @@ void check_names(const std::vector<std::unique_ptr<ImageSet>>& sets) {
 }
 
 }  // namespace
+
+void require_apart(const std::filesystem::path& out, const std::vector<const ImageSet*>& sets) {
+    for (const ImageSet* set : sets)
+        for (const std::filesystem::path& place : set->places())
+            if (is_within(place, out))
+                throw Error(ErrorKind::Usage, "--out " + out.string() + ": holds what " + set->name() +
+                                                  " is read from, " + place.string() +
+                                                  "; choose a folder outside");
+}
 
 std::vector<std::unique_ptr<ImageSet>> open_sets(const std::string& id, const std::vector<std::string>& ood,
                                                  uint64_t seed) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,8 +11,12 @@
 
 namespace gs {
 
-// The ID set first. Throws Error(Usage) for names that cannot be file names, and for a name given twice.
+// The ID set first. Throws Error(Usage) for names that cannot be file names, for a name given twice, and for
+// the name of the column of means.
 std::vector<std::unique_ptr<ImageSet>> open_sets(const std::string& id, const std::vector<std::string>& ood,
                                                  uint64_t seed);
+
+// Throws Error(Usage) where a run's folder holds what a set is read from, which --force would move away.
+void require_apart(const std::filesystem::path& out, const std::vector<const ImageSet*>& sets);
 
 }  // namespace gs

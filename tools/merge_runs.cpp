@@ -187,7 +187,7 @@ int merge_runs(const MergeFlags& flags) {
     require_inputs_outside(flags.out, flags.in);
     const fs::path out(flags.out);
     const Earlier earlier = earlier_run(flags.force, flags.resume);
-    check_folder(out, earlier, "OUT");
+    check_folder(out, earlier, "OUT", kForceToMove);
     const std::vector<RunShard> shards = read_shards(flags.in);
     RunInfo info = merge_run_info(shards, flags.command_line);
     std::vector<MergedSet> sets;
@@ -201,7 +201,7 @@ int merge_runs(const MergeFlags& flags) {
     info.invalid_protocol = merge_invalid_protocol(shards, sets);
     const Results results = summarise(info, shards.front().results.methods, scored);
 
-    const OwnedFolder folder(out, earlier, "OUT", "merge");
+    const OwnedFolder folder(out, earlier, "OUT", "merge", kForceToMove);
     folder.prepare(scoring_folders(saves_arrays(shards.front())));
     write_file_atomically(out / "config.toml", config_of_whole(shards.front().config, flags.out));
     std::vector<std::string> methods;

@@ -33,7 +33,7 @@ std::string described(const TableCheckpoint& c, const Given& given) {
     std::string text = at == given.weights.end()      ? "  [ ] "
                        : at->second.objection.empty() ? "  [x] "
                                                       : "  [!] ";
-    text += c.name + ": " + printable(c.title, 300) + " (" + c.net + ")\n";
+    text += c.name + ": " + printable(c.title, 300) + " (" + printable(c.net) + ")\n";
     text += indented("file: ", c.file + (c.size.empty() ? "" : ", " + c.size)) +
             indented("SHA-256: ", c.sha256.empty() ? "not known" : join(c.sha256, " or ")) +
             indented("get: ", c.get) + indented("terms: ", c.licence);

@@ -1,10 +1,12 @@
 #include "tools/run_folder.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include "core/files.h"
 #include "report/results_json.h"
 #include "report/table.h"
+#include "report/text.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
 
@@ -95,6 +97,18 @@ ScoreTable read_score_table(const fs::path& path, const std::vector<MethodInfo>&
     return table;
 }
 
+ScoreTable read_set_table(const fs::path& run, const SetInfo& info, const std::vector<MethodInfo>& methods) {
+    const fs::path path = scores_path(run, info.name);
+    ScoreTable table = read_score_table(path, methods);
+    const int64_t scored = std::count_if(table.rows.begin(), table.rows.end(),
+                                         [](const ScoreRow& row) { return row.reason.empty(); });
+    if (scored != info.scored)
+        throw Error(ErrorKind::Data, path.string() + ": has the scores of " + counted(scored, "image") +
+                                         ", results.json says " + grouped(info.scored) +
+                                         ": rows were lost or added; score the set again");
+    return table;
+}
+
 void require_run_folder(const fs::path& run) {
     std::error_code error;
     if (fs::is_regular_file(run / "results.json", error)) return;
@@ -106,8 +120,7 @@ StoredRun read_run(const fs::path& run) {
     require_run_folder(run);
     StoredRun stored{read_results_json(run / "results.json"), {}};
     for (const SetInfo& info : stored.results.sets)
-        stored.sets.push_back(
-            {info, read_score_table(scores_path(run, info.name), stored.results.methods).columns()});
+        stored.sets.push_back({info, read_set_table(run, info, stored.results.methods).columns()});
     return stored;
 }
 

@@ -46,6 +46,9 @@ struct StoredRun {
 void require_run_folder(const std::filesystem::path& run);
 // Throws Error(Data) for files that are missing, damaged, or do not belong together.
 ScoreTable read_score_table(const std::filesystem::path& path, const std::vector<MethodInfo>& methods);
+// The same of a set, which must have the scores of as many images as results.json says.
+ScoreTable read_set_table(const std::filesystem::path& run, const SetInfo& info,
+                          const std::vector<MethodInfo>& methods);
 StoredRun read_run(const std::filesystem::path& run);
 
 }  // namespace gs

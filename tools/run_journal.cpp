@@ -22,6 +22,22 @@ std::vector<std::byte> text_record(Kind kind, const std::string& text) {
     return record_of(kind, std::as_bytes(std::span(text)));
 }
 
+// A journal that is damaged in its midst gets another name, and what stands before the damage, `whole`, goes
+// on in its place: what follows the damage may have taken hours, and somebody may want to look at it.
+void keep_damaged(const std::filesystem::path& path, std::span<const std::byte> whole) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    fs::path kept = path.string() + ".damaged";
+    for (int i = 2; fs::exists(kept, error); ++i) kept = path.string() + ".damaged" + std::to_string(i);
+    fs::rename(path, kept, error);
+    if (error)
+        throw Error(ErrorKind::Internal,
+                    path.string() + ": damaged, and cannot be renamed: " + error.message());
+    write_file_atomically(path, {reinterpret_cast<const char*>(whole.data()), whole.size()});
+    say("notice: " + path.string() + ": damaged, with records behind the damage; a copy is kept as " +
+        kept.string() + ", and what stood before the damage is gone on with");
+}
+
 std::string text_of(std::span<const std::byte> payload) {
     return {reinterpret_cast<const char*>(payload.data()), payload.size()};
 }
@@ -79,12 +95,15 @@ RunJournal RunJournal::resume(const std::filesystem::path& path, const RunStart&
         return journal;
     }
     journal.earlier_ = std::make_unique<MappedFile>(path, ErrorKind::Data);
-    const std::optional<JournalPosition> end = journal.read(place);
+    const Read read = journal.read(place);
+    const std::optional<JournalPosition>& end = read.end;
+    if (end) require_same_run(start.identity, journal.start_.identity, place);
+    if (read.damaged)
+        keep_damaged(path, journal.earlier_->bytes().first(end ? static_cast<size_t>(end->bytes) : 0));
     if (!end) {
         journal.write_start(start);
         return journal;
     }
-    require_same_run(start.identity, journal.start_.identity, place);
     for (const std::string& line : differences(start.circumstances, journal.start_.circumstances))
         say("notice: " + line + "; the scores' last bits may come out otherwise");
     journal.resumed_ = true;
@@ -101,8 +120,8 @@ void RunJournal::write_start(const RunStart& start) {
     sync();
 }
 
-// Everything that is whole; nothing where not even the start is.
-std::optional<JournalPosition> RunJournal::read(const std::string& place) {
+// Everything that is whole; no end where not even the start is.
+RunJournal::Read RunJournal::read(const std::string& place) {
     try {
         JournalReader reader(earlier_->bytes());
         std::optional<JournalPosition> end;
@@ -139,7 +158,7 @@ std::optional<JournalPosition> RunJournal::read(const std::string& place) {
                     throw Error(ErrorKind::Data, "an unknown record");
             }
         }
-        return end;
+        return {end, reader.more_follows()};
     } catch (const Error& error) {
         throw Error(ErrorKind::Data, path_.string() + ": cannot be resumed: " + error.what() +
                                          "; --force begins " + place + " anew");

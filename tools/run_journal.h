@@ -81,7 +81,11 @@ class RunJournal {
 
     explicit RunJournal(std::filesystem::path path) : path_(std::move(path)) {}
     void write_start(const RunStart& start);
-    std::optional<JournalPosition> read(const std::string& place);
+    struct Read {
+        std::optional<JournalPosition> end;
+        bool damaged = false;  // with whole records behind
+    };
+    Read read(const std::string& place);
     void append(std::span<const std::byte> payload);
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <numeric>
 
+#include "report/text.h"
 #include "scores/group_head.h"
 #include "scores/softmax.h"
 #include "tools/journaled_stage.h"
@@ -124,6 +125,16 @@ int64_t Scorer::labelled_classes(SetRun& run, SetRole role) {
     return group_head_->classes();
 }
 
+// Of the whole set, so that every shard says the same.
+void Scorer::note_other_labels(SetRun& run) {
+    int64_t others = 0;
+    for (int64_t i = 0; i < run.scored.info.total; ++i)
+        others += run.set.item(i).label.value_or(0) >= run.classes;
+    if (others > 0)
+        note(run, "labels of " + counted(others, "image") + " are not below " + grouped(run.classes) +
+                      ", the net's classes: left out of the accuracy");
+}
+
 BatchRecord Scorer::scored(const Evidence& evidence) const {
     BatchRecord record;
     const auto n = static_cast<size_t>(evidence.samples);
@@ -189,6 +200,7 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
                kept_, options_.progress, journal_ != nullptr ? journal_->images(stage_of(set)) : 0);
     run.strict = options_.strict;
     run.classes = labelled_classes(run, role);
+    if (role == SetRole::Id && run.classes > 0) note_other_labels(run);
     std::optional<Evidence> stored;
     ArrayKey key{computation_of(net_, preprocess_, options_.precision), ""};
     std::vector<std::string> digests;

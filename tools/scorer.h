@@ -83,6 +83,7 @@ class Scorer {
 
     int64_t predict(std::span<const float> logits) const;
     int64_t labelled_classes(SetRun& run, SetRole role);
+    void note_other_labels(SetRun& run);
     // The scores, predictions and kept arrays of a batch.
     BatchRecord scored(const Evidence& evidence) const;
     void add(SetRun& run, const BatchRecord& record);

@@ -19,8 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Beside the run's folder: not in it where a slash ends its name.
 fs::path parts_folder(const ScoreFlags& flags) {
-    return flags.out + ".parts";
+    const fs::path out(flags.out);
+    return (out.has_filename() ? out : out.parent_path()).string() + ".parts";
 }
 
 ScoreFlags part_of(const ScoreFlags& flags, const std::vector<int>& ordinals, size_t index) {
@@ -34,11 +36,12 @@ ScoreFlags part_of(const ScoreFlags& flags, const std::vector<int>& ordinals, si
 }
 
 // Never returns into the parent's program.
-[[noreturn]] void run_part(const ScoreFlags& part, const std::function<int(const ScoreFlags&)>& score) {
+[[noreturn]] void run_part(const ScoreFlags& part,
+                           const std::function<int(const ScoreFlags&, bool prints)>& score) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody would merge what it does
     int code = static_cast<int>(ErrorKind::Internal);
     try {
-        code = score(part);
+        code = score(part, /*prints=*/false);
     } catch (const Error& error) {
         say("gradscore: on " + part.net.device + ": " + error.what());
         code = error.exit_code();
@@ -64,7 +67,7 @@ bool is_usable(int code) {
 }  // namespace
 
 int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
-                     const std::function<int(const ScoreFlags&)>& score) {
+                     const std::function<int(const ScoreFlags&, bool prints)>& score) {
     if (!flags.shard.empty())
         throw Error(ErrorKind::Usage, "--shard with several devices: each device takes a part of its own");
     const Earlier earlier = earlier_run(flags.force, flags.resume);
@@ -75,8 +78,8 @@ int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
         // Merged already: the whole run's flags are compared by whoever would go on with it.
         ScoreFlags whole = flags;
         whole.net.device = "cuda:" + std::to_string(ordinals.front());
-        const int code = score(whole);
-        if (is_usable(code)) fs::remove_all(parts);
+        const int code = score(whole, /*prints=*/true);
+        if (is_usable(code)) fs::remove_all(parts, error);
         return code;
     }
     const OwnedFolder owned(parts, earlier, "--out", "score");  // held by the children too
@@ -106,7 +109,7 @@ int score_on_devices(const ScoreFlags& flags, const std::vector<int>& ordinals,
                      .command_line = flags.command_line};
     for (size_t i = 0; i < ordinals.size(); ++i) merge.in.push_back((parts / std::to_string(i)).string());
     const int merged = merge_runs(merge);
-    fs::remove_all(parts);
+    fs::remove_all(parts, error);
     return merged == 0 ? code : merged;
 }
 

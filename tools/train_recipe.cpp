@@ -14,7 +14,7 @@ namespace {
 train::Recipe named_recipe(const std::string& name) {
     for (const EmbeddedRecipe& recipe : embedded_recipes())
         if (recipe.name == name) return train::read_recipe(recipe.text, name + ".toml");
-    if (!std::filesystem::exists(name))
+    if (std::error_code error; !std::filesystem::exists(name, error))
         throw Error(ErrorKind::Usage, "recipe '" + name + "': neither a file nor one of " +
                                           join(embedded_recipes(), ", ", &EmbeddedRecipe::name));
     constexpr size_t kMost = size_t{1} << 20;

@@ -1,7 +1,7 @@
 // What a file that is no weights seems to be: most "broken checkpoints" are a download gone wrong.
 #include <algorithm>
-#include <cctype>
 
+#include "core/ascii.h"
 #include "core/npy.h"
 #include "core/printable.h"
 #include "weights/torch_state.h"
@@ -42,9 +42,7 @@ constexpr Magic kMagics[] = {
 };
 
 bool looks_like_html(std::string_view text) {
-    std::string start;
-    for (const char c : text.substr(0, 64))
-        start += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const std::string start = ascii_lower(std::string(text.substr(0, 64)));
     const size_t at = std::min(start.find_first_not_of(" \t\r\n"), start.size());
     const auto begins = [&](std::string_view tag) {
         return std::string_view(start).substr(at).starts_with(tag);
@@ -56,8 +54,8 @@ bool looks_like_html(std::string_view text) {
 void refuse_text_pickle(const Input& input) {
     std::string named;
     const auto allow = [&](std::string_view name) {
-        const bool plausible = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-            return std::isalnum(c) != 0 || c == '_' || c == '.';
+        const bool plausible = std::all_of(name.begin(), name.end(), [](char c) {
+            return is_ascii_alphanumeric(c) || c == '_' || c == '.';
         });
         if (plausible) named = name;
         return false;

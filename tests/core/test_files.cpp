@@ -124,8 +124,10 @@ TEST(FileLock, EndsWithItsProcess) {
 TEST(Temporaries, OfKilledProcessesAreRemoved) {
     std::string folder = "/tmp/gs_temporaries_XXXXXX";
     ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-    for (const char* name : {"/a.csv", "/b.tmpfile", "/.tmpabcdef"})
-        write_file_atomically(folder + name, "x");
+    // Others' files are not ours for having names like it.
+    const std::vector<std::string> kept_files{"/a.csv", "/b.gradscore-tmpfile", "/.gradscore-tmpabcdef",
+                                              "/notes.tmp123456", "/c.gradscore-tmpab-def"};
+    for (const std::string& name : kept_files) write_file_atomically(folder + name, "x");
     {
         AtomicFile kept(folder + "/a.csv");
         kept.write("not yet");
@@ -133,12 +135,10 @@ TEST(Temporaries, OfKilledProcessesAreRemoved) {
         EXPECT_THROW(kept.commit(), Error);
     }
     EXPECT_EQ(content(folder + "/a.csv"), "x");
-    for (const char* name : {"/a.csv", "/b.tmpfile", "/.tmpabcdef"})
-        EXPECT_EQ(::unlink((folder + name).c_str()), 0) << name;
+    for (const std::string& name : kept_files) EXPECT_EQ(::unlink((folder + name).c_str()), 0) << name;
     EXPECT_EQ(::rmdir(folder.c_str()), 0) << "something is left";
 }
 
-}  // namespace
 TEST(Paths, AreWithinTheFoldersThatTheyLeadInto) {
     for (const auto& [path, folder] : {std::pair{"a/b/c", "a/b"},
                                        {"a/b", "a/b/"},
@@ -151,4 +151,5 @@ TEST(Paths, AreWithinTheFoldersThatTheyLeadInto) {
         EXPECT_FALSE(is_within(path, folder)) << path << ' ' << folder;
 }
 
+}  // namespace
 }  // namespace gs

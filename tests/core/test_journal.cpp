@@ -97,6 +97,39 @@ TEST_F(JournalFile, NothingBehindAChangedByteIsBelieved) {
         }
 }
 
+bool more_follows(std::span<const std::byte> bytes) {
+    JournalReader reader(bytes);
+    while (reader.next()) {
+    }
+    return reader.more_follows();
+}
+
+// Wherever a bit has changed, what stands behind the record it is in is noticed.
+TEST_F(JournalFile, RecordsBehindDamageAreSeen) {
+    write({}, {"one", "two and a half", "three"});
+    const auto all = content();
+    const size_t last = all.size() - (16 + 5);
+    for (size_t k = 20; k < all.size(); ++k)
+        for (const int bit : {0, 3, 7}) {
+            auto changed = all;
+            changed[k] ^= std::byte(1 << bit);
+            EXPECT_EQ(more_follows(changed), k < last) << k << " " << bit;
+        }
+}
+
+// What ended with its process has nothing behind it, nor what a power cut leaves.
+TEST_F(JournalFile, ARecordCutShortHasNothingBehind) {
+    write({}, {"one", std::string(300, '\0') + "two", "three"});
+    const auto all = content();
+    for (size_t size = 0; size <= all.size(); ++size) {
+        auto cut = std::vector<std::byte>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
+        EXPECT_FALSE(more_follows(cut)) << size;
+        cut.resize(size + 4096);
+        if (size < 20) continue;  // no first line, no journal
+        EXPECT_FALSE(more_follows(cut)) << size << " and zeros";
+    }
+}
+
 // A record in another place, or twice, is none.
 TEST_F(JournalFile, RecordsBelongToThoseBefore) {
     write({}, {"aaa", "bbb"});

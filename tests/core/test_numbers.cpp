@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 
 #include "core/numbers.h"
@@ -19,6 +20,19 @@ TEST(Numbers, AreWrittenAsShortAsTheyReadBack) {
     EXPECT_EQ(shortest(-std::numeric_limits<double>::max()), "-1.7976931348623157e+308");
     EXPECT_EQ(shortest(-std::nan("")), "nan");
     EXPECT_EQ(shortest(-std::numeric_limits<double>::infinity()), "-inf");
+}
+
+// As printf writes them where the decimal point is one.
+TEST(Numbers, AreRoundedAsPrintfDoes) {
+    for (const double value : {0.485, 0.4850001, 1.0 / 3, 1e-5, 123456.7, 1e7, 0.0, -2.5, 0.1 + 0.2, 1e300}) {
+        char text[400];
+        std::snprintf(text, sizeof text, "%.6g", value);
+        EXPECT_EQ(significant(value, 6), text);
+        std::snprintf(text, sizeof text, "%.6f", value);
+        EXPECT_EQ(fixed(value, 6), text);
+    }
+    EXPECT_EQ(significant(std::nan(""), 4), "nan");
+    EXPECT_EQ(fixed(-std::numeric_limits<double>::infinity(), 4), "-inf");
 }
 
 TEST(Numbers, AreTheWholeText) {

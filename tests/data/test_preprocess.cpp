@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <clocale>
+
 #include "data/resize.h"
 #include "tests/data/expected.h"
 #include "tests/support/failure.h"
@@ -114,6 +116,18 @@ TEST(Normalise, EqualsTorchvisionBitwise) {
         normalise(ramp, preprocess, out);
         EXPECT_EQ(half_hash(std::as_bytes(std::span(out))), row[7]) << preprocess.describe();
     }
+}
+
+// Statistics and results are compared by this text, whatever locale the program around us has chosen.
+TEST(Preprocess, DescribesWithPointsInALocaleOfCommas) {
+    const auto has = [](const char* name) { return std::setlocale(LC_ALL, name) != nullptr; };
+    if (!has("de_DE.UTF-8") && !has("fr_FR.UTF-8")) GTEST_SKIP() << "no such locale here";
+    Preprocess p;
+    p.mean = {0.485f, 0.456f, 0.406f};
+    const std::string text = p.describe(), fault = fault_of_pixels({127.5f, 0.5f, 0.5f}, true);
+    std::setlocale(LC_ALL, "C");
+    EXPECT_EQ(text, "size kept, mean .485 .456 .406, std .5 .5 .5");
+    EXPECT_THAT(fault, testing::HasSubstr("by 255: 0.5,0.001961,0.001961"));
 }
 
 TEST(Preprocess, Describes) {

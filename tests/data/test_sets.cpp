@@ -50,6 +50,7 @@ TEST_F(Sets, FolderIsSortedBytewiseAndLabelledByTopFolder) {
     EXPECT_EQ(set->item(2).label, 1);
     EXPECT_EQ(set->item(3).label, 1);
     EXPECT_EQ(set->item(4).label, 2);
+    EXPECT_THAT(set->class_names(), ElementsAre("B", "a", "b"));
     EXPECT_THAT(set->notices(),
                 ElementsAre("2 files of other kinds ignored", "1 link to an enclosing folder not followed"));
     EXPECT_EQ(result(image_of(*set, 3)).size, "83x61");

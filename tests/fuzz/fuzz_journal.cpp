@@ -25,6 +25,7 @@ void read_journal(std::span<const std::byte> bytes) {
     while (const auto record = reader.next())
         if (record->data() + record->size() > bytes.data() + bytes.size()) std::abort();
     if (reader.position().bytes > static_cast<int64_t>(bytes.size())) std::abort();
+    if (reader.more_follows() && reader.position().bytes == static_cast<int64_t>(bytes.size())) std::abort();
 }
 
 void read_batch(std::span<const std::byte> bytes) {

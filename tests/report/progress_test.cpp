@@ -142,6 +142,13 @@ TEST(Progress, NoticesGetALineOfTheirOwn) {
     EXPECT_EQ(b.take(), "\r" + std::string(line.size() - 1, ' ') + "\ra.jpg: broken\n" + line);
 }
 
+TEST(Progress, NoticesKeepNamesFromTheTerminal) {
+    Bench b;
+    Progress p = b.start(kFile);
+    p.notice("a\x1b[2J\n\xff.jpg: a broken \xc2\x9b" + std::string(1000, 'x') + " image");
+    EXPECT_EQ(b.take(), "a\\x1b[2J\\x0a\\xff.jpg: a broken \\xc2\\x9b" + std::string(1000, 'x') + " image\n");
+}
+
 TEST(Progress, AnAbandonedLineIsEnded) {
     Bench b;
     {

@@ -197,6 +197,7 @@ TEST_F(Compared, TextOfATableIsShownHarmless) {
     PaperTable hostile = table_;
     hostile.title = "a\x1b[2J|b`c";
     hostile.rows[0].label = "x\ny";
+    hostile.columns[0].label = "col\x1b]0;";
     const Reproduction r = compare(hostile, runs_, std::nullopt);
     EXPECT_THAT(reproduction_text(r, true), Not(HasSubstr("\x1b")));
     EXPECT_THAT(reproduction_text(r, true), HasSubstr("x\\x0ay"));

@@ -101,10 +101,11 @@ TEST(Summarise, NamesMustBeUniqueAndTheIdSetAlone) {
 }
 
 TEST(Warnings, AccuracyNearChance) {
-    const auto warned = [](double accuracy, int64_t classes, int images) {
+    const auto warned = [](double accuracy, int64_t classes, int labelled) {
         RunInfo run = sample_run();
         run.classes = classes;
-        std::vector<ScoredSet> sets{scored_set("id", SetRole::Id, {steps(0, 1, images)})};
+        std::vector<ScoredSet> sets{scored_set("id", SetRole::Id, {steps(0, 1, 5000)})};
+        sets[0].info.labelled_images = labelled;
         sets[0].info.accuracy = accuracy;
         const Results r = summarise(run, {{"msp", {}}}, sets);
         return std::any_of(r.warnings.begin(), r.warnings.end(),
@@ -117,7 +118,7 @@ TEST(Warnings, AccuracyNearChance) {
     EXPECT_FALSE(warned(0.5, 10, 100));
     EXPECT_FALSE(warned(0.8231, 1000, 260));
     EXPECT_FALSE(warned(0.6, 2, 1000));
-    EXPECT_TRUE(warned(0.6, 2, 40));  // two standard errors of 40 images are 16 points
+    EXPECT_TRUE(warned(0.6, 2, 40));  // two standard errors of 40 labelled images are 16 points
 }
 
 TEST(Warnings, PerfectSeparation) {

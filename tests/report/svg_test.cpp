@@ -11,6 +11,7 @@ TEST(XmlEscaped, LeavesNothingThatMarksUp) {
     EXPECT_EQ(xml_escaped("caf\xc3\xa9 \xff\n\x1b"), "caf\xc3\xa9 \\xff\\x0a\\x1b");
     EXPECT_EQ(xml_escaped("abcdefgh", 5).substr(0, 2), "ab");
     EXPECT_LE(xml_escaped(std::string(9000, 'a')).size(), 4010u);
+    EXPECT_EQ(xml_escaped("a\uFFFEb\uFFFF\uFFFC"), "a\uFFFDb\uFFFD\uFFFC") << "no characters of XML";
 }
 
 TEST(Svg, Ticks) {

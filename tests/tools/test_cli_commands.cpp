@@ -105,6 +105,32 @@ TEST_F(Commands, NothingAndNonsense) {
                    {"GRADSCORE_ISA=sse9: baseline, avx2 or avx512, where this machine has them"});
 }
 
+// Flags that are given once a value leave alone what stands behind them, and words in brackets are words.
+TEST_F(Commands, ListsOfWordsAreWhatWasTyped) {
+    expect_refusal({"reproduce", "--weights", demo_weights(), "nowhere.json"}, 2, {"nowhere.json"});
+    const Words net{"--weights", demo_weights()};
+    const auto score = [&](const Words& more) {
+        Words words{"score", "--weights", demo_weights(), "--out", "run"};
+        words.insert(words.end(), more.begin(), more.end());
+        return words;
+    };
+    expect_refusal(score({"--id", "a=synthetic:2", "--ood", "b=synthetic:2", "c=synthetic:2"}), 2,
+                   {"not expected", "c=synthetic:2"});
+    expect_refusal(score({"--id", "a=synthetic:2", "--ood", "[b=synthetic:2]"}), 2, {"'2]' is no number"});
+    expect_refusal({"report", "[r1]"}, 2, {"runs: a word in brackets", "./[NAME]"});
+    expect_refusal({"report", "./[r1]"}, 4, {"./[r1]: no run folder"});
+    expect_refusal({"merge", "out", "[a,b]"}, 2, {"in: a word in brackets"});
+    expect_refusal({"score", "--weights", demo_weights(), "--threshold", "t.json", "--image", "[a].png]"}, 2,
+                   {"--image: a word in brackets"});
+}
+
+TEST_F(Commands, SeedsAreNotBelowZero) {
+    expect_refusal({"bench", "--net", "resnet20-cifar", "--seed", "-1"}, 2, {"--seed: must be 0 or more"});
+    expect_refusal(
+        {"score", "--weights", demo_weights(), "--id", "a=synthetic:2", "--out", "run", "--seed=-1"}, 2,
+        {"--seed: must be 0 or more"});
+}
+
 TEST_F(Commands, ListMethodsIsWhatThereIs) {
     const std::string text = ok({"--list-methods"}).out;
     const json list = object({"--list-methods", "--json"});
@@ -215,6 +241,10 @@ TEST_F(Metrics, FaultsOfARunAreNamed) {
     expect_refusal({"metrics", "run"}, 4, {"shapes.csv:"});
     write(path, "index,path,label,prediction,reason,msp\n0,a,,1,,0.5\n");
     expect_refusal({"metrics", "run"}, 4, {"shapes.csv", "columns"});
+    write(path, good.substr(0, good.rfind('\n', good.size() - 2) + 1));
+    for (const Words& words :
+         {Words{"metrics", "run"}, {"threshold", "run", "--method", "msp", "--out", "t.json"}})
+        expect_refusal(words, 4, {"shapes.csv: has the scores of 11 images, results.json says 12"});
     fs::remove(path);
     expect_refusal({"metrics", "run"}, 4, {"shapes.csv", "No such file"});
     write(root_ / "run/results.json", "{}");

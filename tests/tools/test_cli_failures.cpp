@@ -94,6 +94,39 @@ TEST_F(BadImages, MaxPixels) {
     score({"--id", "l=list:list.txt", "--max-pixels", "1920", "--out", "other", "--quiet"});
 }
 
+// Names of files are not ours: a terminal must not obey them.
+TEST_F(BadImages, NamesDoNotReachTheTerminal) {
+    ASSERT_EQ(run({"fit", "--weights", demo_weights(), "--id", kId, "--methods", "nac:images=20", "--out",
+                   "good.safetensors", "--quiet"})
+                  .code,
+              0);
+    write(root_ / "images/id/disc/a\x1b]0;b.png", "no image");
+    const Words common{"--weights", demo_weights(), "--id", kId, "--quiet", "--out"};
+    for (Words words : {Words{"fit", "--methods", "klm"},
+                        {"search", "--stats", "good.safetensors", "--allow-fit-on-test", "--ood", kShapes}}) {
+        words.insert(words.end(), common.begin(), common.end());
+        words.push_back(words[0] == "fit" ? "f.safetensors" : "f.json");
+        const Ran ran = run(words);
+        EXPECT_EQ(ran.code, 6) << ran.err;
+        EXPECT_THAT(ran.err, HasSubstr("disc/a\\x1b]0;b.png"));
+        EXPECT_THAT(ran.err + ran.out, testing::Not(HasSubstr("\x1b")));
+    }
+}
+
+TEST_F(BadImages, PathsThatCannotBeLookedAt) {
+    fs::create_directory_symlink("loop", root_ / "loop");
+    const std::string too_long(300, 'a');
+    for (const std::string& path : {std::string("loop"), too_long})
+        for (const char* kind : {"folder", "list", "cifar10", "npy", "svhn"})
+            expect_refusal({"score", "--weights", demo_weights(), "--id",
+                            "x=" + std::string(kind) + ":" + path, "--out", "run"},
+                           4, {path});
+    expect_refusal({"score", "--weights", demo_weights(), "--id", "cifar10:" + too_long, "--out", "run"}, 4,
+                   {"File name too long"});
+    expect_refusal({"merge", "out.safetensors", too_long}, 4, {"File name too long"});
+    expect_refusal({"train", too_long, "--id", kId, "--out", "run"}, 2, {"neither a file nor one of"});
+}
+
 class FullDisk : public DemoImages {
   protected:
     // Everything that stands there is whole, and no temporary is left.

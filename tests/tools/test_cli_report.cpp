@@ -96,6 +96,22 @@ TEST_F(ReportTest, ImagesThatAreGoneAreSaid) {
     EXPECT_FALSE(fs::exists(root_ / "b-figures"));
 }
 
+TEST_F(ReportTest, SetsThatMayNotBeReadAreSaid) {
+    constexpr size_t kRecord = 1 + 3 * 32 * 32;
+    write(root_ / "private/c10/test_batch.bin", std::string(20 * kRecord, '\1'));
+    score({"--id", "c=cifar10:private/c10", "--methods", "msp", "--out", "run", "--quiet"});
+    fs::permissions(root_, fs::perms::all);
+    options_.as_nobody = true;
+    if (run({"--version"}).code != 0) GTEST_SKIP() << "another user cannot run the program here";
+    for (const char* closed : {"private", "private/c10"}) {
+        fs::permissions(root_ / closed, fs::perms::owner_all);
+        const Ran ran = report({"run", "--force"});
+        EXPECT_THAT(ran.err, AllOf(HasSubstr("c: no pictures, the set cannot be opened any more"),
+                                   HasSubstr("Permission denied")));
+        fs::permissions(root_ / closed, fs::perms::all);
+    }
+}
+
 TEST_F(ReportTest, RunsSideBySide) {
     make_run("one");
     make_run("two", "gradnorm,energy");
@@ -130,7 +146,10 @@ TEST_F(ReportTest, Refusals) {
     expect_refusal({"report", "run"}, 2, {"report.html: exists", "--force"});
     report({"run", "--force"});
     fs::remove(root_ / "report.html");
-    expect_refusal({"report", "run"}, 2, {"report-figures: not empty"});
+    const Ran refused = run({"report", "run"});
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("report-figures: not empty"), HasSubstr("--force to replace"),
+                                   Not(HasSubstr("--resume"))));
     expect_refusal({"report", "run", "--out", "empty"}, 2, {"empty: is a folder"});
     expect_refusal({"report", "run", "--thumbnails", "-1"}, 2, {"--thumbnails"});
     fs::remove(root_ / "run" / "scores" / "shapes.csv");

@@ -287,6 +287,12 @@ TEST_F(Reproduce, PreprocessingOfTheTableIsUsed) {
 }
 
 TEST_F(Reproduce, ADryRunListsNeedsAndChecksWhatIsGiven) {
+    table_["checkpoints"]["resnet8"]["net"] = "res\x1b[2Jnet";
+    put();
+    EXPECT_THAT(run({"reproduce", "own.json", "--dry-run"}).out,
+                AllOf(HasSubstr("(res\\x1b[2Jnet)"), Not(HasSubstr("\x1b"))));
+    table_["checkpoints"]["resnet8"]["net"] = "resnet8-cifar";
+    put();
     const Ran nothing = run({"reproduce", "own.json", "--dry-run"});
     EXPECT_EQ(nothing.code, 0) << nothing.err;
     EXPECT_THAT(nothing.out,

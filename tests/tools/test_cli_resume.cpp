@@ -169,6 +169,7 @@ TEST_F(StoppedRuns, GoOnFromADamagedJournal) {
     stop(9, words(), "stopped");
     const std::string journal = content(root_ / "stopped/run/journal");
     std::mt19937 random(5);
+    int copies = 0;
     for (int round = 0; round < 6; ++round) {
         const std::string folder = "again" + std::to_string(round);
         fs::copy(root_ / "stopped", root_ / folder, fs::copy_options::recursive);
@@ -179,8 +180,17 @@ TEST_F(StoppedRuns, GoOnFromADamagedJournal) {
         write(root_ / folder / "run/journal", damaged);
         const Ran last = run(words(), in(folder));
         ASSERT_EQ(last.code, 0) << last.err;
+        const fs::path copy = root_ / folder / "run/journal.damaged";
+        EXPECT_TRUE(round % 3 == 2 || !fs::exists(copy)) << "nothing whole was behind the end";
+        if (fs::exists(copy)) {
+            EXPECT_THAT(last.err, HasSubstr("run/journal.damaged"));
+            EXPECT_TRUE(content(copy) == damaged);
+            fs::remove(copy);
+            ++copies;
+        }
         expect_same_run(folder + "/run", "whole/run");
     }
+    EXPECT_GT(copies, 0);
     write(root_ / "stopped/run/journal", "gradscore journal 7\n");
     expect_refusal(words(), 4, {"run/journal: cannot be resumed", "this version", "--force"}, in("stopped"));
 }

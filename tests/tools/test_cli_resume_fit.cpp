@@ -55,6 +55,13 @@ TEST_F(ResumedFits, OfAShardAndWithImagesThatCannotBeUsed) {
     words.push_back("--resume");
     EXPECT_EQ(run(words).code, 6);
     EXPECT_TRUE(statistics("again") == statistics("whole"));
+    const Ran finished = run(words);
+    EXPECT_EQ(finished.code, 6) << "as when it was made";
+    EXPECT_THAT(finished.err, HasSubstr("1 image could not be used"));
+    ASSERT_EQ(run(fit("klm", "other", {"--shard", "1/2"})).code, 0);
+    const Ran merged = run({"merge", "all.safetensors", "other.safetensors", "again.safetensors", "--json"});
+    EXPECT_EQ(parse_json(merged.out)["excluded"], 1);
+    EXPECT_EQ(run(fit("klm", "all", {"--resume"})).code, 6);
 }
 
 TEST_F(ResumedFits, Case14_AnotherFitIsRefusedAndForceBeginsAnew) {
@@ -96,7 +103,13 @@ TEST_F(ResumedFits, Case14_AFinishedOneIsNotTakenForAnother) {
 TEST_F(ResumedFits, MergedOnesAreThoseOfTheWholeSet) {
     for (const std::string shard : {"0", "1"})
         ASSERT_EQ(run(fit("klm", shard, {"--shard", shard + "/2"})).code, 0);
-    ASSERT_EQ(run({"merge", "all.safetensors", "0.safetensors", "1.safetensors"}).code, 0);
+    const Ran merged = run({"merge", "all.safetensors", "0.safetensors", "1.safetensors", "--json"});
+    ASSERT_EQ(merged.code, 0);
+    const nlohmann::json facts = parse_json(merged.out);
+    EXPECT_EQ(facts["statistics"], "all.safetensors");
+    EXPECT_EQ(facts["shards"], 2);
+    EXPECT_EQ(facts["images"], 120);
+    EXPECT_EQ(facts["methods"][0]["method"], "klm");
     EXPECT_THAT(run(fit("klm", "all", {"--resume"})).err, HasSubstr("all.safetensors is finished"));
     expect_refusal(fit("klm", "1", {"--resume"}), 2, {"--shard: none now, 1/2 when the run began"});
 }

@@ -46,7 +46,9 @@ class ResumedSearches : public ResumedRuns {
             EXPECT_TRUE(file(out) == file("whole" + ending)) << n;
             EXPECT_FALSE(fs::exists(root_ / (out + ".journal")));
             EXPECT_FALSE(fs::exists(root_ / (out + ".lock")));
-            EXPECT_THAT(run(words).err, HasSubstr(out + " is finished"));
+            const Ran finished = run(words);
+            EXPECT_THAT(finished.err, HasSubstr(out + " is finished"));
+            EXPECT_EQ(finished.code, code);
         }
     }
 };
@@ -64,6 +66,32 @@ TEST_F(ResumedSearches, OfTunedStatisticsFindTheSame) {
 TEST_F(ResumedSearches, WithImagesThatCannotBeUsed) {
     fs::resize_file(root_ / "val/id" / files_below(root_ / "val/id")[3], 50);
     expect_the_same(kNac, ".json", 6);
+}
+
+// Paths are bytes; JSON is not.
+TEST_F(ResumedSearches, OfPathsThatAreNoText) {
+    fs::rename(root_ / "val", root_ / "v\xe9");
+    const Words paths{"--id", "val=folder:v\xe9/id", "--ood", "shapes=folder:v\xe9/ood-shapes", "--json"};
+    for (const auto& [method, out] :
+         {std::pair<std::string, std::string>{kNac, "a.json"}, {"mahalanobis:eta=0", "a.safetensors"}}) {
+        const Ran ran = run(search(method, out, paths));
+        EXPECT_EQ(ran.code, 0) << ran.err;
+        EXPECT_EQ(parse_json(ran.out)["sets"][0]["name"], "val");
+        EXPECT_EQ(run(search(method, out, with(paths, {"--resume"}))).out, ran.out);
+    }
+}
+
+TEST_F(ResumedSearches, FinishedOnesPrintWhatTheyFound) {
+    for (const auto& [method, out] : {std::pair<std::string, std::string>{kNac, "a.json"},
+                                      {"mahalanobis:eta=0/0.002", "a.safetensors"}}) {
+        const Ran first = run(search(method, out, {"--json"}));
+        ASSERT_EQ(first.code, 0) << first.err;
+        const Ran again = run(search(method, out, {"--json", "--resume"}));
+        EXPECT_EQ(again.code, 0) << again.err;
+        EXPECT_EQ(parse_json(again.out)["results"][0]["method"].get<std::string>().substr(0, 3),
+                  method.substr(0, 3));
+        EXPECT_EQ(again.out, first.out);
+    }
 }
 
 TEST_F(ResumedSearches, Case14_AnotherSearchIsRefusedAndForceBeginsAnew) {

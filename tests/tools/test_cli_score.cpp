@@ -145,6 +145,68 @@ TEST_F(Score, ForceMovesTheOldRunAside) {
     EXPECT_TRUE(fs::exists(root_ / "run.old2/scores/shapes.csv"));
 }
 
+// A folder of images named by mistake is not a run.
+TEST_F(Score, ForceMovesNothingButRunsAside) {
+    const Words words{"score", "--weights", demo_weights(), "--id", kId, "--quiet", "--force", "--out"};
+    const auto to = [&](const std::string& out) { return with(words, {out}); };
+    const auto before = files_below(root_);
+    expect_refusal(to("images"), 2, {"--out images: holds no run", "--force moves nothing else"});
+    write(root_ / "mine/notes.txt", "mine");
+    write(root_ / "mine/0/notes.txt", "mine");
+    expect_refusal(to("mine"), 2, {"--out mine: holds no run"});
+    fs::remove_all(root_ / "mine");
+    // A run it may be, but one that a set lies in.
+    write(root_ / "images/results.json", "{}");
+    expect_refusal(to("images"), 2, {"--out images: holds what figures is read from, images/id"});
+    fs::create_directory_symlink("images", root_ / "link");
+    expect_refusal(to("link/"), 2, {"--out link/: holds what figures is read from"});
+    fs::remove(root_ / "link");
+    fs::remove(root_ / "images/results.json");
+    EXPECT_EQ(files_below(root_), before);
+    // What a run leaves that ended before its first image.
+    write(root_ / "begun/config.toml", "[score]\n");
+    fs::create_directories(root_ / "begun/scores");
+    EXPECT_EQ(run(to("begun")).code, 0);
+    EXPECT_TRUE(fs::exists(root_ / "begun.old1/config.toml"));
+}
+
+TEST_F(Score, FilesNamedLikeTemporariesAreTheirOwners) {
+    write(root_ / "run/notes.tmp123456", "mine");
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--out", "run"}, 2,
+                   {"--out run: not empty"});
+    EXPECT_EQ(content(root_ / "run/notes.tmp123456"), "mine");
+    fs::remove(root_ / "run/notes.tmp123456");
+    write(root_ / "run/results.json.gradscore-tmpaB3456", "ours, of a killed process");
+    score({"--id", kId, "--out", "run", "--quiet"});
+    EXPECT_FALSE(fs::exists(root_ / "run/results.json.gradscore-tmpaB3456"));
+}
+
+TEST_F(Score, NamesThatNoFileOfResultsCanHoldAreRefused) {
+    fs::rename(root_ / "images/ood-shapes", root_ / "images/caf\xe9");
+    const auto with_ood = [&](const std::string& ood) {
+        return Words{"score", "--weights", demo_weights(), "--id", kId,
+                     "--ood", ood,         "--out",        "run",  "--quiet"};
+    };
+    expect_refusal(with_ood("folder:images/caf\xe9"), 2,
+                   {"'caf\\xe9' cannot be a set's name, it is not UTF-8; write NAME=folder:"});
+    expect_refusal(with_ood("Average=" + kTextures.substr(kTextures.find('=') + 1)), 2,
+                   {"set name 'Average': is what tables call the mean"});
+    EXPECT_EQ(run(with_ood("cafe=folder:images/caf\xe9")).code, 0) << "a path may be anything";
+    EXPECT_EQ(run({"metrics", "run"}).code, 0);
+}
+
+TEST_F(Score, LabelsTheNetHasNoClassesForAreSaid) {
+    fs::create_directories(root_ / "images/id/zz1");
+    fs::copy_file(root_ / "images/id/disc/0000.png", root_ / "images/id/zz1/0000.png");
+    const Ran ran = score({"--id", kId, "--out", "run", "--quiet"});
+    EXPECT_EQ(results("run")["sets"][0]["labelled_images"], 30);
+    const std::string said = "figures: labels of 1 image are not below 10, the net's classes";
+    EXPECT_THAT(ran.err, HasSubstr(said));
+    EXPECT_THAT(results("run")["run"]["notices"].dump(), HasSubstr(said));
+    score({"--id", kTextures, "--ood", kId, "--out", "ood", "--quiet"});
+    EXPECT_THAT(results("ood")["run"]["notices"].dump(), Not(HasSubstr("labels of")));
+}
+
 TEST_F(Score, AFolderThatIsThereButEmptyIsUsed) {
     fs::create_directories(root_ / "empty");
     score({"--id", kId, "--out", "empty", "--quiet"});

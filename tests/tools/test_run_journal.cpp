@@ -115,6 +115,40 @@ TEST_F(Journals, GoOnBehindTheLastWholeGroup) {
     EXPECT_EQ(again.resumptions().size(), 2u);
 }
 
+// Hours of work may stand behind one changed bit.
+TEST_F(Journals, DamagedInTheirMidstAreKeptAside) {
+    {
+        RunJournal journal = RunJournal::begin(file_.path(), start());
+        for (const int64_t first : {0, 3, 6}) journal.add("score a", batch(first, true), kArrays);
+    }
+    const std::vector<std::byte> whole = read_file(file_.path(), ErrorKind::Data);
+    const auto resumed_with_change_at = [&](size_t at) {
+        std::string damaged(reinterpret_cast<const char*>(whole.data()), whole.size());
+        damaged[at] = static_cast<char>(damaged[at] ^ 1);
+        write_file_atomically(file_.path(), damaged);
+        testing::internal::CaptureStderr();
+        const int64_t images = RunJournal::resume(file_.path(), start(), "run").images();
+        return std::pair(images, testing::internal::GetCapturedStderr());
+    };
+    const auto kept = [&](const std::string& ending) {
+        return std::filesystem::exists(file_.path() + ending);
+    };
+    const auto [none, first_record] = resumed_with_change_at(40);
+    EXPECT_EQ(none, 0);
+    EXPECT_TRUE(kept(".damaged"));
+    EXPECT_NE(first_record.find(".journal.damaged"), std::string::npos) << first_record;
+    JournalReader reader(whole);
+    reader.next();
+    reader.next();
+    const auto second_batch = static_cast<size_t>(reader.position().bytes);
+    EXPECT_EQ(resumed_with_change_at(second_batch + 60).first, 3) << "the first batch";
+    EXPECT_EQ(read_file(file_.path() + ".damaged2", ErrorKind::Data).size(), whole.size());
+    // What a killed process was writing is no loss.
+    EXPECT_EQ(resumed_with_change_at(whole.size() - 1), std::pair(int64_t{6}, std::string()));
+    EXPECT_FALSE(kept(".damaged3"));
+    for (const char* ending : {".damaged", ".damaged2"}) std::filesystem::remove(file_.path() + ending);
+}
+
 TEST_F(Journals, OfAnotherRunAreRefused) {
     RunJournal::begin(file_.path(), start());
     try {
