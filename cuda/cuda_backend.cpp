@@ -38,6 +38,7 @@ std::string CudaBackend::description() const {
     return "cuda:" + std::to_string(device.ordinal) + ": " + device.name + ", compute capability " +
            device.capability_text() + ", " + engine_->description() + ", " +
            name_of(context_->options().precision) +
+           (context_->options().deterministic ? ", deterministic" : "") +
            (context_->options().wgmma_norms ? ", norms by wgmma" : "");
 }
 

@@ -11,6 +11,7 @@
 #include "tools/owned_folder.h"
 #include "tools/score_run.h"
 #include "tools/setup.h"
+#include "tools/stored_preprocess.h"
 #include "tools/training_run.h"
 #include "tools/training_sets.h"
 
@@ -20,10 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 using train::Recipe;
 
-// Whether a field given by hand changes training images in a way that evaluation does not follow.
-bool augments(const std::string& key, const std::vector<std::string>& values) {
+// Whether a field given by hand changes training images in a way that evaluation does not follow: what a crop
+// is taken of, for one (evaluation()).
+bool augments(const std::string& key, const std::vector<std::string>& values, const Augmentation& all) {
     return (key == "flip" && values != std::vector<std::string>{"false"}) ||
-           (key == "pad" && values != std::vector<std::string>{"0"});
+           (key == "pad" && values != std::vector<std::string>{"0"}) ||
+           (key == "resize" && all.resize && all.crop && *all.resize != *all.crop);
 }
 
 void check_flags(const TrainFlags& flags, const Recipe& recipe) {
@@ -41,7 +44,7 @@ void check_flags(const TrainFlags& flags, const Recipe& recipe) {
     require(!flags.cache_features || recipe.auxiliary_batch == 0,
             "--cache-features: keeps features of labelled images only, and 'auxiliary-batch' is above 0");
     for (const auto& [key, values] : flags.fields)
-        require(!flags.cache_features || !augments(key, values),
+        require(!flags.cache_features || !augments(key, values, recipe.augmentation),
                 "--" + key + ": --cache-features trains on images as they are evaluated");
     require(flags.checkpoint_minutes > 0, "--checkpoint-minutes: must be above 0");
     require(flags.log_every > 0, "--log-every: must be 1 or more");
@@ -78,18 +81,12 @@ Preprocess normalised(Preprocess preprocess, const Recipe& recipe) {
 // Of images that are evaluated: as the net's, at the size that it is trained with. A crop out of resized
 // images (BiT: 480 of 512) is evaluated on whole ones of the crop's size.
 Preprocess evaluation(Preprocess preprocess, const Recipe& recipe) {
-    if (!recipe.augmentation.crop) {
-        if (recipe.augmentation.resize) {
-            preprocess.short_side.reset();
-            preprocess.resize = recipe.augmentation.resize;
-        }
-        return preprocess;
-    }
-    preprocess.crop = recipe.augmentation.crop;
-    if (recipe.augmentation.resize) {
+    const Augmentation& training = recipe.augmentation;
+    if (training.resize) {
         preprocess.short_side.reset();
-        preprocess.resize = recipe.augmentation.crop;
+        preprocess.resize = training.crop ? training.crop : training.resize;
     }
+    if (training.crop) preprocess.crop = training.resize ? std::nullopt : training.crop;
     return preprocess;
 }
 
@@ -165,17 +162,16 @@ void introduce(const train::Trainer& trainer, const Backend& backend, const Trai
         say("notice: no --validate; the best weights are not kept apart");
 }
 
-// An error after the run began: what is left of it.
-[[noreturn]] void rethrow_with_checkpoint(const Error& error, const fs::path& out) {
-    std::error_code ignored;
-    std::string left;
-    if (fs::exists(checkpoint_path(out), ignored))
-        left = "; " + checkpoint_path(out).string() + " is of step " +
-               std::to_string(train::read_checkpoint(checkpoint_path(out)).state.step);
+// An error after the run began: what is left of it, the checkpoint of step `saved`.
+[[noreturn]] void rethrow_with_checkpoint(const Error& error, const fs::path& out,
+                                          const std::optional<int64_t>& saved) {
+    const std::string left =
+        saved ? "; " + checkpoint_path(out).string() + " is of step " + std::to_string(*saved) : "";
     throw Error(error.kind(), error.what() + left);
 }
 
-int report(const TrainingRun& run, bool complete, const TrainFlags& flags) {
+// `score_flags`: what gradscore score needs to prepare images as the run evaluated them.
+int report(const TrainingRun& run, bool complete, const TrainFlags& flags, const std::string& score_flags) {
     const train::RunState& state = run.state();
     if (!complete) {
         say("interrupted after step " + std::to_string(state.step) + "; --resume goes on from there");
@@ -185,6 +181,10 @@ int report(const TrainingRun& run, bool complete, const TrainFlags& flags) {
     if (state.best_accuracy)
         std::cout << flags.out << "/best.safetensors: of epoch " << state.best_epoch << ", "
                   << percent(*state.best_accuracy) << " % of the validation images\n";
+    if (!score_flags.empty())
+        std::cout << "images are prepared with " << score_flags
+                  << (flags.pth ? ": the .safetensors bring that to gradscore score, a .pth needs the flags\n"
+                                : ": the weights bring that to gradscore score\n");
     return say_excluded(run.excluded(), "named when they were met");
 }
 
@@ -202,14 +202,16 @@ int run_train(const TrainFlags& flags) {
     device.device = flags.device;
     device.precision = flags.precision;
     device.threads = flags.threads;
+    device.deterministic = true;  // a resumed run ends with the same bytes
+    device.plan_cache = "none";   // so nothing is measured
     const auto backend = make_backend(device);
     const TrainingSets sets = open_training_sets(flags, recipe);
-    recipe.classes = check_labels(*sets.images, recipe.classes);
-    if (sets.validation) check_validation_labels(*sets.validation, recipe.classes);
     std::vector<const ImageSet*> lists;
     for (const auto* set : {&sets.images, &sets.auxiliary, &sets.validation})
         if (*set) lists.push_back(set->get());
     require_apart(flags.out, lists);
+    recipe.classes = check_labels(*sets.images, recipe.classes);
+    if (sets.validation) check_validation_labels(*sets.validation, recipe.classes);
     train::check_recipe(recipe);
     const std::string as_asked = train::to_toml(recipe);
     recipe = train::resolved(recipe, sets.images->size());
@@ -218,7 +220,8 @@ int run_train(const TrainFlags& flags) {
     const WeightFile* file = weights ? &*weights : nullptr;
     train::Trainer trainer(*backend, file, recipe);
 
-    const Preprocess preprocess = normalised(default_preprocess(trainer.architecture()), recipe);
+    const Preprocess usual = default_preprocess(trainer.architecture());
+    const Preprocess preprocess = normalised(file ? stored_preprocess(*file, usual) : usual, recipe);
     check_sizes(trainer, recipe, preprocess, sets, flags.cache_features);
 
     train::Checkpoint start{.identity = identity_of(recipe, file, sets, flags),
@@ -254,13 +257,16 @@ int run_train(const TrainFlags& flags) {
                                      .cache_features = flags.cache_features,
                                      .progress = stderr_style(flags.quiet)};
     introduce(trainer, *backend, options, sets);
+    std::optional<TrainingRun> run;
     try {
-        TrainingRun run(trainer, sets, start, options);
-        if (!then) run.checkpoint();
-        const bool complete = run.run();
-        return report(run, complete, flags);
+        run.emplace(trainer, sets, start, options);
+        if (!then) run->checkpoint();
+        const bool complete = run->run();
+        return report(*run, complete, flags, flags_between(usual, options.evaluation));
     } catch (const Error& error) {
-        rethrow_with_checkpoint(error, flags.out);
+        std::optional<int64_t> saved = run ? run->saved_step() : std::nullopt;
+        if (!saved && then) saved = then->state.step;
+        rethrow_with_checkpoint(error, flags.out, saved);
     }
 }
 

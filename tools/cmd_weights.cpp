@@ -9,6 +9,7 @@
 #include "report/text.h"
 #include "tools/commands.h"
 #include "tools/setup.h"
+#include "tools/stored_preprocess.h"
 #include "weights/weight_file.h"
 
 namespace gs {
@@ -98,7 +99,7 @@ int run_inspect(const InspectFlags& flags) {
               << "\nsha256  " << file.sha256() << '\n';
     if (architecture) {
         std::cout << "net     " << name << ", " << architecture->classes << " classes; input "
-                  << default_preprocess(*architecture).describe() << '\n';
+                  << stored_preprocess(file, default_preprocess(*architecture)).describe() << '\n';
     } else {
         std::cout << "net     none: " << printable(name, 4096) << '\n';
     }

@@ -20,6 +20,7 @@
 #include "core/printable.h"
 #include "report/text.h"
 #include "tools/score_run.h"
+#include "tools/stored_preprocess.h"
 
 namespace gs {
 namespace {
@@ -85,6 +86,10 @@ LoadedNet load_net(Backend& backend, const NetFlags& flags) {
                      .notices = weights.notices,
                      .fallback = fallback_note(flags)};
     loaded.notices.insert(loaded.notices.end(), loaded.net.notices.begin(), loaded.net.notices.end());
+    const Preprocess usual = loaded.net.preprocess;
+    loaded.net.preprocess = stored_preprocess(weights, usual);
+    if (const std::string other = flags_between(usual, loaded.net.preprocess); !other.empty())
+        loaded.notices.push_back("the weights say what they were trained with: " + other);
     return loaded;
 }
 

@@ -2,11 +2,13 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/printable.h"
 #include "report/text.h"
 #include "tools/batches.h"
 #include "tools/setup.h"
+#include "tools/stored_preprocess.h"
 #include "train/schedule.h"
 
 namespace gs {
@@ -23,6 +25,15 @@ constexpr int64_t kFeatureBatch = 64;
 
 std::string figures(double loss, double accuracy) {
     return "loss " + fixed(loss, 4) + ", accuracy " + percent(accuracy) + " %";
+}
+
+// Throws where so many images in a row could not be used that the rest will be no better.
+void count_in_a_row(int64_t& in_a_row, const ImageSet& set, bool any_used, int64_t unused) {
+    constexpr int64_t kHopeless = 100;
+    in_a_row = any_used ? 0 : in_a_row + unused;
+    if (in_a_row >= kHopeless)
+        throw Error(ErrorKind::Data,
+                    set.name() + ": none of the last " + std::to_string(in_a_row) + " images could be used");
 }
 
 }  // namespace
@@ -131,8 +142,21 @@ bool TrainingRun::stop() {
     return false;
 }
 
-train::StepResult TrainingRun::take(const train::FeedBatch& batch) {
-    if (batch.count == 0) {
+// Labelled images that the step learns from. None where failures leave one to a batch norm that needs two:
+// however often the run were resumed, it would come to this batch again.
+int64_t TrainingRun::learnable(const train::FeedBatch& batch) {
+    const bool alone = batch.count == 1 && batch.auxiliary == 0;
+    if (!alone || options_.cache_features || trainer_.least_images(batch.height, batch.width) == 1)
+        return batch.count;
+    if (!std::exchange(said_alone_, true))
+        progress_.notice("notice: step " + std::to_string(batch.step + 1) +
+                         ": images that could not be used leave one alone, and batch norm needs two; such "
+                         "steps are skipped");
+    return 0;
+}
+
+train::StepResult TrainingRun::take(const train::FeedBatch& batch, int64_t images) {
+    if (images == 0) {
         trainer_.skip_step();
         return {.learning_rate = train::learning_rate(options_.recipe, batch.step)};
     }
@@ -146,17 +170,18 @@ train::StepResult TrainingRun::take(const train::FeedBatch& batch) {
 
 void TrainingRun::step(const train::FeedBatch& batch) {
     note_failures(*sets_.images, batch.failures);
-    if (sets_.auxiliary) note_failures(*sets_.auxiliary, batch.auxiliary_failures);
-    constexpr int64_t kHopeless = 100;
-    unusable_in_a_row_ =
-        batch.count > 0 ? 0 : unusable_in_a_row_ + static_cast<int64_t>(batch.failures.size());
-    if (unusable_in_a_row_ >= kHopeless)
-        throw Error(ErrorKind::Data, sets_.images->name() + ": none of the last " +
-                                         std::to_string(unusable_in_a_row_) + " images could be used");
-    const train::StepResult result = take(batch);
+    count_in_a_row(unusable_in_a_row_, *sets_.images, batch.count > 0, std::ssize(batch.failures));
+    if (sets_.auxiliary) {
+        // Without them the margin of auxiliary images would silently be no part of the loss.
+        note_failures(*sets_.auxiliary, batch.auxiliary_failures);
+        count_in_a_row(unusable_auxiliary_in_a_row_, *sets_.auxiliary, batch.auxiliary > 0,
+                       std::ssize(batch.auxiliary_failures));
+    }
+    const int64_t images = learnable(batch);
+    const train::StepResult result = take(batch, images);
     ++state_.step;
-    state_.epoch.add(result.loss, batch.count, result.correct);
-    state_.interval.add(result.loss, batch.count, result.correct);
+    state_.epoch.add(result.loss, images, result.correct);
+    state_.interval.add(result.loss, images, result.correct);
     learning_rate_ = result.learning_rate;
     progress_.detail(epoch_text() + "  loss " + fixed(state_.interval.mean_loss(), 4) + "  acc " +
                      percent(state_.interval.accuracy()) + " %  lr " + significant(result.learning_rate, 3));
@@ -280,10 +305,11 @@ std::optional<Tally> TrainingRun::evaluate() {
 // NAME.safetensors, and NAME.pth where asked for.
 void TrainingRun::save_weights(const char* name) {
     const std::vector<train::Array> weights = trainer_.weights();
-    std::map<std::string, std::string> metadata{{"net", name_of(trainer_.architecture())},
-                                                {"recipe", options_.recipe_name},
-                                                {"step", std::to_string(state_.step)},
-                                                {"gradscore_version", version()}};
+    std::map<std::string, std::string> metadata = preprocess_metadata(options_.evaluation);
+    metadata.insert({{"net", name_of(trainer_.architecture())},
+                     {"recipe", options_.recipe_name},
+                     {"step", std::to_string(state_.step)},
+                     {"gradscore_version", version()}});
     train::write_weights(options_.out / (std::string(name) + ".safetensors"), weights, metadata);
     if (options_.pth) train::write_torch_weights(options_.out / (std::string(name) + ".pth"), weights);
 }
@@ -305,6 +331,7 @@ void TrainingRun::checkpoint() {
     checkpoint_.optimiser = trainer_.optimiser_state();
     write_checkpoint(checkpoint_path(options_.out), checkpoint_);
     saved_ = Clock::now();
+    saved_step_ = state_.step;
 }
 
 }  // namespace gs

@@ -49,6 +49,8 @@ class TrainingRun {
     const train::RunState& state() const { return state_; }
     int64_t excluded() const { return static_cast<int64_t>(state_.unusable.size()); }
     void checkpoint();  // now
+    // The step of the last checkpoint that this process wrote; nothing before the first one.
+    std::optional<int64_t> saved_step() const { return saved_step_; }
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -64,8 +66,10 @@ class TrainingRun {
     std::unique_ptr<train::BatchSource> feed_;
     Progress progress_;
     std::set<std::string> named_;  // images, "SET: PATH", that this process has said cannot be used
-    int64_t unusable_in_a_row_ = 0;
+    int64_t unusable_in_a_row_ = 0, unusable_auxiliary_in_a_row_ = 0;
+    bool said_alone_ = false;  // that an image left alone is skipped
     Clock::time_point saved_ = Clock::now();
+    std::optional<int64_t> saved_step_;
     double interval_seconds_ = 0, epoch_seconds_ = 0;  // of this process
     int64_t interval_images_ = 0, epoch_images_ = 0;   // of this process, for rates
     double learning_rate_;                             // of the last step
@@ -77,7 +81,8 @@ class TrainingRun {
     std::unique_ptr<train::BatchSource> make_feed();
     void cache_features();
     void step(const train::FeedBatch& batch);
-    train::StepResult take(const train::FeedBatch& batch);
+    int64_t learnable(const train::FeedBatch& batch);
+    train::StepResult take(const train::FeedBatch& batch, int64_t images);
     void note_failures(const ImageSet& set, const std::vector<LoadFailure>& failures);
     TrainingLine line(bool epoch_end) const;
     void append(const TrainingLine& line);

@@ -1,6 +1,8 @@
 #include "tools/training_sets.h"
 
 #include <algorithm>
+#include <numeric>
+#include <span>
 
 #include "core/files.h"
 #include "core/join.h"
@@ -20,6 +22,22 @@ class OwnedSubset : public ImageSubset {
 
   private:
     std::unique_ptr<ImageSet> owner_;
+};
+
+// A set's images with labels of their own: what was class c is labels[c].
+class Relabelled : public OwnedSubset {
+  public:
+    Relabelled(std::unique_ptr<ImageSet> set, std::vector<int64_t> indices, std::vector<int64_t> labels)
+        : OwnedSubset(std::move(set), std::move(indices)), labels_(std::move(labels)) {}
+
+    ImageItem item(int64_t index) const override {
+        ImageItem item = OwnedSubset::item(index);
+        if (item.label) item.label = labels_.at(static_cast<size_t>(*item.label));
+        return item;
+    }
+
+  private:
+    std::vector<int64_t> labels_;
 };
 
 // Drawn rather than the first ones: folders hold a class after the other.
@@ -59,6 +77,34 @@ int64_t checked_label(const ImageSet& images, int64_t index, int64_t classes) {
 
 constexpr int64_t kMostClasses = 1'000'000;
 
+// "3, 4, 5 and 2 more".
+std::string some_of(const std::vector<std::string>& names) {
+    constexpr size_t kMost = 8;
+    const std::string more =
+        names.size() > kMost ? " and " + std::to_string(names.size() - kMost) + " more" : "";
+    return join(std::span(names).first(std::min(names.size(), kMost))) + more;
+}
+
+// A set of folders counts its own from 0: one that lacks a class would count the classes behind it otherwise
+// than the training images do.
+std::unique_ptr<ImageSet> labelled_alike(std::unique_ptr<ImageSet> validation, const ImageSet& images) {
+    const std::vector<std::string>&classes = images.class_names(), &own = validation->class_names();
+    if (classes.empty() || own.empty() || own == classes) return validation;
+    std::vector<int64_t> labels;
+    std::vector<std::string> unknown;
+    for (const std::string& name : own) {
+        const auto found = std::find(classes.begin(), classes.end(), name);
+        labels.push_back(found - classes.begin());
+        if (found == classes.end()) unknown.push_back(name);
+    }
+    if (!unknown.empty())
+        throw Error(ErrorKind::Data, validation->name() + ": no folder of " + images.name() +
+                                         ", whose folders are the classes, is called " + some_of(unknown));
+    std::vector<int64_t> all(static_cast<size_t>(validation->size()));
+    std::iota(all.begin(), all.end(), int64_t{0});
+    return std::make_unique<Relabelled>(std::move(validation), std::move(all), std::move(labels));
+}
+
 // An image that cannot be read is left out of training, and of this.
 void hash_content(const ImageSet& images, int64_t index, Sha256& hash) {
     try {
@@ -82,7 +128,8 @@ TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& re
     sets.images = limited(open_image_set(flags.id, recipe.seed), flags.limit);
     if (wants_auxiliary) sets.auxiliary = open_auxiliary(flags, recipe.seed);
     if (!flags.validate.empty())
-        sets.validation = limited(open_image_set(flags.validate, recipe.seed), flags.limit);
+        sets.validation =
+            labelled_alike(limited(open_image_set(flags.validate, recipe.seed), flags.limit), *sets.images);
     return sets;
 }
 
@@ -103,10 +150,8 @@ int64_t check_labels(const ImageSet& images, int64_t classes) {
     for (size_t c = 0; c < counts.size(); ++c)
         if (counts[c] == 0) empty.push_back(std::to_string(c));
     if (empty.empty()) return static_cast<int64_t>(counts.size());
-    const std::string more = empty.size() > 8 ? " and " + std::to_string(empty.size() - 8) + " more" : "";
-    const std::string first = join(std::span(empty).first(std::min<size_t>(empty.size(), 8)));
     throw Error(ErrorKind::Data, images.name() + ": no image of " +
-                                     (empty.size() == 1 ? "class " : "classes ") + first + more + ", of " +
+                                     (empty.size() == 1 ? "class " : "classes ") + some_of(empty) + ", of " +
                                      std::to_string(counts.size()));
 }
 

@@ -15,8 +15,10 @@ struct TrainingSets {
     std::unique_ptr<ImageSet> images, auxiliary, validation;  // the latter two may be null
 };
 
-// As the flags name them; `limit` images of each set are drawn, always the same ones. Throws Error(Usage)
-// where the recipe asks for other sets, Error(Data) for sets that cannot be read.
+// As the flags name them; `limit` images of each set are drawn, always the same ones. Where training and
+// validation images are of kind folder, the latter's labels are those of the training folders of the same
+// names. Throws Error(Usage) where the recipe asks for other sets, Error(Data) for sets that cannot be read,
+// or validation folders that are no classes.
 TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& recipe);
 
 // Labels of 0 .. n - 1: n where `classes` is 0, else `classes`. Throws Error(Data) for an image without a

@@ -100,6 +100,16 @@ int64_t Learner::part_size(const Shape& batch) {
     return std::clamp<int64_t>(static_cast<int64_t>(memory_bytes_ / image_bytes_), 1, batch.n);
 }
 
+int64_t Learner::least_images(const Shape& image) const {
+    if (!whole_batches_) return 1;  // no batch norm
+    const std::vector<Shape> shapes = infer_shapes(net_, image.with_n(1));
+    const auto needs_two = [&](const Node& node) {
+        return dynamic_cast<const BatchNorm*>(node.layer.get()) != nullptr &&
+               shapes[static_cast<size_t>(node.inputs[0])].pixels() == 1;
+    };
+    return std::any_of(net_.nodes.begin(), net_.nodes.end(), needs_two) ? 2 : 1;
+}
+
 LossResult Learner::part_loss(const TrainBatch& batch, const Mixup* mixup, int64_t first, int64_t count) {
     const auto labelled = static_cast<int64_t>(batch.labels.size());
     const int64_t begin = std::min(first, labelled), end = std::min(first + count, labelled);

@@ -54,6 +54,8 @@ class Learner {
     void skip_step() { ++steps_done_; }
     // Throws as a step on such a batch would.
     void check_size(const Shape& batch) { pass(whole_batches_ ? batch : batch.with_n(1)); }
+    // Images that a step on such images needs: two where a batch norm sees them as one value a channel.
+    int64_t least_images(const Shape& image) const;
     int64_t steps_done() const { return steps_done_; }
     // Parameters that learn and running statistics.
     std::vector<Array> values() const;

@@ -1,6 +1,6 @@
 // Trains a net by a recipe, a batch a step. What it does depends on weights, recipe, batches and the number
 // of steps before alone: a run that is restored continues to the same bits (on one machine, with as many
-// threads).
+// threads; on a GPU with CudaOptions::deterministic).
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,10 @@ class Trainer {
     StepResult step(const TrainBatch& batch);
     // Throws Error(Data) as steps on images of this size would, where they do not fit.
     void check_size(int64_t n, int64_t h, int64_t w);
-    // A step none of whose images can be used: it counts, and nothing moves.
+    // Images that a step on images of this size needs: two where they reach a batch norm as one value a
+    // channel.
+    int64_t least_images(int64_t h, int64_t w) const { return learner_->least_images({1, h, w, 3}); }
+    // A step whose images cannot be used: it counts, and nothing moves.
     void skip_step() { learner_->skip_step(); }
     int64_t steps_done() const { return learner_->steps_done(); }
 

@@ -4,6 +4,7 @@
 
 #include "report/scores_csv.h"
 #include "tests/tools/demo_images.h"
+#include "tests/tools/training_test.h"
 
 namespace gs::test {
 namespace {
@@ -38,6 +39,11 @@ class OnAGpu : public DemoImages {
     void with_environment(const std::string& name, const std::string& value) {
         options_.environment.emplace_back(name, value);
     }
+};
+
+class TrainsOnAGpu : public TrainingTest {
+  protected:
+    TrainsOnAGpu() { command_ = std::string(GS_BINARY_DIR) + "/tests/emulated_cuda/gradscore-emulated-cuda"; }
 };
 
 TEST_F(OnAGpu, DevicesListsIt) {
@@ -82,6 +88,9 @@ TEST_F(OnAGpu, SeveralShareTheImages) {
     EXPECT_EQ(results("one")["metrics"], results("three")["metrics"]);
     EXPECT_THAT(ran.err, HasSubstr("cuda:2: emulated"));
     EXPECT_FALSE(fs::exists(root_ / "three.parts"));
+    score_on("cuda:0,1", "slash/");  // parts beside the folder, not in it
+    EXPECT_EQ(csv("slash", "figures"), csv("one", "figures"));
+    EXPECT_FALSE(fs::exists(root_ / "slash/.parts"));
     expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--out", "x", "--device", "cuda:0,1",
                     "--shard", "0/2"},
                    2, {"--shard with several devices"});
@@ -123,7 +132,9 @@ TEST_F(OnAGpu, PartsOfSeveralGoOn) {
     EXPECT_EQ(results("run")["metrics"], results("whole")["metrics"]);
     EXPECT_EQ(results("run")["run"]["resumed"].size(), 1u);
     EXPECT_FALSE(fs::exists(root_ / "run.parts"));
-    EXPECT_THAT(score_on("cuda:0,1", "run", more).err, HasSubstr("the run in run is finished"));
+    const Ran finished = score_on("cuda:0,1", "run", {"--batch", "4", "--resume", "--json"});
+    EXPECT_THAT(finished.err, HasSubstr("the run in run is finished"));
+    EXPECT_EQ(finished.out, content(root_ / "run/results.json"));
 }
 
 TEST_F(OnAGpu, Case17_WithoutOneAutoIsTheCpuWithANotice) {
@@ -158,6 +169,15 @@ TEST_F(OnAGpu, RunsInBfloat16) {
     EXPECT_NE(csv("f32", "figures"), csv("bf16", "figures"));
     const ScoreTable a = table("f32", "figures"), b = table("bf16", "figures");
     for (size_t i = 0; i < a.rows.size(); ++i) EXPECT_NEAR(a.rows[i].scores[0], b.rows[i].scores[0], 0.05);
+}
+
+// A resumed run must end with the same bytes: algorithms that repeat to the bit, and none by the clock.
+TEST_F(TrainsOnAGpu, WithAlgorithmsThatRepeatThemselves) {
+    write(root_ / "train.bin", coloured(6, 1));
+    const Ran ran = run({"train", "resnet20-cifar", "--net", "wrn-10-1", "--classes", "3", "--epochs", "1",
+                         "--batch", "6", "--id", "cifar10:train.bin", "--device", "cuda", "--out", "run"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("float32, deterministic"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/tools/training_test.h"
+#include "tools/encode_image.h"
 
 namespace gs::test {
 namespace {
@@ -51,6 +52,32 @@ TEST_F(Train, WeightsScoreAsTheyWereEvaluated) {
     score({"--weights", "run/last.safetensors", "--id", "t=cifar10:test.bin", "--methods", "msp", "--out",
            "scored"});
     EXPECT_EQ(results("scored")["sets"][0]["accuracy"], log("run").back()["validation_accuracy"]);
+}
+
+// Preprocessing that is not the net's own goes with the weights, into scores and into further training.
+TEST_F(Train, WeightsBringTheirPreprocessing) {
+    const std::string flags = "--mean 0.5,0.5,0.5 --std 0.3,0.25,0.1",
+                      described = "mean .5 .5 .5, std .3 .25 .1";
+    const Ran ran = train("run", {"--mean", "0.5,0.5,0.5", "--std", "0.3,0.25,0.1", "--pth"});
+    EXPECT_THAT(ran.out, HasSubstr("images are prepared with " + flags + ": the .safetensors bring that"));
+    const auto scored = [&](const std::string& out, const Words& more) {
+        Words all{"--id", "t=cifar10:test.bin", "--methods", "msp", "--out", out};
+        all.insert(all.end(), more.begin(), more.end());
+        return score(all);
+    };
+    const Ran bare = scored("scored", {"--weights", "run/last.safetensors"});
+    EXPECT_THAT(bare.err, AllOf(HasSubstr("notice: the weights say what they were trained with: " + flags),
+                                HasSubstr(described)));
+    EXPECT_EQ(results("scored")["sets"][0]["accuracy"], log("run").back()["validation_accuracy"]);
+    scored("pth", {"--weights", "run/last.pth", "--mean", "0.5,0.5,0.5", "--std", "0.3,0.25,0.1"});
+    EXPECT_EQ(csv("pth", "t"), csv("scored", "t")) << "the line's flags";
+    EXPECT_THAT(scored("other", {"--weights", "run/last.safetensors", "--std", "0.2,0.2,0.2"}).err,
+                HasSubstr("mean .5 .5 .5, std .2 .2 .2"))
+        << "flags come first";
+    EXPECT_THAT(run({"inspect", "run/last.safetensors"}).out, HasSubstr(described));
+    EXPECT_THAT(train("more", {"--init", "weights", "--weights", "run/last.safetensors"}).err,
+                HasSubstr(described));
+    EXPECT_THAT(train("usual", {"--quiet"}).out, testing::Not(HasSubstr("images are prepared")));
 }
 
 TEST_F(Train, TheRecipeOfARunIsARecipe) {
@@ -137,6 +164,17 @@ TEST_F(Train, ALossThatIsNoNumberEndsTheRunAndNotTheCheckpoint) {
     EXPECT_THAT(ran.err, AllOf(HasSubstr("loss"), HasSubstr("run/checkpoint.safetensors is of step ")));
     for (const StoredTensor& tensor : read_weights(root_ / "run/checkpoint.safetensors").tensors)
         for (const float value : to_float32(tensor)) ASSERT_TRUE(std::isfinite(value)) << tensor.name;
+}
+
+// Whatever has become of the checkpoint.
+TEST_F(Train, AnErrorIsToldThoughTheCheckpointCannotBeRead) {
+    GS_SKIP_WITHOUT_FAULTS();
+    const RunOptions unreadable =  // the first one is how it is written
+        with_fault({{"CALL", "open"}, {"PATH", "run/checkpoint.safetensors"}, {"NTH", "2"}});
+    const Ran ran = run(words("run", {"--learning-rate", "1e30", "--quiet"}), unreadable);
+    EXPECT_EQ(ran.code, 4) << ran.err;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("the loss of step "), HasSubstr("is not finite"),
+                               HasSubstr("run/checkpoint.safetensors is of step 0")));
 }
 
 TEST_F(Train, WhatCannotBeTrainedIsRefusedBeforeAnythingIsWritten) {
@@ -239,6 +277,36 @@ TEST_F(Train, FineTunesWithEnergyMarginsOnSetsWithoutLabels) {
         2, {"--auxiliary NAME=KIND:PATH"});
 }
 
+TEST_F(Train, AuxiliaryImagesThatCannotBeUsedEndTheRun) {
+    train("first", {"--quiet", "--epochs", "1"});
+    for (int i = 0; i < 4; ++i) write(root_ / "others" / (std::to_string(i) + ".jpg"), "no image");
+    const Ran ran = run({"train",
+                         "energy",
+                         "--net",
+                         "wrn-10-1",
+                         "--classes",
+                         "3",
+                         "--weights",
+                         "first/last.safetensors",
+                         "--id",
+                         "cifar10:train.bin",
+                         "--auxiliary",
+                         "folder:others",
+                         "--auxiliary-batch",
+                         "40",
+                         "--batch",
+                         "16",
+                         "--epochs",
+                         "1",
+                         "--threads",
+                         "1",
+                         "--out",
+                         "tuned",
+                         "--quiet"});
+    EXPECT_EQ(ran.code, 4) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("others: none of the last 120 images could be used"));
+}
+
 TEST_F(Train, GroupsOfClasses) {
     const Ran ran = train("run", {"--loss", "group-softmax", "--groups", "2+1", "--quiet"});
     const WeightFile last = read_weights(root_ / "run/last.safetensors");
@@ -271,6 +339,12 @@ TEST_F(Train, AHeadLearnsTheSameFromCachedFeatures) {
     expect_refusal(words("x", {"--cache-features", "--init", "weights", "--weights", "first/last.safetensors",
                                "--open-blocks", "0", "--flip", "true"}),
                    2, {"--flip: --cache-features trains on images as they are evaluated"});
+    expect_refusal(words("x", {"--cache-features", "--init", "weights", "--weights", "first/last.safetensors",
+                               "--open-blocks", "0", "--resize", "40x40"}),
+                   2, {"--resize: --cache-features trains on images as they are evaluated"});
+    Words resized = head;  // without a crop, as it is evaluated
+    resized.insert(resized.end(), {"--cache-features", "--resize", "40x40", "--epochs", "1"});
+    train("resized", resized);
     expect_refusal({"train", "energy", "--net", "wrn-10-1", "--classes", "3", "--dropout", "0",
                     "--open-blocks", "0", "--cache-features", "--weights", "first/last.safetensors", "--id",
                     "cifar10:train.bin", "--auxiliary", "synthetic:9:size=32", "--out", "x"},
@@ -320,6 +394,52 @@ TEST_F(Train, BrokenImagesAreLeftOutAndNamed) {
     const Ran useless = run(none);
     EXPECT_EQ(useless.code, 4);
     EXPECT_THAT(useless.err, HasSubstr("photos: none of the images of epoch 1 could be used"));
+}
+
+// The last maps are 1x1, so that batch norm needs two images; an epoch is a step of three and one of two.
+TEST_F(Train, AStepThatBrokenImagesLeaveOneImageIsSkipped) {
+    SplitMix64 random(1);
+    for (int i = 0; i < 5; ++i) {
+        Image noise{4, 4, std::vector<uint8_t>(4 * 4 * 3)};  // equal ones have no variance
+        for (uint8_t& value : noise.rgb) value = static_cast<uint8_t>(random.integer(0, 255));
+        const std::vector<std::byte> png = encode_png(noise);
+        write(root_ / "photos" / std::to_string(i % 2) / (std::to_string(i) + ".png"),
+              {reinterpret_cast<const char*>(png.data()), i == 3 ? png.size() / 2 : png.size()});
+    }
+    const Ran ran = run({"train",
+                         "resnet20-cifar",
+                         "--classes",
+                         "0",
+                         "--resize",
+                         "4x4",
+                         "--crop",
+                         "4x4",
+                         "--pad",
+                         "0",
+                         "--batch",
+                         "3",
+                         "--epochs",
+                         "12",
+                         "--log-every",
+                         "1",
+                         "--learning-rate",
+                         "1e-4",
+                         "--id",
+                         "folder:photos",
+                         "--threads",
+                         "1",
+                         "--out",
+                         "run"});
+    EXPECT_EQ(ran.code, 6) << ran.err;
+    const std::string said = "leave one alone, and batch norm needs two";
+    ASSERT_THAT(ran.err, HasSubstr(said));
+    EXPECT_EQ(ran.err.find(said), ran.err.rfind(said)) << "once";
+    int skipped = 0;
+    for (const Json& line : log("run")) skipped += line["kind"] == "step" && line["loss"].is_null();
+    EXPECT_GT(skipped, 1) << "two in five epochs";
+    expect_refusal({"train", "resnet20-cifar", "--classes", "0", "--resize", "4x4", "--crop", "4x4", "--pad",
+                    "0", "--batch", "2", "--id", "folder:photos", "--out", "alone"},
+                   4, {"a batch of one image of 4x4"});
 }
 
 }  // namespace

@@ -224,6 +224,7 @@ TEST(BuiltInRecipes, CifarClassifiers) {
     EXPECT_EQ(built_in("resnet20-cifar"), want);
     want.net = "wrn-40-2";
     want.dropout = 0.3;
+    want.cosine_ahead = 1;
     EXPECT_EQ(built_in("wrn-40-2"), want);
     want.loss = Loss::EnergyMargins;
     want.start = Start::Weights;
@@ -231,7 +232,6 @@ TEST(BuiltInRecipes, CifarClassifiers) {
     want.margin_out = -5;
     want.energy_weight = 0.1;
     want.learning_rate = 0.001;
-    want.cosine_ahead = 1;
     want.epochs = 10;
     want.auxiliary_batch = 256;
     EXPECT_EQ(built_in("energy"), want);

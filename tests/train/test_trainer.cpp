@@ -206,6 +206,30 @@ TEST(Trainer, PartsOfABatchDoNotDependOnBatchesBefore) {
     }
 }
 
+// Two images where a batch norm sees one position, as a step on them would say.
+TEST(Trainer, KnowsHowManyImagesAStepNeeds) {
+    const auto backend = plain_backend(1);
+    const auto least = [&](const std::string& net, int64_t side) {
+        Trainer trainer(*backend, nullptr, small_recipe(net));
+        const int64_t needed = trainer.least_images(side, side);
+        const Images enough(needed, side), alone(1, side);
+        trainer.step(enough.batch());
+        if (needed > 1) {
+            EXPECT_THROW(trainer.step(alone.batch()), Error);
+        }
+        return needed;
+    };
+    EXPECT_EQ(least("resnet20-cifar", 4), 2);
+    EXPECT_EQ(least("resnet20-cifar", 8), 1);
+    const GoldenNet golden(own_golden_nets().front());
+    for (const int64_t open : {-1, 0}) {
+        Recipe recipe = small_recipe("auto");
+        recipe.classes = 7;
+        recipe.open_blocks = open;
+        EXPECT_EQ(Trainer(*backend, &golden.weights(), recipe).least_images(40, 40), 1) << "no batch norm";
+    }
+}
+
 std::map<std::string, bool> moved_by_a_step(const Recipe& recipe) {
     const auto backend = plain_backend(1);
     const GoldenNet golden(own_golden_nets().front());  // BiT, blocks of 1, 2, 1, 1 units
