@@ -125,8 +125,15 @@ int64_t Scorer::labelled_classes(SetRun& run, SetRole role) {
     return group_head_->classes();
 }
 
-// Of the whole set, so that every shard says the same.
+// What keeps labels from being the net's classes; of the whole set, so that every shard says the same.
+// Folders are numbered among themselves: where one is missing, those behind it get other classes' numbers.
 void Scorer::note_other_labels(SetRun& run) {
+    const int64_t folders = std::ssize(run.set.class_names());
+    if (folders > 1 && folders < run.classes)
+        note(run,
+             grouped(folders) + " class folders for a net of " + grouped(run.classes) +
+                 " classes: they are labels 0 to " + grouped(folders - 1) +
+                 " by name; the accuracy is wrong unless those are their classes (list:FILE gives labels)");
     int64_t others = 0;
     for (int64_t i = 0; i < run.scored.info.total; ++i)
         others += run.set.item(i).label.value_or(0) >= run.classes;

@@ -195,6 +195,17 @@ TEST_F(Score, NamesThatNoFileOfResultsCanHoldAreRefused) {
     EXPECT_EQ(run({"metrics", "run"}).code, 0);
 }
 
+// Without its first class the others' labels are one too low.
+TEST_F(Score, FewerFoldersThanClassesAreSaid) {
+    const std::string first = files_below(root_ / "images/id").at(0);
+    fs::remove_all(root_ / "images/id" / first.substr(0, first.find('/')));
+    score({"--id", kId, "--out", "run", "--quiet"});
+    EXPECT_THAT(results("run")["run"]["notices"].dump(),
+                HasSubstr("figures: 9 class folders for a net of 10 classes: they are labels 0 to 8"));
+    score({"--id", kTextures, "--ood", kId, "--out", "ood", "--quiet"});
+    EXPECT_THAT(results("ood")["run"]["notices"].dump(), Not(HasSubstr("class folders")));
+}
+
 TEST_F(Score, LabelsTheNetHasNoClassesForAreSaid) {
     fs::create_directories(root_ / "images/id/zz1");
     fs::copy_file(root_ / "images/id/disc/0000.png", root_ / "images/id/zz1/0000.png");
