@@ -140,7 +140,9 @@ class OnednnConvolution final : public Convolution {
         const auto find = [&](const auto& accepts) {
             return onednn::forward_desc(library().engine, shape_of(key), accepts);
         };
-        auto desc = find(is_optimised);
+        const Shape y = spec_.output_shape({1, key.h, key.w, spec_.in_channels});
+        const bool few = key.x == DType::F32 && spec_.stride > 1 && y.pixels() < kFewPositions;
+        auto desc = few ? find(is_optimised_of_few_positions) : find(is_optimised);
         if (!desc) return std::nullopt;
         if (key.x == DType::BF16 && spec_.in_channels <= kFewChannels)
             if (const auto packed = find(is_packed)) desc = packed;

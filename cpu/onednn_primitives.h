@@ -163,6 +163,14 @@ constexpr auto is_optimised = [](const auto& desc) {
     return !name.starts_with("ref") && !name.starts_with("brgconv_strided");
 };
 
+// 2.6's brgconv gives strided convolutions of small maps to threads by channels, too, and the order of their
+// sums then depends on batch and threads: on 12 threads from 512 channels of 14x14 on, seen up to 48
+// positions of the output. Elsewhere it is the faster one, by a fifth to a half for kernels of 3x3.
+constexpr int64_t kFewPositions = 128;
+constexpr auto is_optimised_of_few_positions = [](const auto& desc) {
+    return is_optimised(desc) && !std::string_view(desc.impl_info_str()).starts_with("brgconv");
+};
+
 }  // namespace gs::cpu::onednn
 
 #endif

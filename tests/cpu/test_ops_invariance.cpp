@@ -251,5 +251,34 @@ TEST(Invariance, ASampleIsTheSameAloneAndInABatch) {
     }
 }
 
+// ResNet-50's layer4.0.conv2, and shapes near it: libraries cut them by channels where threads outnumber
+// rows.
+TEST(Invariance, StridedConvolutionsOfSmallMaps) {
+    for (const auto& [side, channels] :
+         {std::pair<int64_t, int64_t>{14, 512}, {10, 512}, {7, 512}, {8, 256}}) {
+        const ConvSpec spec{channels, channels, 3, 3, 2, 1, 1};
+        const Shape x{5, side, side, channels}, y = spec.output_shape(x);
+        const auto weights = random_values(weight_shape(spec).size(), Fill::Normal, 1);
+        const auto values = random_values(x.size(), Fill::Normal, 2);
+        std::vector<float> want;
+        for (const int threads : {1, 12, 32}) {
+            const auto backend = make_cpu_backend({.threads = threads});
+            const auto convolution = backend->make_convolution(spec, weights, {});
+            for (const int64_t n : {5, 1, 3}) {
+                const Shape part = x.with_n(n);
+                const Buffer in = backend->upload(std::span(values).first(static_cast<size_t>(part.size())));
+                const Buffer out = backend->allocate(static_cast<size_t>(y.with_n(n).size()) * sizeof(float));
+                convolution->forward(in.view(part), out.view(y.with_n(n)), Activation::None);
+                std::vector<float> got(static_cast<size_t>(y.with_n(n).size()));
+                backend->download(out.view(y.with_n(n)), got);
+                if (want.empty()) want = got;
+                EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin()))
+                    << channels << " channels at " << side << ", " << threads << " threads, " << n
+                    << " images";
+            }
+        }
+    }
+}
+
 }  // namespace
 }  // namespace gs::test

@@ -184,6 +184,12 @@ class GoldenSteps : public testing::TestWithParam<StepCase> {
         return found;
     }
 
+    // Mixed images have no margin to the ReLUs' kinks: there it is chance in which order a library adds that
+    // keeps a mask.
+    bool is_exact(const BackendUnderTest& b) const {
+        return b.exact && !(b.name == "cpu-onednn" && mixup(0));
+    }
+
     // What the steps changed, against what the oracle's changed: a tolerance on the weights themselves would
     // hide a small update behind large weights.
     void expect_steps(const Run& got, bool exact) const {
@@ -258,7 +264,7 @@ TEST_P(GoldenSteps, LossesAndUpdates) {
     for (const BackendUnderTest& b : backends_under_test()) {
         if (b.backend->map_type() != DType::F32) continue;
         SCOPED_TRACE(b.name);
-        expect_steps(run(*b.backend), b.exact);
+        expect_steps(run(*b.backend), is_exact(b));
     }
 }
 
@@ -269,7 +275,7 @@ TEST_P(GoldenStepsInParts, LossesAndUpdates) {
     for (const BackendUnderTest& b : backends_under_test()) {
         if (b.backend->map_type() != DType::F32) continue;
         SCOPED_TRACE(b.name);
-        expect_steps(run(*b.backend, {.memory_bytes = 1}), b.exact);
+        expect_steps(run(*b.backend, {.memory_bytes = 1}), is_exact(b));
     }
 }
 
