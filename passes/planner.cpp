@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "layers/pool.h"
+
 namespace gs {
 
 View StepContext::view(BufferId id) const {
@@ -32,10 +34,16 @@ std::vector<Shape> infer_shapes(const Net& net, const Shape& image) {
             GS_REQUIRE(fits);
             shapes.push_back(node.layer->output_shape(inputs));
         } catch (const Error&) {
+            std::string where = node.layer->kind() + " " + node.name, remedy;
+            if (const int64_t window = net.architecture.pool_window;
+                fits && window > 0 && dynamic_cast<const AveragePool*>(node.layer.get()) != nullptr) {
+                where = "an average pool of " + std::to_string(window) + "x" + std::to_string(window) +
+                        " over a map of " + std::to_string(inputs[0].w) + "x" + std::to_string(inputs[0].h);
+                remedy = R"(, or run the weights under --arch with {"pool_window": 0})";
+            }
             throw Error(ErrorKind::Data, "images of " + std::to_string(image.w) + "x" +
                                              std::to_string(image.h) + " do not fit " + net.name + " (at " +
-                                             node.layer->kind() + " " + node.name +
-                                             "); choose another --resize or --crop");
+                                             where + "); choose another --resize or --crop" + remedy);
         }
     }
     return shapes;

@@ -42,6 +42,20 @@ ValueSet wanted_values(const Net& net, const Backward& pass) {
     return wanted;
 }
 
+bool comes_through_logits(const Cotangent& cotangent) {
+    return cotangent.kind != Cotangent::Kind::FeatureSum && cotangent.start().empty();
+}
+
+// The last layer's parameters have gradients of what the logits are differentiated for, alone.
+void refuse_head_norms_of_features(const Net& net, const Backward& pass) {
+    if (comes_through_logits(pass.cotangent)) return;
+    for (const WeightNorm& norm : pass.weight_norms)
+        if (node_of_parameter(net, norm.parameter) + 1 == net.logits())
+            throw Error(ErrorKind::Usage,
+                        to_string(pass.cotangent) + ": '" + norm.parameter +
+                            "' has no gradient of it, which does not come through the logits");
+}
+
 // Values that `start` depends on, itself included.
 ValueSet values_before(const Net& net, ValueId start) {
     ValueSet before(net.nodes.size() + 1, false);
@@ -71,6 +85,7 @@ struct Analysed {
 
 Analysed analyse(const Net& net, Backward pass) {
     refuse_taps_at_logits(net, pass);
+    refuse_head_norms_of_features(net, pass);
     const std::string tap = pass.cotangent.start();
     const ValueId start = tap.empty() ? net.logits() : net.tap(tap).value;
     require_bottleneck(net, pass.cotangent, start);
@@ -119,7 +134,7 @@ BackwardGroup stacked(std::vector<Analysed> members) {
 
 // Squared norms of weights are all that is wanted, of a loss of the logits.
 bool is_combination(const Backend& backend, const Net& net, const Backward& pass) {
-    if (!pass.cotangent.start().empty() || pass.cotangent.kind == Cotangent::Kind::FeatureSum) return false;
+    if (!comes_through_logits(pass.cotangent)) return false;
     if (!pass.gradients.empty() || !pass.second.empty() || pass.input_gradient) return false;
     return std::all_of(pass.weight_norms.begin(), pass.weight_norms.end(), [&](const WeightNorm& norm) {
         const Node& node = net.nodes[static_cast<size_t>(node_of_parameter(net, norm.parameter))];

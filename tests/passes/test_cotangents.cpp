@@ -154,6 +154,26 @@ INSTANTIATE_TEST_SUITE_P(All, HostLosses, testing::ValuesIn(families()),
                          [](const auto& p) { return p.param; });
 
 // Labels go by the image's place in the run, whatever the micro-batches.
+// They were planned, and not collected.
+TEST(Cotangents, ThatDoNotComeThroughTheLogitsHaveNoNormsOfTheHead) {
+    Backend& backend = *backends_under_test().front().backend;
+    const Net net = family_net(backend, "cifar_openood");
+    Cotangent features;
+    features.kind = Cotangent::Kind::FeatureSum;
+    for (const std::string& parameter : net.nodes.back().parameters) {
+        const Request request{.backwards = {{.cotangent = features, .weight_norms = {{parameter, 1}}}}};
+        try {
+            Executor(backend, net, request).plan(32, 32);
+            ADD_FAILURE() << parameter;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::Usage);
+            EXPECT_NE(std::string(error.what()).find("'" + parameter + "' has no gradient of it"),
+                      std::string::npos)
+                << error.what();
+        }
+    }
+}
+
 TEST(HostLossesAtTheLogits, KnowWhichImageTheyDifferentiate) {
     on_all_backends([](Backend& backend) {
         const Net net = family_net(backend, "wrn");

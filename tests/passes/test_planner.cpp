@@ -341,7 +341,12 @@ TEST(ImageSizes, TooSmallAndTooLargeOnesAreDataErrors) {
     };
     EXPECT_THAT(refusal(cifar, 16, 20), testing::AllOf(HasSubstr("images of 20x16 do not fit"),
                                                        HasSubstr("average pool"), HasSubstr("--resize")));
-    EXPECT_THAT(refusal(cifar, 64, 64), HasSubstr("average pool"));
+    EXPECT_THAT(
+        refusal(cifar, 64, 64),
+        HasSubstr("(at an average pool of 4x4 over a map of 8x8); choose another --resize or --crop, or "
+                  R"(run the weights under --arch with {"pool_window": 0})"));
+    EXPECT_EQ(refusal(cifar, 56, 56), "no error");
+    EXPECT_THAT(refusal(mobilenet, 0, 0), testing::Not(HasSubstr("pool_window")));
     EXPECT_THAT(refusal(mobilenet, 0, 5), HasSubstr("images of 5x0"));
     EXPECT_EQ(failure_of(ErrorKind::Data, [&] { Executor(backend, mobilenet, {.logits = true}).plan(1, 1); }),
               "no error");
