@@ -49,7 +49,7 @@ asan: setup-dev
 
 bench:
 	@bash tools/setup.sh build bench
-	@cmake $(GENERATOR) -S . -B $(BUILD) -DGRADSCORE_BENCH=ON $(CMAKE_FLAGS)
+	@cmake $(GENERATOR) -S . -B $(BUILD) $(FIRST) -DGRADSCORE_BENCH=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD) -j $(JOBS)
 	@$(BUILD)/bench/bench_cpu_ops
 	@$(BUILD)/bench/bench_weight_norms

@@ -72,9 +72,9 @@ if(GRADSCORE_HAS_CUDA)
   endif()
   set(CMAKE_CUDA_STANDARD 20)
   find_package(CUDAToolkit REQUIRED)
-  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh ${CCACHE})
-  if(NOT CCACHE)
-    list(REMOVE_ITEM CMAKE_CUDA_COMPILER_LAUNCHER CCACHE-NOTFOUND)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh)
+  if(CCACHE)
+    list(APPEND CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
   endif()
 
   # SYSTEM: their headers do not meet our warnings.

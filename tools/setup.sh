@@ -15,7 +15,7 @@ for group in "$@"; do
                       nlohmann-json3-dev libcli11-dev libeigen3-dev libdnnl-dev) ;;
     test) packages+=(libgtest-dev libgmock-dev libboost-context-dev python3) ;;
     bench) packages+=(libbenchmark-dev) ;;
-    fuzz) packages+=(clang) ;;
+    fuzz) packages+=(clang libclang-rt-dev) ;;
     package) packages+=(dpkg-dev file) ;;
     *) echo "setup: no group '$group'" >&2; exit 2 ;;
   esac

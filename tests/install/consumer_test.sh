@@ -31,6 +31,19 @@ cmake -S app -B app/build -DCMAKE_PREFIX_PATH="$scratch/moved" -DCMAKE_CXX_COMPI
   { cat configure.log; exit 1; }
 cmake --build app/build >build.log || { cat build.log; exit 1; }
 
+# Who asks quietly where a library is missing is told that there is no gradscore, and goes on.
+mkdir quiet
+cat >quiet/CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(quiet CXX)
+find_package(gradscore QUIET)
+if(gradscore_FOUND OR NOT gradscore_NOT_FOUND_MESSAGE MATCHES "spng")
+  message(FATAL_ERROR "found: '${gradscore_FOUND}', '${gradscore_NOT_FOUND_MESSAGE}'")
+endif()
+CMAKE
+PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/none cmake -S quiet -B quiet/build -DCMAKE_PREFIX_PATH="$scratch/moved" \
+  -DCMAKE_CXX_COMPILER="$cxx" >quiet.log || { cat quiet.log; exit 1; }
+
 weights=$source/demo/resnet8_shapes.safetensors
 methods=msp,energy,gradnorm,odin:epsilon=0.0014,gaia-z,track:layers=head
 mkdir images

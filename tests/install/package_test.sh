@@ -13,7 +13,8 @@ tar -xzf packages/gradscore-"$version"-*.tar.gz -C tar --strip-components=1
 [ "$(tar/bin/gradscore --version)" = "$version" ]
 for file in lib*/libgradscore.a lib*/cmake/gradscore/gradscoreConfig.cmake include/gradscore/scores/score.h \
     share/man/man1/gradscore.1.gz share/bash-completion/completions/gradscore share/zsh/site-functions/_gradscore \
-    share/gradscore/recipes/energy.toml share/doc/gradscore/docs/methods.md share/doc/gradscore/LICENSE; do
+    share/gradscore/recipes/energy.toml share/doc/gradscore/docs/methods.md share/doc/gradscore/SECURITY.md \
+    share/doc/gradscore/LICENSE share/doc/libgradscore-dev/LICENSE; do
   # shellcheck disable=SC2086
   ls tar/$file >/dev/null
 done
