@@ -203,9 +203,12 @@ void apply_overrides(Architecture& architecture, const std::string& json) {
             }
         } else if (key == "pool_window" && value.is_number_integer() && value.get<int64_t>() >= 0) {
             architecture.pool_window = value.get<int64_t>();
+        } else if (key == "stem_pool" && architecture.family == Family::CifarResNet && value.is_boolean()) {
+            architecture.stem_pool = value.get<bool>();
         } else {
             fail("'" + key + "' is not a field of " + to_string(architecture.family) +
-                 ", or not of the right type; fields: strides (MobileNet-v2), pool_window");
+                 ", or not of the right type; fields: strides (MobileNet-v2), pool_window, stem_pool (CIFAR "
+                 "ResNet)");
         }
     }
 }
@@ -252,7 +255,13 @@ Preprocess default_preprocess(const Architecture& architecture) {
         case Family::CifarResNet:
             p.mean = {.4914f, .4822f, .4465f};
             p.std = {.2023f, .1994f, .2010f};
-            if (architecture.head == "fc") {  // OpenOOD's naming, and its recipe
+            if (architecture.shortcut == "downsample" && architecture.units.size() == 3) {
+                p.short_side = 32;  // chenyaofo/pytorch-cifar-models; CIFAR-10's constants are those above
+                if (architecture.classes == 100) {
+                    p.mean = {.5070f, .4865f, .4409f};
+                    p.std = {.2673f, .2564f, .2761f};
+                }
+            } else if (architecture.head == "fc") {  // OpenOOD's naming, and its recipe
                 p.short_side = 32;
                 p.std = {.2470f, .2435f, .2616f};
             } else if (architecture.classes == 100) {

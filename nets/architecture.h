@@ -42,6 +42,8 @@ struct Architecture {
     std::vector<InvertedResidual> blocks;  // MobileNet-v2
     int64_t last_channels = 1280;          // MobileNet-v2: features before the pooling
     int64_t pool_window = 0;               // average pool of the top-left window; 0: global
+    std::string shortcut = "shortcut";     // CifarResNet: module name of the 1x1 shortcuts, or "downsample"
+    bool stem_pool = false;                // CifarResNet: a 3x3 max pool, stride 2, behind the stem
 
     bool operator==(const Architecture&) const = default;
 };
@@ -56,7 +58,8 @@ std::vector<std::string> published_names();
 
 // Family, depth, width and classes from names and shapes. Throws Error(Weights) where no family fits.
 Architecture guess_architecture(const WeightReader& weights);
-// Replaces fields by those of a JSON object: strides (MobileNet-v2, one a block), pool_window. Throws
+// Replaces fields by those of a JSON object: strides (MobileNet-v2, one a block), pool_window,
+// stem_pool (CifarResNet). Throws
 // Error(Usage).
 void apply_overrides(Architecture& architecture, const std::string& json);
 

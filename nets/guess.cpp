@@ -66,12 +66,22 @@ Architecture guess_resnet(const WeightReader& weights) {
     a.head = weights.has("linear.weight") ? "linear" : "fc";
     a.classes = dim(weights, a.head + ".weight", 0);
     const bool large_stem = dim(weights, "conv1.weight", 2) == 7;
-    bool projects = false;
-    for (size_t s = 2; s <= a.units.size(); ++s)
-        projects = projects || weights.has("layer" + std::to_string(s) + ".0.shortcut.0.weight");
-    a.family = large_stem ? Family::ResNet : projects ? Family::CifarResNet : Family::CifarOptionA;
-    // GAIA's net ends in avg_pool2d(4); OpenOOD's (head "fc") pools the whole map.
-    if (a.family == Family::CifarResNet && a.head == "linear") a.pool_window = 4;
+    const auto projects = [&](const std::string& name) {
+        for (size_t s = 2; s <= a.units.size(); ++s)
+            if (weights.has("layer" + std::to_string(s) + ".0." + name + ".0.weight")) return true;
+        return false;
+    };
+    a.family = Family::CifarOptionA;
+    if (large_stem) {
+        a.family = Family::ResNet;
+    } else if (projects("shortcut")) {
+        a.family = Family::CifarResNet;
+        // GAIA's net of four stages ends in avg_pool2d(4); OpenOOD's (head "fc") pools the whole map.
+        if (a.head == "linear" && a.units.size() == 4) a.pool_window = 4;
+    } else if (projects("downsample")) {  // torchvision's names, as those have who began with its code
+        a.family = Family::CifarResNet;
+        a.shortcut = "downsample";
+    }
     return a;
 }
 

@@ -4,6 +4,7 @@
 #include <future>
 
 #include "core/join.h"
+#include "core/printable.h"
 #include "nets/builder.h"
 
 namespace gs {
@@ -14,13 +15,14 @@ Architecture named_architecture(const std::string& name, int64_t classes) {
     throw Error(ErrorKind::Usage, "--net " + name + ": no such net; known: " + join(published_names()));
 }
 
-// A published name must agree with what the weights hold; the head's module name and the classes are the
+// A published name must agree with what the weights hold; the modules' names and the classes are the
 // weights'.
 void check_name(const BuildOptions& options, const Architecture& found, const std::string& path) {
     if (options.name == "auto") return;
     Architecture asked = named_architecture(options.name, found.classes);
     asked.head = found.head;
     asked.pool_window = found.pool_window;
+    asked.shortcut = found.shortcut;
     if (asked != found)
         throw Error(ErrorKind::Weights, path + ": holds " + name_of(found) + ", not " + options.name +
                                             " (--net auto takes what the weights hold)");
@@ -32,6 +34,7 @@ std::string overridden(const Architecture& found, const Architecture& given) {
     std::vector<std::string> changes;
     if (given.pool_window != found.pool_window)
         changes.push_back("pool_window " + std::to_string(given.pool_window));
+    if (given.stem_pool != found.stem_pool) changes.emplace_back("stem_pool");
     if (given.blocks != found.blocks)
         changes.push_back("strides " + join(given.blocks, "+", [](const InvertedResidual& block) {
                               return std::to_string(block.stride);
@@ -79,15 +82,27 @@ Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& o
     // The hash of a large file takes as long as reading it: both at once.
     auto hash = std::async(std::launch::async, [&] { return weights.sha256(); });
     WeightReader reader(weights);
-    const Architecture found = guess_architecture(reader);
-    check_name(options, found, weights.path.string());
-    Architecture architecture = found;
-    if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
-    Net net = build_net(backend, reader, architecture);
-    net.name = name_of(found) + overridden(found, architecture);
-    reader.finish(options.allow_nonfinite, " (--allow-nonfinite uses them all the same)");
-    net.weights_sha256 = hash.get();
-    return net;
+    try {
+        const Architecture found = guess_architecture(reader);
+        check_name(options, found, weights.path.string());
+        Architecture architecture = found;
+        if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
+        Net net = build_net(backend, reader, architecture);
+        net.name = name_of(found) + overridden(found, architecture);
+        if (found.shortcut == "downsample" && found.units.size() == 4 &&
+            options.overrides.find("stem_pool") == std::string::npos)
+            net.notices.emplace_back(
+                "a max pool behind the 3x3 stem is not told by the weights, taken without; "
+                R"(--arch with {"stem_pool": true} or false says it)");
+        reader.finish(options.allow_nonfinite, " (--allow-nonfinite uses them all the same)");
+        net.weights_sha256 = hash.get();
+        return net;
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::Weights || weights.notices.empty()) throw;
+        // What the reader took, and what not, may be why it does not fit.
+        throw Error(ErrorKind::Weights,
+                    error.what() + (" (" + printable(join(weights.notices, "; "), 1000) + ")"));
+    }
 }
 
 Net build_random_net(Backend& backend, const std::string& name, int64_t classes, uint64_t seed) {

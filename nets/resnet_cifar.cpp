@@ -1,5 +1,5 @@
-// The CIFAR ResNets: those with a 1x1 shortcut and four stages (GAIA-OOD networks/resnet.py, OpenOOD
-// resnet18_32x32), and those of He et al. with option A shortcuts and three
+// The CIFAR ResNets: those with a 1x1 shortcut (GAIA-OOD networks/resnet.py, OpenOOD resnet18_32x32; three
+// stages: chenyaofo/pytorch-cifar-models), and those of He et al. with option A shortcuts and three
 // (akamaster/pytorch_resnet_cifar10).
 #include "nets/residual.h"
 
@@ -19,7 +19,9 @@ ValueId stem(NetBuilder& net, int64_t width) {
 }  // namespace
 
 Net build_resnet_cifar(NetBuilder& net, const Architecture& architecture) {
-    const ValueId x = residual_stages(net, stem(net, architecture.base), architecture, "shortcut");
+    ValueId x = stem(net, architecture.base);
+    if (architecture.stem_pool) x = net.max_pool(x, {.kernel = 3, .stride = 2, .pad = 1});
+    x = residual_stages(net, x, architecture, architecture.shortcut);
     return net.finish(x, "avgpool", architecture.head);
 }
 

@@ -74,6 +74,11 @@ size_t elements(const std::vector<int64_t>& shape) {
     return n;
 }
 
+// BatchNorm's count of batches, and of the nets that torch.optim.swa_utils.AveragedModel has averaged.
+bool is_counter(std::string_view name) {
+    return ends_with(name, "num_batches_tracked") || name == "n_averaged" || ends_with(name, ".n_averaged");
+}
+
 std::string list(const std::vector<std::string>& items) {
     constexpr size_t kShown = 8;
     std::string text;
@@ -197,10 +202,18 @@ std::vector<float> WeightReader::substitute(std::string fault, const std::vector
     return std::vector<float>(elements(shape));
 }
 
+void WeightReader::check_names() const {
+    if (!faults_.empty()) throw Error(ErrorKind::Weights, path_ + ": " + list(faults_));
+}
+
+std::string WeightReader::nonfinite() const {
+    return list(nonfinite_);
+}
+
 void WeightReader::finish(bool allow_nonfinite, const std::string& remedy) {
     std::vector<std::string> extra;
     for (const auto& [name, entry] : tensors_)
-        if (!entry.taken && !ends_with(name, "num_batches_tracked")) extra.push_back(name);
+        if (!entry.taken && !is_counter(name)) extra.push_back(name);
     std::string message;
     if (!faults_.empty()) message += "weights do not fit the net: " + list(faults_);
     if (!extra.empty())

@@ -43,9 +43,13 @@ class WeightReader {
     std::vector<float> take(const std::string& name, const std::vector<int64_t>& shape);
     // The file's tensor of this name, if any, is not wanted: no left-over.
     void leave(const std::string& name);
+    // Throws Error(Weights) where two of the file's names are one tensor's.
+    void check_names() const;
+    // Tensors taken that hold NaN or infinite values, as a list; "" where there are none.
+    std::string nonfinite() const;
     void note_fault(std::string fault) { faults_.push_back(std::move(fault)); }
-    // Throws Error(Weights) listing all faults and left-over tensors. Counters of BatchNorm are no
-    // left-overs. `remedy` ends the message on values that are not finite.
+    // Throws Error(Weights) listing all faults and left-over tensors. Counters of BatchNorm and of averaged
+    // weights are no left-overs. `remedy` ends the message on values that are not finite.
     void finish(bool allow_nonfinite, const std::string& remedy = "");
 
   private:

@@ -41,8 +41,9 @@ void add_net_flags(CLI::App& app, NetFlags& flags, bool weights_required) {
     app.add_option("--net", flags.net,
                    "auto (read off the weights) or a name such as bit-r101x1, resnet34-cifar")
         ->capture_default_str();
-    app.add_option("--arch", flags.arch,
-                   "JSON file that overrides fields the weights cannot tell (strides, pool_window)")
+    app.add_option(
+           "--arch", flags.arch,
+           "JSON file that overrides fields the weights cannot tell (strides, pool_window, stem_pool)")
         ->needs(weights);
     add_device_flags(app, flags);
     app.add_flag("--allow-nonfinite", flags.allow_nonfinite, "use weights with NaN or infinite values");

@@ -3,8 +3,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "core/backend.h"
+#include "core/join.h"
 #include "core/printable.h"
 #include "nets/architecture.h"
+#include "nets/net.h"
 #include "nets/weight_reader.h"
 #include "report/text.h"
 #include "tools/commands.h"
@@ -15,16 +18,44 @@
 namespace gs {
 namespace {
 
-// The net's name, or why there is none.
-std::pair<std::optional<Architecture>, std::string> guess(const WeightFile& file) {
+// What net the weights make: built as `score` builds it, for names and a few shapes alone tell too little.
+struct Guess {
+    std::string name;                          // also of a net that they do not fit; "": of none
+    std::optional<Architecture> architecture;  // only where they fit
+    std::string fault;                         // why they do not
+    std::string nonfinite;                     // tensors with NaN or infinite values
+};
+
+Guess guess(const WeightFile& file) {
+    Guess found;
     try {
-        const Architecture a = guess_architecture(WeightReader(file));
-        return {a, name_of(a)};
+        WeightReader reader(file);
+        const Architecture architecture = guess_architecture(reader);
+        found.name = name_of(architecture);
+        const auto backend = make_cpu_backend();
+        build_net(*backend, reader, architecture);
+        reader.finish(/*allow_nonfinite=*/true);
+        found.architecture = architecture;
+        found.nonfinite = reader.nonfinite();
     } catch (const Error& error) {
-        const std::string text = error.what();
-        const std::string prefix = file.path.string() + ": ";
-        return {std::nullopt, text.starts_with(prefix) ? text.substr(prefix.size()) : text};
+        found.fault = error.what();
+        for (const std::string& prefix :
+             {file.path.string() + ": ", std::string("weights do not fit the net: ")})
+            if (found.fault.starts_with(prefix)) found.fault.erase(0, prefix.size());
     }
+    return found;
+}
+
+// "none: no known net has …" or "resnet20-cifar? does not fit: missing …".
+std::string why_no_net(const Guess& found) {
+    return printable(
+        found.name.empty() ? "none: " + found.fault : found.name + "? does not fit: " + found.fault, 4096);
+}
+
+void say_nonfinite(const std::string& tensors) {
+    if (!tensors.empty())
+        say("notice: NaN or infinite values in " + tensors +
+            "; score takes them under --allow-nonfinite only");
 }
 
 // Prints names as a tree: the part shared with the line before is not repeated.
@@ -58,6 +89,20 @@ class TreePrinter {
     }
 };
 
+// What a state dict cannot hold, for the one who has to remember it.
+std::vector<std::string> lost_metadata(const WeightFile& file, const Guess& found) {
+    std::vector<std::string> notices, others;
+    if (found.architecture) {
+        const Preprocess usual = default_preprocess(*found.architecture);
+        if (const std::string flags = flags_between(usual, stored_preprocess(file, usual)); !flags.empty())
+            notices.push_back("a state dict holds no metadata: with this one score needs " + flags);
+    }
+    for (const auto& [key, value] : file.metadata)
+        if (!found.architecture || !is_preprocess_metadata(key)) others.push_back(printable(key));
+    if (!others.empty()) notices.push_back("metadata left out: " + printable(join(others), 4096));
+    return notices;
+}
+
 bool is_half(const StoredTensor& tensor) {
     return tensor.type == StoredType::F16 || tensor.type == StoredType::BF16;
 }
@@ -66,14 +111,17 @@ nlohmann::json inspect_json(const WeightFile& file) {
     nlohmann::json tensors = nlohmann::json::array();
     for (const StoredTensor& t : file.tensors)
         tensors.push_back({{"name", t.name}, {"dtype", to_string(t.type)}, {"shape", t.shape}});
-    const auto [architecture, name] = guess(file);
-    nlohmann::json result{{"file", file.path.string()}, {"format", file.format},
-                          {"sha256", file.sha256()},    {"net", nullptr},
-                          {"classes", nullptr},         {"notices", file.notices},
-                          {"metadata", file.metadata},  {"tensors", std::move(tensors)}};
-    if (architecture) {
-        result["net"] = name;
-        result["classes"] = architecture->classes;
+    const Guess found = guess(file);
+    nlohmann::json result{{"file", file.path.string()},   {"format", file.format},
+                          {"sha256", file.sha256()},      {"net", nullptr},
+                          {"classes", nullptr},           {"fault", nullptr},
+                          {"notices", file.notices},      {"metadata", file.metadata},
+                          {"tensors", std::move(tensors)}};
+    if (found.architecture) {
+        result["net"] = found.name;
+        result["classes"] = found.architecture->classes;
+    } else {
+        result["fault"] = why_no_net(found);
     }
     return result;
 }
@@ -92,20 +140,21 @@ int run_inspect(const InspectFlags& flags) {
         tree.print(t.name, std::string(to_string(t.type)) + " " + to_string(t.shape));
         values += t.elements();
     }
-    const auto [architecture, name] = guess(file);
+    const Guess found = guess(file);
     std::cout << '\n'
               << printable(file.path.string(), 4096) << ": " << file.format << ", "
               << counted(std::ssize(file.tensors), "tensor") << ", " << counted(values, "value")
               << "\nsha256  " << file.sha256() << '\n';
-    if (architecture) {
-        std::cout << "net     " << name << ", " << architecture->classes << " classes; input "
-                  << stored_preprocess(file, default_preprocess(*architecture)).describe() << '\n';
+    if (found.architecture) {
+        std::cout << "net     " << found.name << ", " << found.architecture->classes << " classes; input "
+                  << stored_preprocess(file, default_preprocess(*found.architecture)).describe() << '\n';
     } else {
-        std::cout << "net     none: " << printable(name, 4096) << '\n';
+        std::cout << "net     " << why_no_net(found) << '\n';
     }
     for (const auto& [key, value] : file.metadata)
         std::cout << "meta    " << printable(key) << " = " << printable(value, 4096) << '\n';
     for (const std::string& notice : file.notices) say("notice: " + notice);
+    say_nonfinite(found.nonfinite);
     return 0;
 }
 
@@ -113,12 +162,17 @@ int run_convert(const ConvertFlags& flags) {
     check_output_file(flags.out, flags.force, {".safetensors", ".pth", ".pt"});
     const WeightFile file = read_weights(flags.in);
     WeightReader reader(file);
-    const auto [architecture, name] = guess(file);
+    reader.check_names();
+    const Guess found = guess(file);
+    const bool to_safetensors = flags.out.ends_with(".safetensors");
+    const std::vector<std::string> lost =
+        to_safetensors ? std::vector<std::string>{} : lost_metadata(file, found);
 
     // Names and shapes as the reference's PyTorch code has them (BiT's .npz: renamed, kernels transposed);
     // halves in plain order are copied bit for bit, every other float becomes float32, integers stay.
     std::vector<std::vector<float>> floats;
     std::vector<NamedTensor> tensors;
+    std::vector<std::string> beyond_float32;
     for (const std::string& tensor_name : reader.names()) {
         const StoredTensor& stored = reader.stored(tensor_name);
         if (!stored.is_floating() && !stored.strides.empty()) {
@@ -127,27 +181,35 @@ int run_convert(const ConvertFlags& flags) {
         }
         const std::vector<int64_t> shape = *reader.shape(tensor_name);
         const bool kept = is_half(stored) && stored.strides.empty() && !reader.is_transposed(tensor_name);
+        std::vector<float> values;  // of halves too: the reader looks whether they are numbers
+        if (stored.is_floating()) values = reader.take(tensor_name, shape);
+        if (overflows_float32(stored)) beyond_float32.push_back(printable(tensor_name));
         if (stored.is_floating() && !kept) {
-            floats.push_back(reader.take(tensor_name, shape));
+            floats.push_back(std::move(values));
             tensors.push_back({tensor_name, StoredType::F32, shape, std::as_bytes(std::span(floats.back()))});
         } else {
             const size_t bytes = static_cast<size_t>(stored.elements()) * bytes_per_element(stored.type);
             tensors.push_back({tensor_name, stored.type, shape, stored.storage.first(bytes)});
         }
     }
-    if (flags.out.ends_with(".safetensors")) {
+    if (to_safetensors) {
         std::map<std::string, std::string> metadata = file.metadata;
         metadata["source_sha256"] = file.sha256();
-        if (architecture) metadata["net"] = name;
+        metadata.erase("net");
+        if (found.architecture) metadata["net"] = found.name;
         write_safetensors(flags.out, tensors, metadata);
     } else {
         write_torch(flags.out, tensors);
     }
     for (const std::string& notice : file.notices) say("notice: " + notice);
+    for (const std::string& notice : lost) say("notice: " + notice);
+    say_nonfinite(reader.nonfinite());
+    if (!beyond_float32.empty())
+        say("notice: numbers beyond float32 became infinite in " + printable(join(beyond_float32), 4096));
     if (!flags.quiet)
         std::cout << flags.out << ": " << counted(std::ssize(tensors), "tensor") << " of "
-                  << (architecture ? name : "no known net") << '\n';
-    if (!architecture) say("notice: " + name);
+                  << (found.architecture ? found.name : "no known net") << '\n';
+    if (!found.architecture) say("notice: net " + why_no_net(found));
     return 0;
 }
 

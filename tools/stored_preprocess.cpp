@@ -1,5 +1,7 @@
 #include "tools/stored_preprocess.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "core/join.h"
@@ -41,6 +43,11 @@ std::map<std::string, std::string> preprocess_metadata(const Preprocess& preproc
     std::map<std::string, std::string> metadata;
     for (const Field& field : kFields) metadata[std::string(kPrefix) + field.name] = flags.*field.flag;
     return metadata;
+}
+
+bool is_preprocess_metadata(const std::string& key) {
+    return std::any_of(std::begin(kFields), std::end(kFields),
+                       [&](const Field& field) { return key == std::string(kPrefix) + field.name; });
 }
 
 Preprocess stored_preprocess(const WeightFile& weights, const Preprocess& fallback) {

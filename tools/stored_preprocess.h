@@ -11,6 +11,7 @@
 namespace gs {
 
 std::map<std::string, std::string> preprocess_metadata(const Preprocess& preprocess);
+bool is_preprocess_metadata(const std::string& key);
 // `fallback` with what the metadata say laid over it. Throws Error(Weights) for values that are none.
 Preprocess stored_preprocess(const WeightFile& weights, const Preprocess& fallback);
 

@@ -65,6 +65,7 @@ Architecture starting_architecture(const Recipe& recipe, const WeightFile* file)
     Architecture wanted = *named;
     wanted.head = found.head;
     wanted.pool_window = found.pool_window;
+    wanted.shortcut = found.shortcut;
     if (wanted != found)
         throw Error(ErrorKind::Weights,
                     file->path.string() + ": holds " + name_of(found) + ", not the recipe's " + recipe.net);

@@ -52,7 +52,8 @@ int64_t checked_elements(const Input& input, const std::string& tensor, std::spa
                          StoredType type);
 
 // Takes `module.` and torch.compile's `_orig_mod.` (from every name that has it) and `model.` (where all
-// names do) off, with a notice.
+// names do) off, with a notice; and any other prefix under which alone the names of a known net stand,
+// leaving out what does not.
 void strip_prefixes(WeightFile& file);
 
 // Names unique and UTF-8, count and total size within limits, at least one tensor.

@@ -1,8 +1,10 @@
 // What holds for the tensors of every format: names, counts, sizes.
 #include <algorithm>
-#include <limits>
+#include <array>
 #include <set>
+#include <utility>
 
+#include "core/ascii.h"
 #include "core/printable.h"
 #include "weights/formats.h"
 
@@ -29,14 +31,86 @@ bool strip(WeightFile& file, std::string_view prefix, bool from_all) {
     return true;
 }
 
+// What every net of a family has: stem, a first unit, the last layer. Files of all three are that net's,
+// whatever stands before the names, and whatever else is there.
+struct Marks {
+    std::string_view stem, unit;
+    std::array<std::string_view, 2> heads;
+};
+constexpr Marks kMarks[] = {
+    {"conv1.weight", "layer1.0.conv1.weight", {"fc.weight", "linear.weight"}},
+    {"conv1.weight", "block1.layer.0.conv1.weight", {"fc.weight", "fc.weight"}},
+    {"root.conv.weight", "body.block1.unit01.conv1.weight", {"head.conv.weight", "head.conv.weight"}},
+    {"features.0.0.weight", "features.1.conv.0.0.weight", {"classifier.1.weight", "classifier.1.weight"}},
+};
+
+// Prefixes, "net." or "", under which a net's marks stand.
+std::set<std::string> prefixes_of_nets(const WeightFile& file) {
+    std::set<std::string_view> names;
+    for (const StoredTensor& tensor : file.tensors) names.insert(tensor.name);
+    std::set<std::string> found;
+    for (const std::string_view name : names)
+        for (const Marks& marks : kMarks) {
+            if (!name.ends_with(marks.stem)) continue;
+            const std::string prefix(name.substr(0, name.size() - marks.stem.size()));
+            const auto has = [&](std::string_view mark) {
+                return names.contains(prefix + std::string(mark));
+            };
+            // Names with slashes are of other files: checkpoints of training, statistics.
+            const bool whole = prefix.empty() || (prefix.ends_with('.') && prefix.find('/') == prefix.npos);
+            if (whole && has(marks.unit) && std::any_of(marks.heads.begin(), marks.heads.end(), has))
+                found.insert(prefix);
+        }
+    return found;
+}
+
+// "ema_model.", "model_ema.module."
+bool is_average(const std::string& prefix) {
+    const std::string lower = ascii_lower(prefix);
+    return lower.find("ema") != lower.npos || lower.find("averaged") != lower.npos ||
+           lower.find("swa") != lower.npos;
+}
+
+// Where a net's names stand under one prefix and nowhere else: they alone, without it. As Lightning saves a
+// net beside its criterion, and other code its wrappers.
+void take_the_only_net(WeightFile& file) {
+    std::set<std::string> prefixes = prefixes_of_nets(file);
+    if (prefixes.empty() || prefixes.contains("")) return;
+    if (const auto averages = std::count_if(prefixes.begin(), prefixes.end(), is_average);
+        averages > 0 && std::cmp_less(averages, prefixes.size()))
+        std::erase_if(prefixes, is_average);
+    if (prefixes.size() > 1) {
+        const std::vector<std::string> list(prefixes.begin(), prefixes.end());
+        file.notices.push_back("several nets, under the prefixes " + name_list(list) +
+                               ": which is meant is not told; save one");
+        return;
+    }
+    const std::string& prefix = *prefixes.begin();
+    std::vector<std::string> left_out;
+    std::vector<StoredTensor> taken;
+    for (StoredTensor& tensor : file.tensors) {
+        if (!tensor.name.starts_with(prefix)) {
+            left_out.push_back(tensor.name);
+            continue;
+        }
+        tensor.name.erase(0, prefix.size());
+        taken.push_back(std::move(tensor));
+    }
+    file.tensors = std::move(taken);
+    file.notices.push_back("prefix '" + printable(prefix, 60) + "' removed from " +
+                           std::to_string(file.tensors.size()) + " names");
+    if (!left_out.empty()) file.notices.push_back("left out (not under it): " + name_list(left_out));
+}
+
 }  // namespace
 
 void strip_prefixes(WeightFile& file) {
     constexpr int kMostLayers = 4;  // `module.module.model.` and the like; hostile files may have thousands
-    for (int i = 0; i < kMostLayers; ++i)
-        if (!strip(file, "module.", false) && !strip(file, "_orig_mod.", false) &&
-            !strip(file, "model.", true))
-            return;
+    int layers = 0;
+    while (layers < kMostLayers &&
+           (strip(file, "module.", false) || strip(file, "_orig_mod.", false) || strip(file, "model.", true)))
+        ++layers;
+    take_the_only_net(file);
 }
 
 void check_tensors(const Input& input, const WeightFile& file) {

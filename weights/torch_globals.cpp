@@ -10,7 +10,7 @@
 namespace gs::weights {
 namespace {
 
-constexpr std::array<std::string_view, 42> kAllowed = {
+constexpr std::array<std::string_view, 47> kAllowed = {
     "torch._utils._rebuild_tensor",
     "torch._utils._rebuild_tensor_v2",
     "torch._utils._rebuild_tensor_v3",
@@ -36,6 +36,11 @@ constexpr std::array<std::string_view, 42> kAllowed = {
     "numpy.dtypes.Float64DType",
     "numpy.dtypes.Int32DType",
     "numpy.dtypes.Int64DType",
+    "pathlib.PosixPath",  // hyperparameters and versions beside the weights: records that nothing reads
+    "pathlib.PurePosixPath",
+    "pathlib._local.PosixPath",
+    "pathlib._local.PurePosixPath",
+    "torch.torch_version.TorchVersion",
     "builtins.set",
     "builtins.frozenset",
     "builtins.list",
@@ -66,6 +71,8 @@ pickle::Parsed parse_torch_pickle(const Input& input, std::span<const std::byte>
                                   const std::string& what) {
     const auto allow = [&](std::string_view name) {
         if (allowed(name)) return true;
+        if (name == "torch._utils._rebuild_qtensor")
+            input.fail("holds quantised tensors; dequantise first: save the state_dict() of the float net");
         input.fail("refused: the pickle names " + printable(name) +
                    ", which is no part of a state dict (nothing was executed); save model.state_dict() with "
                    "torch.save");

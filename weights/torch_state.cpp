@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "core/ascii.h"
 #include "core/printable.h"
 #include "weights/torch_tensor.h"
 
@@ -13,8 +14,8 @@ namespace {
 using pickle::Value;
 using Items = std::vector<std::pair<const Value*, const Value*>>;
 
-// Keys under which training scripts put the weights; where two hold equally many tensors, the earlier is
-// taken.
+// Keys under which training scripts put the weights; where two hold equally many, the earlier is taken: a
+// moving average comes last.
 constexpr std::array<std::string_view, 17> kWrappers = {
     "state_dict", "model_state_dict", "model_state", "model",          "net",      "net_state_dict",
     "network",    "weights",          "params",      "module",         "backbone", "classifier",
@@ -47,6 +48,7 @@ struct Candidate {
     std::string path;  // "" for the top level, "state_dict", "model.net"
     Items items;
     size_t tensors = 0;
+    size_t weights = 0;  // tensors but for single numbers: an average's count of steps makes it no larger
 };
 
 // Dicts of tensors at the top and under wrapper keys. A dict is looked into once, however often it is shared.
@@ -59,11 +61,14 @@ class Search {
         seen_[value.index] = true;
         std::optional<Items> items = items_of(value);
         if (!items) return;
-        Candidate candidate{path, {}, 0};
+        Candidate candidate{path, {}};
         std::array<const Value*, kWrappers.size()> wrapped{};
         for (const auto& [key, inner] : *items) {
             const auto name = pickle::text(*key);
-            if (name && is_tensor(*inner)) ++candidate.tensors;
+            if (name && is_tensor(*inner)) {
+                ++candidate.tensors;
+                if (!is_scalar(*inner)) ++candidate.weights;
+            }
             const auto wrapper = std::find(kWrappers.begin(), kWrappers.end(), name.value_or(""));
             if (wrapper != kWrappers.end()) wrapped[static_cast<size_t>(wrapper - kWrappers.begin())] = inner;
         }
@@ -75,14 +80,35 @@ class Search {
                 look(*wrapped[i], (path.empty() ? "" : path + ".") + std::string(kWrappers[i]), depth + 1);
     }
 
+    // Of the entries at the top under keys of no meaning, {'best_model': …}: taken where nothing else is.
+    void look_at_others(const Value& value) {
+        const std::optional<Items> items = items_of(value);
+        if (!items) return;
+        for (const auto& [key, inner] : *items) {
+            const auto name = pickle::text(*key);
+            if (!name || seen_[inner->index]) continue;
+            const std::string lower = ascii_lower(std::string(*name));
+            if (lower.find("optim") == lower.npos && lower.find("sched") == lower.npos)
+                look(*inner, printable(*name, 60), kMostWrappers);
+        }
+    }
     const Candidate* best() const {
         const auto most =
             std::max_element(found_.begin(), found_.end(), [](const Candidate& a, const Candidate& b) {
-                return a.tensors < b.tensors;  // the first of equals
+                // The first of equals.
+                return std::pair(a.weights, a.weights == 0 ? a.tensors : 0) <
+                       std::pair(b.weights, b.weights == 0 ? b.tensors : 0);
             });
         return most == found_.end() || most->tensors == 0 ? nullptr : &*most;
     }
     const std::vector<Candidate>& found() const { return found_; }
+    // Of the dicts that could be a net's weights.
+    std::vector<std::string> paths() const {
+        std::vector<std::string> paths;
+        for (const Candidate& candidate : found_)
+            if (candidate.weights > 0) paths.push_back(candidate.path);
+        return paths;
+    }
 
   private:
     std::vector<bool> seen_;
@@ -115,7 +141,7 @@ void add_notices(const Search& search, const Candidate& best, std::vector<std::s
     }
     if (!left_out.empty()) file.notices.push_back("left out (no weights): " + name_list(left_out));
     for (const Candidate& other : search.found())
-        if (&other != &best && other.tensors > 0)
+        if (&other != &best && other.weights > 0 && !other.path.empty())
             file.notices.push_back("'" + other.path + "' holds " + std::to_string(other.tensors) +
                                    " tensors and was not read");
 }
@@ -126,6 +152,13 @@ void read_state(const Input& input, const pickle::Parsed& parsed, const StorageB
                 WeightFile& file) {
     Search search(parsed.values.size());
     search.look(*parsed.value, "", 0);
+    if (search.paths().empty()) {
+        search.look_at_others(*parsed.value);
+        if (const std::vector<std::string> paths = search.paths(); paths.size() > 1)
+            input.fail("holds several dicts of tensors (" + name_list(paths) +
+                       "), and which is the net is not told; save model.state_dict(), alone or as "
+                       "'state_dict'");
+    }
     const Candidate* best = search.best();
     if (best == nullptr) fail_without_tensors(input, *parsed.value);
     if (best->tensors > input.limits.max_tensors)

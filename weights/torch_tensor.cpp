@@ -217,6 +217,18 @@ bool is_tensor(const Value& value) {
                                call->callee == kParameterWithState || call->callee == kFromType);
 }
 
+bool is_scalar(const Value& tensor) {
+    const auto* call = tensor.as<pickle::Call>();
+    if (call != nullptr && call->callee == kParameter) {
+        const auto& inner = call->arguments->as<pickle::List>()->items;
+        call = inner.empty() ? nullptr : inner[0]->as<pickle::Call>();
+    }
+    if (call == nullptr || !rebuilds(call->callee)) return false;
+    const auto& arguments = call->arguments->as<pickle::List>()->items;
+    const auto* size = arguments.size() < 3 ? nullptr : arguments[2]->as<pickle::List>();
+    return size != nullptr && size->items.empty();
+}
+
 StoredTensor read_tensor(const Input& input, const std::string& name, const Value& value,
                          const StorageBytes& storage) {
     return Record(input, name).read(value, storage);

@@ -50,6 +50,14 @@ bool looks_like_html(std::string_view text) {
     return begins("<!doctype") || begins("<html") || begins("<?xml") || begins("<head");
 }
 
+// "pytorch_model.bin.index.json": which of a large net's files holds which tensor.
+bool looks_like_shard_index(std::string_view text) {
+    constexpr size_t kLooked = size_t{1} << 20;
+    const size_t start = text.find_first_not_of(" \t\r\n");
+    return start != text.npos && text[start] == '{' &&
+           text.substr(0, kLooked).find("\"weight_map\"") != text.npos;
+}
+
 // Pickles of protocol 0 have no mark of their own. Only one that parses, or names a plausible global, counts.
 void refuse_text_pickle(const Input& input) {
     std::string named;
@@ -81,6 +89,8 @@ void refuse_unknown(const Input& input) {
         if (text.size() > magic.at && text.substr(magic.at).starts_with(magic.bytes))
             input.fail("seems to be " + std::string(magic.meaning) + "; " + supported);
     if (looks_like_html(text)) input.fail("seems to be a web page (a download gone wrong?); " + supported);
+    if (looks_like_shard_index(text))
+        input.fail("the index of weights in several files (shards), without a tensor; save them as one file");
     if (text.starts_with("\x93NUMPY")) {
         npy::parse(input.bytes, input.what, ErrorKind::Weights);
         input.fail("a single array (.npy) without a name; save named arrays as .npz; " + supported);

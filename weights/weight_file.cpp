@@ -1,6 +1,7 @@
 #include "weights/weight_file.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -128,6 +129,21 @@ std::vector<float> to_float32(const StoredTensor& tensor) {
             values[i] = to_float(tensor.type, tensor.storage.data() + i * width);
     }
     return values;
+}
+
+bool overflows_float32(const StoredTensor& tensor) {
+    if (tensor.type != StoredType::F64) return false;
+    bool overflows = false;
+    const auto look = [&](int64_t at) {
+        const auto value = load<double>(tensor.storage.data() + static_cast<size_t>(at) * sizeof(double));
+        overflows = overflows || (std::isfinite(value) && !std::isfinite(static_cast<float>(value)));
+    };
+    if (!tensor.strides.empty()) {
+        for_each_strided(tensor, look);
+    } else {
+        for (int64_t i = 0; i < tensor.elements(); ++i) look(i);
+    }
+    return overflows;
 }
 
 const StoredTensor* WeightFile::find(std::string_view name) const {

@@ -35,6 +35,9 @@ struct StoredTensor {
 // for integer tensors.
 std::vector<float> to_float32(const StoredTensor& tensor);
 
+// Has it numbers that are infinite as float32? Of f64 only; its own infinities do not count.
+bool overflows_float32(const StoredTensor& tensor);
+
 class WeightFile {
   public:
     std::filesystem::path path;
@@ -63,8 +66,8 @@ struct ReadLimits {
 
 // Reads any supported file; the format is told by content, never by the extension. Throws Error(Weights), one
 // line "PATH: what is wrong; what to do", for anything that is not a well-formed file of a supported format.
-// `module.` prefixes and wrappers ("state_dict", "model", "net", …) are taken off with a notice; entries of a
-// checkpoint that are no tensors (epoch, optimiser …) are left out with a notice.
+// Prefixes (`module.`, `net.` …) and wrappers ("state_dict", "model", "net", …) are taken off with a notice;
+// entries of a checkpoint that are no tensors (epoch, optimiser …) are left out with a notice.
 WeightFile read_weights(const std::filesystem::path& path, const ReadLimits& limits = {});
 
 // The same for bytes in memory, which must outlive the result; `name` is the path in messages.

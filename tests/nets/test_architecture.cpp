@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "nets/weight_reader.h"
+#include "tests/support/editable_weights.h"
 #include "tests/support/golden_net.h"
 
 namespace gs::test {
@@ -125,6 +126,50 @@ TEST(PublishedNames, SizesThatHaveNoNameAreDescribed) {
     EXPECT_EQ(name_of(expected().at("mobilenet")), "MobileNet-v2 (5 blocks, stem 16)");
 }
 
+// Names and shapes of a net of this family; the kernels need no values.
+EditableWeights cifar_like(size_t stages, const std::string& shortcut, const std::string& head,
+                           int64_t classes) {
+    EditableWeights weights;
+    weights.add("conv1.weight", {16, 3, 3, 3});
+    for (size_t s = 1; s <= stages; ++s) {
+        const std::string unit = "layer" + std::to_string(s) + ".0.";
+        weights.add(unit + "conv1.weight", {1});
+        if (s > 1) weights.add(unit + shortcut + ".0.weight", {1});
+    }
+    weights.add(head + ".weight", {classes, 64});
+    return weights;
+}
+
+// Of images of 32x32 three stages leave a map of 8x8, which no window of 4 covers.
+TEST(GuessedPool, AWindowIsOfFourStagesOfTheFamilyThatHasOne) {
+    const auto window = [](size_t stages, const std::string& shortcut, const std::string& head) {
+        const EditableWeights weights = cifar_like(stages, shortcut, head, 10);
+        const WeightFile file = weights.file();
+        const Architecture found = guess_architecture(WeightReader(file));
+        EXPECT_EQ(to_string(found.family), "CIFAR ResNet");
+        EXPECT_EQ(found.shortcut, shortcut);
+        return found.pool_window;
+    };
+    EXPECT_EQ(window(4, "shortcut", "linear"), 4);
+    EXPECT_EQ(window(3, "shortcut", "linear"), 0);
+    EXPECT_EQ(window(4, "shortcut", "fc"), 0);
+    EXPECT_EQ(window(4, "downsample", "linear"), 0);
+    EXPECT_EQ(window(3, "downsample", "fc"), 0);
+}
+
+TEST(GuessedPreprocessing, ThreeStagesWithDownsampleAreChenyaofos) {
+    const auto preprocess = [](size_t stages, int64_t classes) {
+        const EditableWeights weights = cifar_like(stages, "downsample", "fc", classes);
+        const WeightFile file = weights.file();
+        return default_preprocess(guess_architecture(WeightReader(file)));
+    };
+    EXPECT_EQ(preprocess(3, 10).std, (std::array<float, 3>{.2023f, .1994f, .2010f}));
+    EXPECT_EQ(preprocess(3, 100).mean, (std::array<float, 3>{.5070f, .4865f, .4409f}));
+    EXPECT_EQ(preprocess(3, 100).std, (std::array<float, 3>{.2673f, .2564f, .2761f}));
+    EXPECT_EQ(preprocess(3, 10).short_side, 32);
+    EXPECT_EQ(preprocess(4, 100).std, (std::array<float, 3>{.2470f, .2435f, .2616f})) << "as all with fc";
+}
+
 TEST(Overrides, ReplaceFieldsAndRefuseOthers) {
     Architecture a = expected().at("mobilenet");
     apply_overrides(a, R"({"strides": [1, 2, 2, 1, 1]})");
@@ -133,9 +178,12 @@ TEST(Overrides, ReplaceFieldsAndRefuseOthers) {
     Architecture cifar = expected().at("cifar_basic");
     apply_overrides(cifar, R"({"pool_window": 0})");
     EXPECT_EQ(cifar.pool_window, 0);
+    apply_overrides(cifar, R"({"stem_pool": true})");
+    EXPECT_TRUE(cifar.stem_pool);
     for (const char* bad : {"", "[]", "7", "{", R"({"strides": [1]})", R"({"strides": [1, 2, 2, 1, 3]})",
                             R"({"strides": [1, 2, 2, 1, "1"]})", R"({"strides": 2})", R"({"units": [1]})",
-                            R"({"pool_window": -1})", R"({"pool_window": "4"})", R"({"pool_window": 1.5})"})
+                            R"({"stem_pool": true})", R"({"pool_window": -1})", R"({"pool_window": "4"})",
+                            R"({"pool_window": 1.5})"})
         try {
             apply_overrides(a, bad);
             ADD_FAILURE() << bad << " was taken";

@@ -6,6 +6,7 @@
 
 #include "nets/weight_reader.h"
 #include "passes/executor.h"
+#include "passes/planner.h"
 #include "tests/support/backends.h"
 #include "tests/support/editable_weights.h"
 #include "tests/support/expect_close.h"
@@ -143,6 +144,29 @@ TEST(WeightNames, OpenOodNamingOfACifarResNet) {
     EXPECT_EQ(found.head, "fc");
     EXPECT_EQ(found.pool_window, 0);
     expect_same_bits("logits", logits(file, golden.input()), logits(golden.weights(), golden.input()));
+}
+
+// The shortcuts under torchvision's name are the same net's.
+TEST(WeightNames, DownsampleNamingOfACifarResNet) {
+    const GoldenNet golden(GoldenCase{"cifar_openood"});
+    EditableWeights weights(golden.weights());
+    for (EditableWeights::Item& item : weights.items)
+        if (const size_t at = item.name.find("shortcut"); at != std::string::npos)
+            item.name.replace(at, 8, "downsample");
+    const WeightFile file = weights.file();
+    expect_same_bits("logits", logits(file, golden.input()), logits(golden.weights(), golden.input()));
+    // huyvnphan's nets of these names and shapes have a max pool behind the stem.
+    const Net plain = build_net(backend(), file);
+    const Net pooled = build_net(backend(), file, {.overrides = R"({"stem_pool": true})"});
+    EXPECT_THAT(plain.notices, testing::ElementsAre(testing::HasSubstr("--arch with {\"stem_pool\": true}")));
+    EXPECT_THAT(pooled.notices, testing::ElementsAre());
+    EXPECT_EQ(pooled.name, plain.name + " (stem_pool)");
+    const auto first_stage = [](const Net& net) {
+        const auto shapes = infer_shapes(net, {1, 32, 32, 3});
+        return shapes[static_cast<size_t>(net.tap("layer1").value)];
+    };
+    EXPECT_EQ(first_stage(plain).w, 32);
+    EXPECT_EQ(first_stage(pooled).w, 16);
 }
 
 TEST(RealCheckpoints, AreRecognised) {

@@ -14,6 +14,7 @@ namespace gs::test {
 namespace {
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -58,7 +59,24 @@ TEST(WrongWeights, LongListsAreCut) {
 TEST(WrongWeights, CountersOfBatchNormAreNoFault) {
     EditableWeights weights = weights_of("cifar_basic");
     weights.add("bn1.num_batches_tracked", {});
+    weights.add("n_averaged", {});
+    weights.add("averaged.n_averaged", {});
     EXPECT_EQ(refusal(weights), "no error");
+    weights.add("naveraged", {});
+    EXPECT_THAT(refusal(weights), HasSubstr("the net does not have: naveraged"));
+}
+
+// Which of a checkpoint's parts was read may be why it does not fit.
+TEST(WrongWeights, TheReadersNoticesEndTheMessage) {
+    const EditableWeights weights = weights_of("wrn");
+    WeightFile file = weights.file();
+    file.notices = {"weights taken from 'model_ema'", "left out (no weights): epoch"};
+    file.tensors.pop_back();
+    const std::string end = " (weights taken from 'model_ema'; left out (no weights): epoch)";
+    EXPECT_THAT(failure_of(ErrorKind::Weights, [&] { build_net(backend(), file); }), EndsWith(end));
+    file.tensors.resize(1);
+    EXPECT_THAT(failure_of(ErrorKind::Weights, [&] { build_net(backend(), file); }),
+                AllOf(HasSubstr("no known net"), EndsWith(end)));
 }
 
 TEST(WrongWeights, Case07_NonfiniteValuesAreNamedAndCanBeAllowed) {
@@ -86,6 +104,21 @@ TEST(WrongWeights, AskedNameMustAgree) {
     EXPECT_THAT(refusal(weights, {.name = "resnet8"}, ErrorKind::Usage),
                 AllOf(HasSubstr("no such net"), HasSubstr("resnet56-cifar"), HasSubstr("wrn-D-K")));
     EXPECT_EQ(refusal(weights_of("wrn"), {.name = "wrn-16-1"}), "no error");
+}
+
+// A published name says nothing on what a file calls its shortcuts and its last layer.
+TEST(WrongWeights, AskedNameLeavesModulesTheirNames) {
+    EditableWeights weights;
+    weights.add("conv1.weight", {64, 3, 3, 3});
+    for (const char* unit :
+         {"layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0", "layer3.1", "layer4.0", "layer4.1"})
+        weights.add(std::string(unit) + ".conv1.weight", {1});
+    weights.add("layer2.0.downsample.0.weight", {1});
+    weights.add("fc.weight", {10, 512});
+    EXPECT_THAT(refusal(weights, {.name = "resnet18-cifar"}),
+                AllOf(HasSubstr("missing layer1.0.bn1"), Not(HasSubstr("holds"))));
+    EXPECT_THAT(refusal(weights, {.name = "resnet34-cifar"}),
+                HasSubstr("holds resnet18-cifar, not resnet34-cifar"));
 }
 
 TEST(WrongWeights, UnknownNamesSayWhatIsKnown) {

@@ -107,6 +107,73 @@ TEST_F(Weights, InspectShowsTheTree) {
     EXPECT_THAT(none.out, AllOf(HasSubstr("[2, 3]"), HasSubstr("net     none: no known net")));
 }
 
+// A state dict holds no metadata: what score took from them is said, as flags.
+TEST_F(Weights, ConvertToAStateDictSaysWhatItDrops) {
+    const EditableWeights weights = golden_weights("option_a");
+    const auto with = [&](const std::map<std::string, std::string>& metadata) {
+        std::vector<NamedTensor> tensors;
+        for (const auto& item : weights.items)
+            tensors.push_back(
+                {item.name, StoredType::F32, item.shape, std::as_bytes(std::span(item.values))});
+        write_safetensors(root_ / "net.safetensors", tensors, metadata);
+        return run({"convert", "net.safetensors", "net.pth", "--force", "--quiet"});
+    };
+    const Ran ran =
+        with({{"preprocessing/crop", "none"}, {"preprocessing/mean", "0.5,0.5,0.5"}, {"author", "a\x1b[2J"}});
+    EXPECT_EQ(ran.code, 0);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("score needs --crop none --mean 0.5,0.5,0.5\n"),
+                               HasSubstr("notice: metadata left out: author\n")));
+    EXPECT_EQ(with({}).err, "");
+    EXPECT_EQ(with({{"preprocessing/crop", "32"}}).err, "") << "the net's own";
+    // What would be refused by score is refused before anything is written.
+    EXPECT_EQ(with({{"preprocessing/crop", "-1"}}).code, 3);
+}
+
+// The names and a few shapes make no net yet: what score refuses is called by no name.
+TEST_F(Weights, InspectAndConvertNameNoNetThatDoesNotFit) {
+    EditableWeights weights = golden_weights("option_a");
+    weights.add("aux.weight", {3, 3});
+    save_safetensors(root_ / "extra.safetensors", weights.items);
+    weights.erase("aux.weight");
+    weights.erase("layer2.0.bn2.bias");
+    save_safetensors(root_ / "missing.safetensors", weights.items);
+    for (const auto& [file, fault] : std::map<std::string, std::string>{
+             {"extra.safetensors", "resnet8-cifar? does not fit: tensors the net does not have: aux.weight"},
+             {"missing.safetensors", "resnet8-cifar? does not fit: missing layer2.0.bn2.bias [32]"}}) {
+        EXPECT_THAT(run({"inspect", file}).out, HasSubstr("\nnet     " + fault + "\n"));
+        const nlohmann::json json = parse_json(run({"inspect", file, "--json"}).out);
+        EXPECT_TRUE(json["net"].is_null() && json["classes"].is_null());
+        EXPECT_EQ(json["fault"], fault);
+        const Ran ran = run({"convert", file, "out.safetensors", "--force"});
+        EXPECT_EQ(ran.code, 0);
+        EXPECT_THAT(ran.out, HasSubstr("of no known net"));
+        EXPECT_THAT(ran.err, HasSubstr("notice: net " + fault));
+        EXPECT_FALSE(
+            parse_json(run({"inspect", "out.safetensors", "--json"}).out)["metadata"].contains("net"));
+    }
+    save_safetensors(root_ / "net.safetensors", golden_weights("option_a").items);
+    EXPECT_TRUE(parse_json(run({"inspect", "net.safetensors", "--json"}).out)["fault"].is_null());
+}
+
+TEST_F(Weights, ConvertSaysWhatIsNoNumber) {
+    EditableWeights weights = golden_weights("option_a");
+    weights.at("linear.bias").values[0] = std::numeric_limits<float>::quiet_NaN();
+    save_safetensors(root_ / "nan.safetensors", weights.items);
+    const std::string notice =
+        "notice: NaN or infinite values in linear.bias; score takes them under "
+        "--allow-nonfinite only\n";
+    EXPECT_EQ(run({"convert", "nan.safetensors", "out.safetensors", "--quiet"}).err, notice);
+    EXPECT_EQ(run({"inspect", "nan.safetensors"}).err, notice);
+    const std::vector<double> large{1e300, -1e39}, infinite{std::numeric_limits<double>::infinity(), 1};
+    write_safetensors(
+        root_ / "f64.safetensors",
+        std::vector<NamedTensor>{{"large", StoredType::F64, {2}, std::as_bytes(std::span(large))},
+                                 {"infinite", StoredType::F64, {2}, std::as_bytes(std::span(infinite))}});
+    EXPECT_THAT(run({"convert", "f64.safetensors", "out.pth"}).err,
+                AllOf(HasSubstr("NaN or infinite values in infinite, large;"),
+                      HasSubstr("notice: numbers beyond float32 became infinite in large\n")));
+}
+
 class BadWeights : public Weights {
   protected:
     void refuse(const std::string& file, const std::vector<std::string>& parts) {
@@ -209,6 +276,18 @@ TEST_F(BadWeights, Case04_ZipBombs) {
     refuse("bomb.npz", {"conv1.weight.npy"});
     write(root_ / "lie.npz", zip({{.name = "a.npy", .data = "tiny", .size_added = 3'000'000'000}}));
     refuse("lie.npz", {});
+}
+
+// Which of the two score would have read, nobody could say.
+TEST_F(BadWeights, ConvertRefusesTwoTensorsOfOneName) {
+    Items items = as_bit_npz(golden_weights("bit").items);
+    items.push_back(*std::find_if(items.begin(), items.end(),
+                                  [](const auto& item) { return item.name == "resnet/head/conv2d/bias"; }));
+    items.back().name = "head/conv2d/bias";
+    write(root_ / "bit.npz", npz_of(items));
+    expect_refusal({"convert", "bit.npz", "out.safetensors"}, 3, {"bit.npz: two tensors are head.conv.bias"});
+    EXPECT_FALSE(fs::exists(root_ / "out.safetensors"));
+    EXPECT_THAT(run({"inspect", "bit.npz"}).out, HasSubstr("does not fit: two tensors are head.conv.bias"));
 }
 
 TEST_F(BadWeights, ConvertAndInspectRefuseThemToo) {

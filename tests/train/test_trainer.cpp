@@ -12,6 +12,7 @@
 #include "tests/support/failure.h"
 #include "tests/support/golden_net.h"
 #include "tests/support/random.h"
+#include "train/start.h"
 #include "train/trainer.h"
 
 namespace gs::test {
@@ -380,6 +381,21 @@ TEST(StartingWeights, MustFitTheRecipe) {
     recipe.dropout = 0.3;
     EXPECT_THAT(message(recipe, true), HasSubstr("'dropout' is for WideResNets"));
     EXPECT_THAT(message(busy_recipe(), false), "");
+}
+
+// A published name says nothing on what a file calls its shortcuts and its last layer.
+TEST(StartingWeights, KeepTheFilesNamesOfModules) {
+    EditableWeights weights;
+    weights.add("conv1.weight", {64, 3, 3, 3});
+    for (int stage = 1; stage <= 4; ++stage)
+        weights.add("layer" + std::to_string(stage) + ".1.conv1.weight", {1});
+    weights.add("layer1.0.conv1.weight", {1});
+    weights.add("layer2.0.downsample.0.weight", {1});
+    weights.add("fc.weight", {4, 512});
+    const WeightFile file = weights.file();
+    const Architecture found = train::starting_architecture(small_recipe("resnet18-cifar"), &file);
+    EXPECT_EQ(found.shortcut, "downsample");
+    EXPECT_EQ(found.head, "fc");
 }
 
 }  // namespace

@@ -103,6 +103,93 @@ TEST(WeightFiles, TorchCompilesPrefixComesOff) {
                                           "prefix '_orig_mod.' removed from 2 names"));
 }
 
+// Safetensors of one-byte tensors.
+std::string named(const std::vector<std::string>& names) {
+    std::string header;
+    for (size_t i = 0; i < names.size(); ++i)
+        header += (i == 0 ? "{\"" : ",\"") + names[i] + R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" +
+                  std::to_string(i) + "," + std::to_string(i + 1) + "]}";
+    return testing_weights::safetensors(header + "}", std::string(names.size(), 'x'));
+}
+
+struct Names {
+    std::vector<std::string> tensors, notices;
+};
+Names names_of(const std::vector<std::string>& names) {
+    const std::string text = named(names);
+    const WeightFile file = read_weights_from_memory(testing_weights::bytes_of(text), "a");
+    Names found{{}, file.notices};
+    for (const StoredTensor& tensor : file.tensors) found.tensors.push_back(tensor.name);
+    return found;
+}
+
+std::vector<std::string> under(const std::string& prefix, std::vector<std::string> names) {
+    for (std::string& name : names) name.insert(0, prefix);
+    return names;
+}
+
+const std::vector<std::string> kResNet{"conv1.weight", "layer1.0.conv1.weight", "fc.weight", "fc.bias"};
+
+TEST(WeightFiles, APrefixOfOneNetComesOff) {
+    const std::vector<std::vector<std::string>> nets{
+        kResNet,
+        {"conv1.weight", "layer1.0.conv1.weight", "linear.weight"},
+        {"conv1.weight", "block1.layer.0.conv1.weight", "fc.weight"},
+        {"root.conv.weight", "body.block1.unit01.conv1.weight", "head.conv.weight"},
+        {"features.0.0.weight", "features.1.conv.0.0.weight", "classifier.1.weight"}};
+    for (const auto& net : nets)
+        for (const char* prefix : {"net.", "backbone.", "encoder.", "_fsdp_wrapped_module.", "a.b."}) {
+            const Names found = names_of(under(prefix, net));
+            EXPECT_EQ(found.tensors, net);
+            EXPECT_THAT(found.notices, ElementsAre("prefix '" + std::string(prefix) + "' removed from " +
+                                                   std::to_string(net.size()) + " names"));
+        }
+    EXPECT_EQ(names_of(under("model.encoder.", kResNet)).tensors, kResNet);
+    EXPECT_EQ(names_of(under("module.net.", kResNet)).tensors, kResNet);
+}
+
+// As Lightning saves a net beside its criterion.
+TEST(WeightFiles, WhatIsNotUnderTheNetsPrefixIsLeftOut) {
+    std::vector<std::string> names = under("model.", kResNet);
+    names.insert(names.begin(), "criterion.weight");
+    names.push_back("metric.total");
+    const Names found = names_of(names);
+    EXPECT_EQ(found.tensors, kResNet);
+    EXPECT_THAT(found.notices, ElementsAre("prefix 'model.' removed from 4 names",
+                                           "left out (not under it): criterion.weight, metric.total"));
+}
+
+TEST(WeightFiles, APrefixIsKeptWhereItIsNotTheOnlyNets) {
+    const auto kept = [](std::vector<std::string> names) {
+        const Names found = names_of(names);
+        EXPECT_EQ(found.tensors, names);
+        return found.notices;
+    };
+    const auto with = [](std::vector<std::string> names, const std::vector<std::string>& more) {
+        names.insert(names.end(), more.begin(), more.end());
+        return names;
+    };
+    // The names fit as they are; no whole net; not at a dot.
+    EXPECT_THAT(kept(with(kResNet, under("teacher.", kResNet))), ElementsAre());
+    EXPECT_THAT(kept(under("encoder.", {"conv1.weight", "layer1.0.conv1.weight"})), ElementsAre());
+    EXPECT_THAT(kept(with(under("encoder.", {"conv1.weight", "layer1.0.conv1.weight"}), {"fc.weight"})),
+                ElementsAre());
+    EXPECT_THAT(kept(under("my", kResNet)), ElementsAre());
+    EXPECT_THAT(kept(under("weights/a.", kResNet)), ElementsAre());
+    EXPECT_THAT(
+        kept(with(under("student.", kResNet), under("teacher.", kResNet))),
+        ElementsAre("several nets, under the prefixes student., teacher.: which is meant is not told; "
+                    "save one"));
+    // But a moving average is no second net.
+    EXPECT_EQ(names_of(with(under("ema_net.", kResNet), under("net.", kResNet))).tensors, kResNet);
+}
+
+TEST(WeightFiles, AnIndexOfShardsIsCalledSo) {
+    EXPECT_THAT(testing_weights::error_of(R"({"metadata": {}, "weight_map": {"a": "b-00001-of-00002"}})"),
+                HasSubstr("the index of weights in several files (shards)"));
+    EXPECT_THAT(testing_weights::error_of(R"({"a": 1, "b": [2, 3]})"), HasSubstr("unknown content"));
+}
+
 TEST(WeightFiles, RefusalsSayWhy) {
     const std::pair<const char*, const char*> cases[] = {
         {"whole_model.pt", "refused: the pickle names __main__.Net"},

@@ -216,6 +216,69 @@ TEST(TorchState, ChoiceOfTheDict) {
     EXPECT_THAT(error_of(legacy(dict({{"w\xff", w}}), {{"0", 6, kSix}})), HasSubstr("not UTF-8"));
 }
 
+// torch.optim.swa_utils.AveragedModel adds its count of steps: that makes an average no larger than the net.
+TEST(TorchState, SingleNumbersDoNotDecide) {
+    const std::string id = storage("FloatStorage", "0", 6);
+    const std::string w = tensor(id, 0, {6}, {1}), one = tensor(id, 0, {}, {});
+    const std::string parameter = call("torch._utils", "_rebuild_parameter", {one, "\x89", "N"});
+    const auto notice = [&](const std::string& object) {
+        const std::string text = legacy(object, {{"0", 6, kSix}});
+        const auto notices = read_weights_from_memory(bytes_of(text), "a").notices;
+        return notices.empty() ? "" : notices[0];
+    };
+    const std::string net = dict({{"a", w}}),
+                      larger = dict({{"a", w}, {"n_averaged", one}, {"p", parameter}});
+    EXPECT_EQ(notice(dict({{"model_ema", larger}, {"model", net}})), "weights taken from 'model'");
+    EXPECT_EQ(notice(dict({{"model_ema", dict({{"a", w}, {"b", w}})}, {"model", net}})),
+              "weights taken from 'model_ema'");
+    EXPECT_EQ(notice(dict({{"best", one}, {"model", net}})), "weights taken from 'model'");
+    // Where nothing else is there they are taken.
+    EXPECT_EQ(notice(dict({{"model", dict({{"a", one}})}})), "weights taken from 'model'");
+}
+
+// {'best_model': …}: a key that says nothing is enough where it is the only one.
+TEST(TorchState, ASoleDictUnderAnyKey) {
+    const std::string id = storage("FloatStorage", "0", 6);
+    const std::string w = tensor(id, 0, {6}, {1}), one = tensor(id, 0, {}, {}), net = dict({{"a", w}});
+    const auto file = [](const std::string& object) { return legacy(object, {{"0", 6, kSix}}); };
+    const auto notices = [&](const std::string& object) {
+        const std::string text = file(object);
+        return read_weights_from_memory(bytes_of(text), "a").notices;
+    };
+    EXPECT_THAT(notices(dict({{"best_model", net}, {"epoch", integer(3)}})),
+                ElementsAre("weights taken from 'best_model'", "left out (no weights): epoch"));
+    EXPECT_THAT(
+        notices(dict({{"acc", one}, {"best_model", net}, {"Optimizer_G", net}, {"lr_sched", net}})),
+        ElementsAre("weights taken from 'best_model'", "left out (no weights): acc, Optimizer_G, lr_sched"));
+    EXPECT_THAT(error_of(file(dict({{"best", net}, {"last", dict({{"b", w}})}, {"n", integer(1)}}))),
+                HasSubstr("holds several dicts of tensors (best, last), and which is the net is not told"));
+    // A known key is taken whatever else is there.
+    EXPECT_THAT(notices(dict({{"best", dict({{"a", w}, {"b", w}})}, {"net", net}}))[0],
+                "weights taken from 'net'");
+}
+
+// Records that nothing reads.
+TEST(TorchState, PathsAndVersionsBesideTheWeights) {
+    const std::string net = dict({{"w", tensor(storage("FloatStorage", "0", 6), 0, {6}, {1})}});
+    for (const auto& [module, name] :
+         std::vector<std::pair<std::string, std::string>>{{"pathlib", "PosixPath"},
+                                                          {"pathlib", "PurePosixPath"},
+                                                          {"pathlib._local", "PosixPath"},
+                                                          {"pathlib._local", "PurePosixPath"},
+                                                          {"torch.torch_version", "TorchVersion"}}) {
+        const std::string odd = call(module, name, {text("/d")});
+        EXPECT_EQ(error_of(legacy(dict({{"state_dict", net}, {"x", odd}}), {{"0", 6, kSix}})), "no error");
+        EXPECT_THAT(error_of(legacy(dict({{"state_dict", odd}}), {})), HasSubstr("no dict of tensors"));
+    }
+    EXPECT_THAT(error_of(legacy(dict({{"x", call("pathlib", "Path.home", {})}}), {})),
+                HasSubstr("names pathlib.Path.home"));
+}
+
+TEST(TorchState, QuantisedTensorsAreCalledSo) {
+    EXPECT_THAT(error_of(legacy(dict({{"w", call("torch._utils", "_rebuild_qtensor", {})}}), {})),
+                HasSubstr("holds quantised tensors; dequantise first"));
+}
+
 // Ten thousand names for one storage add up to more than the file could ever hold.
 TEST(TorchState, LimitsBindSharedStorages) {
     std::vector<std::pair<std::string, std::string>> items;
