@@ -59,6 +59,13 @@ int open_to_read(const std::filesystem::path& path) {
     return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
+// Without links, as far as it is there.
+std::filesystem::path real_path(const std::filesystem::path& path) {
+    std::error_code error;
+    const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+    return (error ? path : real.has_filename() ? real : real.parent_path()).lexically_normal();
+}
+
 constexpr std::string_view kTemporary = ".gradscore-tmp";  // and six letters of mkostemp
 
 // So that a rename outlasts a power cut. A folder that cannot be read, or a file system that knows no such
@@ -163,17 +170,6 @@ void AtomicFile::commit() {
     if (!sync_folder(path_.parent_path()))
         throw Error(ErrorKind::Internal, path_.string() + ": cannot write: " + reason());
 }
-
-namespace {
-
-// Without links, as far as it is there.
-std::filesystem::path real_path(const std::filesystem::path& path) {
-    std::error_code error;
-    const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
-    return (error ? path : real.has_filename() ? real : real.parent_path()).lexically_normal();
-}
-
-}  // namespace
 
 bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder) {
     const auto inner = real_path(path), outer = real_path(folder);

@@ -188,11 +188,20 @@ std::vector<std::string> published_names() {
     return names;
 }
 
-void apply_overrides(Architecture& architecture, const std::string& json) {
+bool is_named(const Architecture& found, Architecture named) {
+    named.head = found.head;
+    named.shortcut = found.shortcut;
+    named.pool_window = found.pool_window;
+    return named == found;
+}
+
+std::set<std::string> apply_overrides(Architecture& architecture, const std::string& json) {
     const auto fail = [](const std::string& what) { throw Error(ErrorKind::Usage, "--arch: " + what); };
     const nlohmann::json fields = nlohmann::json::parse(json, nullptr, false);
     if (!fields.is_object()) fail("not a JSON object");
+    std::set<std::string> given;
     for (const auto& [key, value] : fields.items()) {
+        given.insert(key);
         if (key == "strides" && architecture.family == Family::MobileNetV2) {
             if (!value.is_array() || value.size() != architecture.blocks.size())
                 fail("strides must list " + std::to_string(architecture.blocks.size()) +
@@ -211,6 +220,7 @@ void apply_overrides(Architecture& architecture, const std::string& json) {
                  "ResNet)");
         }
     }
+    return given;
 }
 
 int64_t default_input_size(const Architecture& architecture) {

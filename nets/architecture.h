@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,10 +59,12 @@ std::vector<std::string> published_names();
 
 // Family, depth, width and classes from names and shapes. Throws Error(Weights) where no family fits.
 Architecture guess_architecture(const WeightReader& weights);
-// Replaces fields by those of a JSON object: strides (MobileNet-v2, one a block), pool_window,
-// stem_pool (CifarResNet). Throws
-// Error(Usage).
-void apply_overrides(Architecture& architecture, const std::string& json);
+// Whether `found` is the net `named` as weights have it, which call modules and pool as they do: head,
+// shortcut and pool_window are theirs.
+bool is_named(const Architecture& found, Architecture named);
+// Replaces fields by those of a JSON object: strides (MobileNet-v2, one a block), pool_window, stem_pool
+// (CifarResNet). Returns which are there. Throws Error(Usage).
+std::set<std::string> apply_overrides(Architecture& architecture, const std::string& json);
 
 // Side of the square input the net is made for: what bench and plan use.
 int64_t default_input_size(const Architecture& architecture);

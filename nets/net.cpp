@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 
 #include "core/join.h"
 #include "core/printable.h"
@@ -15,15 +16,10 @@ Architecture named_architecture(const std::string& name, int64_t classes) {
     throw Error(ErrorKind::Usage, "--net " + name + ": no such net; known: " + join(published_names()));
 }
 
-// A published name must agree with what the weights hold; the modules' names and the classes are the
-// weights'.
+// A published name must agree with what the weights hold; the classes are the weights'.
 void check_name(const BuildOptions& options, const Architecture& found, const std::string& path) {
     if (options.name == "auto") return;
-    Architecture asked = named_architecture(options.name, found.classes);
-    asked.head = found.head;
-    asked.pool_window = found.pool_window;
-    asked.shortcut = found.shortcut;
-    if (asked != found)
+    if (!is_named(found, named_architecture(options.name, found.classes)))
         throw Error(ErrorKind::Weights, path + ": holds " + name_of(found) + ", not " + options.name +
                                             " (--net auto takes what the weights hold)");
 }
@@ -86,11 +82,11 @@ Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& o
         const Architecture found = guess_architecture(reader);
         check_name(options, found, weights.path.string());
         Architecture architecture = found;
-        if (!options.overrides.empty()) apply_overrides(architecture, options.overrides);
+        std::set<std::string> given;
+        if (!options.overrides.empty()) given = apply_overrides(architecture, options.overrides);
         Net net = build_net(backend, reader, architecture);
         net.name = name_of(found) + overridden(found, architecture);
-        if (found.shortcut == "downsample" && found.units.size() == 4 &&
-            options.overrides.find("stem_pool") == std::string::npos)
+        if (found.shortcut == "downsample" && found.units.size() == 4 && !given.contains("stem_pool"))
             net.notices.emplace_back(
                 "a max pool behind the 3x3 stem is not told by the weights, taken without; "
                 R"(--arch with {"stem_pool": true} or false says it)");

@@ -41,7 +41,7 @@ std::string head(const Page& page) {
     std::string sets, figures;
     const size_t groups = page.lists.sets.size() + (has_average(page) ? 1 : 0);
     for (size_t s = 0; s < groups; ++s) {
-        const std::string name = s < page.lists.sets.size() ? page.lists.sets[s] : "Average";
+        const std::string name = s < page.lists.sets.size() ? page.lists.sets[s] : std::string(kAverage);
         sets += "<th colspan=\"3\" scope=\"colgroup\"" + svg::attributes({{"data-set", set_key(page, s)}}) +
                 ">" + xml_escaped(name) + "</th>";
         for (const Figure& f : kFigures)

@@ -3,12 +3,6 @@
 namespace gs {
 namespace {
 
-// A value each time it is given: words behind it are not its own, as a command's table would be.
-CLI::Option* add_repeated(CLI::App& app, const char* name, std::vector<std::string>& values,
-                          const std::string& what) {
-    return app.add_option(name, values, what)->allow_extra_args(false);
-}
-
 // The library takes "-1" for 18446744073709551615.
 CLI::Option* add_seed(CLI::App& app, uint64_t& seed, const std::string& what) {
     const auto fault = [](const std::string& text) {
@@ -94,6 +88,11 @@ void add_scoring(CLI::App& app, ScoreFlags& f) {
 }
 
 }  // namespace
+
+CLI::Option* add_repeated(CLI::App& app, const char* name, std::vector<std::string>& values,
+                          const std::string& what) {
+    return app.add_option(name, values, what)->allow_extra_args(false);
+}
 
 void add_score(CLI::App& app, ScoreFlags& f) {
     add_scoring(app, f);

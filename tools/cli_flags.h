@@ -8,6 +8,11 @@
 
 namespace gs {
 
+// A flag that takes a value each time it is given: words behind it are not its own, as a command's table
+// would be.
+CLI::Option* add_repeated(CLI::App& app, const char* name, std::vector<std::string>& values,
+                          const std::string& what);
+
 void add_score(CLI::App& app, ScoreFlags& flags);
 void add_track(CLI::App& app, TrackFlags& flags);
 void add_fit(CLI::App& app, FitFlags& flags);

@@ -33,11 +33,9 @@ void add_train(CLI::App& app, TrainFlags& f) {
         "--id", f.id,
         "training images with labels, NAME=KIND:PATH; kinds: folder, list, cifar10, cifar100, svhn");
     app.add_option("--validate", f.validate, "images to measure accuracy on after each epoch");
-    app.add_option(
-           "--auxiliary", f.auxiliary,
-           "unlabelled images, for energy margins; may be given many times; tiny-images:FILE:skip=LIST "
-           "leaves the listed numbers out")
-        ->allow_extra_args(false);
+    add_repeated(app, "--auxiliary", f.auxiliary,
+                 "unlabelled images, for energy margins; may be given many times; tiny-images:FILE:skip=LIST "
+                 "leaves the listed numbers out");
     app.add_option("--out", f.out, "the run's folder");
     app.add_flag("--resume", f.resume, "go on from the checkpoint in --out; same flags, weights and images");
     app.add_flag("--force", f.force, "move an old run in --out aside");

@@ -4,6 +4,12 @@
 #include "core/numbers.h"
 
 namespace gs {
+namespace {
+
+constexpr std::string_view kWasFittedOn = " was fitted on ", kOfThe = " of the ", kImagesOf = " images of ",
+                           kAllowed = " (--allow-fit-on-test)";
+
+}  // namespace
 
 void require_unseen(const StatisticsStore& statistics, const ImageSet& set, std::span<const int64_t> indices,
                     std::span<const std::string> digests) {
@@ -15,13 +21,6 @@ void require_unseen(const StatisticsStore& statistics, const ImageSet& set, std:
                             " was fitted (or searched) on this very image; take other images, "
                             "or allow it with --allow-fit-on-test");
 }
-
-namespace {
-
-constexpr std::string_view kWasFittedOn = " was fitted on ", kOfThe = " of the ", kImagesOf = " images of ",
-                           kAllowed = " (--allow-fit-on-test)";
-
-}  // namespace
 
 std::string FittedOnTest::text() const {
     return file + std::string(kWasFittedOn) + std::to_string(seen) + std::string(kOfThe) +

@@ -62,11 +62,7 @@ Architecture starting_architecture(const Recipe& recipe, const WeightFile* file)
                                             " (--zero-head true starts with a new one)");
     found.classes = classes;
     if (!named) return with_dropout(recipe, found);
-    Architecture wanted = *named;
-    wanted.head = found.head;
-    wanted.pool_window = found.pool_window;
-    wanted.shortcut = found.shortcut;
-    if (wanted != found)
+    if (!is_named(found, *named))
         throw Error(ErrorKind::Weights,
                     file->path.string() + ": holds " + name_of(found) + ", not the recipe's " + recipe.net);
     return with_dropout(recipe, found);

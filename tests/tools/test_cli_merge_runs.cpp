@@ -202,25 +202,17 @@ TEST_F(MergeRuns, WhatDiffersIsTold) {
 }
 
 TEST_F(MergeRuns, ImagesThatWereAddedInBetween) {
-    Words words = flags_;
-    words.insert(words.end(), {"--shard", "0/2", "--out", "s0"});
-    score(words);
+    scored("s0", {"--shard", "0/2"});
     fs::copy_file(root_ / "images/id/cross/0000.png", root_ / "images/id/cross/0007.png");
-    *(words.end() - 3) = "1/2";
-    words.back() = "s1";
-    score(words);
+    scored("s1", {"--shard", "1/2"});
     refuse({"s0", "s1"}, 2, {"number of images of figures is '31', there '30'"});
 }
 
 // As many as before, and not the same: one would be lost, and one be there that is gone.
 TEST_F(MergeRuns, ImagesThatWereExchangedInBetween) {
-    Words words = flags_;
-    words.insert(words.end(), {"--shard", "0/2", "--out", "s0"});
-    score(words);
+    scored("s0", {"--shard", "0/2"});
     fs::rename(root_ / "images/id/cross/0000.png", root_ / "images/id/square/9999.png");
-    *(words.end() - 3) = "1/2";
-    words.back() = "s1";
-    score(words);
+    scored("s1", {"--shard", "1/2"});
     refuse({"s0", "s1"}, 2, {"list of images of figures is '30"});
 }
 

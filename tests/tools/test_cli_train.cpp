@@ -11,7 +11,19 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class Train : public TrainingTest {};
+class Train : public TrainingTest {
+  protected:
+    // Energy margins, from what train("first", …) left.
+    Ran tune(const Words& more) {
+        Words words{"train",     "energy",
+                    "--net",     "wrn-10-1",
+                    "--classes", "3",
+                    "--weights", "first/last.safetensors",
+                    "--id",      "cifar10:train.bin"};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    }
+};
 
 TEST_F(Train, LeavesWeightsLogAndCurves) {
     const Ran ran = train("run", {"--pth"});
@@ -237,39 +249,16 @@ TEST_F(Train, FineTunesWithEnergyMarginsOnSetsWithoutLabels) {
     train("first", {"--quiet", "--seed", "5"});
     write(root_ / "tiny", std::string(7 * 3072, '\x40'));
     write(root_ / "skip", "1\n3\n");
-    const Ran ran = run({"train",
-                         "energy",
-                         "--net",
-                         "wrn-10-1",
-                         "--classes",
-                         "3",
-                         "--weights",
-                         "first/last.safetensors",
-                         "--id",
-                         "cifar10:train.bin",
-                         "--auxiliary",
-                         "tiny-images:tiny:skip=skip",
-                         "--auxiliary",
-                         "synthetic:9:size=32",
-                         "--epochs",
-                         "1",
-                         "--batch",
-                         "16",
-                         "--auxiliary-batch",
-                         "8",
-                         "--threads",
-                         "1",
-                         "--out",
-                         "tuned"});
+    const Ran ran =
+        tune({"--auxiliary", "tiny-images:tiny:skip=skip", "--auxiliary", "synthetic:9:size=32", "--epochs",
+              "1", "--batch", "16", "--auxiliary-batch", "8", "--threads", "1", "--out", "tuned"});
     ASSERT_EQ(ran.code, 0) << ran.err;
     EXPECT_THAT(ran.err, AllOf(HasSubstr("2 listed images skipped"),
                                HasSubstr("steps of 16 and 8 of 14 auxiliary"), HasSubstr("no --validate")));
     EXPECT_FALSE(fs::exists(root_ / "tuned/best.safetensors"));
     EXPECT_NE(weights("tuned"), weights("first"));
     write(root_ / "raw.npy", npy_of({"", {2, 3, 32, 32}, std::vector<float>(2 * 3 * 32 * 32, 0.5f)}));
-    const Ran raw = run({"train", "energy", "--net", "wrn-10-1", "--classes", "3", "--weights",
-                         "first/last.safetensors", "--id", "cifar10:train.bin", "--auxiliary", "npy:raw.npy",
-                         "--epochs", "1", "--threads", "1", "--out", "raw"});
+    const Ran raw = tune({"--auxiliary", "npy:raw.npy", "--epochs", "1", "--threads", "1", "--out", "raw"});
     ASSERT_EQ(raw.code, 0) << raw.err;
     EXPECT_THAT(raw.err, HasSubstr("notice: auxiliary images are float32 arrays, used as they are"));
     expect_refusal(
@@ -280,29 +269,8 @@ TEST_F(Train, FineTunesWithEnergyMarginsOnSetsWithoutLabels) {
 TEST_F(Train, AuxiliaryImagesThatCannotBeUsedEndTheRun) {
     train("first", {"--quiet", "--epochs", "1"});
     for (int i = 0; i < 4; ++i) write(root_ / "others" / (std::to_string(i) + ".jpg"), "no image");
-    const Ran ran = run({"train",
-                         "energy",
-                         "--net",
-                         "wrn-10-1",
-                         "--classes",
-                         "3",
-                         "--weights",
-                         "first/last.safetensors",
-                         "--id",
-                         "cifar10:train.bin",
-                         "--auxiliary",
-                         "folder:others",
-                         "--auxiliary-batch",
-                         "40",
-                         "--batch",
-                         "16",
-                         "--epochs",
-                         "1",
-                         "--threads",
-                         "1",
-                         "--out",
-                         "tuned",
-                         "--quiet"});
+    const Ran ran = tune({"--auxiliary", "folder:others", "--auxiliary-batch", "40", "--batch", "16",
+                          "--epochs", "1", "--threads", "1", "--out", "tuned", "--quiet"});
     EXPECT_EQ(ran.code, 4) << ran.err;
     EXPECT_THAT(ran.err, HasSubstr("others: none of the last 120 images could be used"));
 }
