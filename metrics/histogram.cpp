@@ -23,9 +23,11 @@ BinRange bin_range(std::span<const std::span<const double>> sets) {
     // Differences of huge values stay finite: bins are found by halves.
     const double width = range.high / 2 - range.low / 2,
                  size = std::max(std::abs(range.low), std::abs(range.high));
-    if (width <= 1e-12 * size || width == 0) {
-        const double room = size > 0 ? size / 10 : 0.5;
-        constexpr double kMost = std::numeric_limits<double>::max();
+    if (width <= 1e-12 * size) {
+        // A tenth of the least numbers, and a half of such, would be 0.
+        constexpr double kLeast = std::numeric_limits<double>::min(),
+                         kMost = std::numeric_limits<double>::max();
+        const double room = size > 0 ? std::max(size / 10, kLeast) : 0.5;
         return {std::max(range.low - room, -kMost), std::min(range.high + room, kMost)};
     }
     return range;

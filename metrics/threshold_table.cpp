@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "metrics/threshold.h"
 
@@ -30,11 +31,17 @@ ThresholdTable threshold_table(std::span<const std::vector<double>> sets, size_t
     std::erase_if(thresholds, [](double t) { return !std::isfinite(t); });
     std::sort(thresholds.begin(), thresholds.end());
     thresholds.erase(std::unique(thresholds.begin(), thresholds.end()), thresholds.end());
+    table.below.assign(thresholds.size(), -std::numeric_limits<double>::infinity());
     for (size_t s = 0; s < sets.size(); ++s)
-        for (const double t : thresholds)
-            table.accepted[s].push_back(sets[s].end() - std::lower_bound(sets[s].begin(), sets[s].end(), t));
+        for (size_t k = 0; k < thresholds.size(); ++k) {
+            const auto first = std::lower_bound(sets[s].begin(), sets[s].end(), thresholds[k]);
+            table.accepted[s].push_back(sets[s].end() - first);
+            if (first != sets[s].begin()) table.below[k] = std::max(table.below[k], *(first - 1));
+        }
+    if (thresholds.empty()) return table;
     const auto after = std::upper_bound(thresholds.begin(), thresholds.end(), at_95);
     table.at_95 = after == thresholds.begin() ? 0 : static_cast<size_t>(after - thresholds.begin() - 1);
+    table.reaches_95 = double(table.accepted[0][table.at_95]) / double(table.scores[0]) >= 0.95;
     return table;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "report/text.h"
 #include "report/theme.h"
 
 namespace gs {
@@ -21,9 +22,16 @@ std::string element(const Chart& chart, const std::string& id, const std::string
                         "0 " + number(-top) + " " + number(chart.width) + " " + number(chart.height + top)},
                        {"role", "img"},
                        {"aria-labelledby", title_id + " " + text_id}}) +
-           more + chart.extra_attributes + ">\n<title id=\"" + title_id + "\">" + xml_escaped(chart.title) +
+           more + chart.extra_attributes + ">\n<title id=\"" + title_id + "\">" + xml_escaped(chart.title()) +
            "</title><desc id=\"" + text_id + "\">" + xml_escaped(chart.description) + "</desc>\n" + inside +
            chart.body + "</svg>\n";
+}
+
+// The title, or the set on a line of its own where both do not fit into one.
+std::vector<std::string> heading(const Chart& chart) {
+    const double room = chart.width - 16;
+    if (chart::text_width(chart.title()) <= room) return {chart.title()};
+    return {chart::fitted(chart.subject, room), chart::fitted(chart.set, room)};
 }
 
 }  // namespace
@@ -33,16 +41,21 @@ std::string inline_svg(const Chart& chart, const std::string& id) {
 }
 
 std::string standalone_svg(const Chart& chart) {
-    constexpr double kTop = 24;
+    constexpr double kLine = 16;
+    const std::vector<std::string> lines = heading(chart);
+    const double top = 8 + kLine * static_cast<double>(lines.size());
+    std::string texts;
+    for (size_t k = 0; k < lines.size(); ++k)
+        texts += chart::text(8, kLine * static_cast<double>(k + 1) - top, lines[k]);
     const std::string ground = "<rect" +
-                               attributes({{"y", number(-kTop)},
+                               attributes({{"y", number(-top)},
                                            {"width", number(chart.width)},
-                                           {"height", number(chart.height + kTop)},
+                                           {"height", number(chart.height + top)},
                                            {"fill", "#fff"}}) +
                                "/>\n";
-    return element(
-        chart, "chart", " xmlns=\"http://www.w3.org/2000/svg\" width=\"" + number(2 * chart.width) + "\"",
-        kTop, "<style>\n" + chart_css_of_picture() + "</style>\n" + ground + chart::text(8, -8, chart.title));
+    return element(chart, "chart",
+                   " xmlns=\"http://www.w3.org/2000/svg\" width=\"" + number(2 * chart.width) + "\"", top,
+                   "<style>\n" + chart_css_of_picture() + "</style>\n" + ground + texts);
 }
 
 namespace chart {
@@ -58,6 +71,31 @@ std::string text(double x, double y, std::string_view what, std::string_view anc
     if (anchor != "start") out += attributes({{"text-anchor", std::string(anchor)}});
     if (!css_class.empty()) out += attributes({{"class", std::string(css_class)}});
     return out + ">" + xml_escaped(what, 200) + "</text>\n";
+}
+
+double text_width(std::string_view text, double size) {
+    constexpr std::string_view kNarrow = " !'(),-./:;IJ[\\]fijlrt|", kWide = "#%&+<=>@MWmw^~";
+    double ems = 0;
+    std::string others;
+    for (const char c : text) {
+        if (static_cast<unsigned char>(c) >= 0x80) {
+            others += c;
+        } else {
+            const bool capital = c >= 'A' && c <= 'Z';
+            const auto is_in = [c](std::string_view set) { return set.find(c) != set.npos; };
+            ems += is_in(kNarrow) ? 0.37 : is_in(kWide) ? 0.88 : capital ? 0.72 : 0.63;
+        }
+    }
+    return size * (ems + 0.66 * static_cast<double>(display_width(others)));
+}
+
+std::string fitted(std::string_view text, double room, double size) {
+    const double most = std::max(room / (0.3 * size), 0.0);  // columns, however narrow the letters
+    std::string shown(text);
+    for (size_t columns = std::min(display_width(text), static_cast<size_t>(most) + 1);
+         columns > 0 && text_width(shown, size) > room; --columns)
+        shown = elided(text, columns, "…");
+    return shown;
 }
 
 std::string line(double x0, double y0, double x1, double y1, std::string_view css_class) {
@@ -93,7 +131,7 @@ std::string percent_axes(const Box& box, std::string_view x_name, std::string_vi
 }
 
 std::string stroke_class(size_t method) {
-    const size_t dash = method / kCurveColours % 4;
+    const size_t dash = (method + method / kCurveColours) % kCurveDashes;
     return "s" + std::to_string(method % kCurveColours) + (dash > 0 ? " d" + std::to_string(dash) : "");
 }
 

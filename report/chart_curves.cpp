@@ -15,6 +15,7 @@ using svg::Point;
 
 constexpr Box kPlot{46, 10, 300, 300};
 constexpr double kWidth = 360, kLegendTop = 362, kLegendLine = 19;
+constexpr double kLegendGap = 8, kSample = 24;  // beside a column of the legend; the line before a name
 
 // What sets the two kinds of chart apart.
 struct Kind {
@@ -59,9 +60,9 @@ class CurveChart {
 
     Chart draw() const {
         Chart chart;
-        const std::string& set = run_.results.sets[set_].name;
-        chart.title = std::string(kind_.name) + ": " + printable(set);
-        chart.description = "A curve a method: " + std::string(kind_.what) + " of " + printable(set) + ". " +
+        chart.subject = kind_.name;
+        chart.set = printable(run_.results.sets[set_].name, kNameLimit);
+        chart.description = "A curve a method: " + std::string(kind_.what) + " of " + chart.set + ". " +
                             kind_.figure_name + ":";
         chart.width = kWidth;
         chart.extra_attributes = box_attribute(kPlot);
@@ -71,7 +72,7 @@ class CurveChart {
                 line(kPlot.left, kPlot.top + kPlot.height, kPlot.left + kPlot.width, kPlot.top, "diagonal");
         for (size_t m = 0; m < run_.methods.size(); ++m) {
             chart.body += curve(m);
-            chart.description += (m ? ", " : " ") + printable(run_.results.methods[m].name) + " " + figure(m);
+            chart.description += (m ? ", " : " ") + name(m) + " " + figure(m);
         }
         chart.body += "<g class=\"legend\">\n";
         const size_t columns = legend_columns();
@@ -88,6 +89,8 @@ class CurveChart {
     const RunReport& run_;
     size_t set_;
     const Kind& kind_;
+
+    std::string name(size_t method) const { return printable(run_.results.methods[method].name, kNameLimit); }
 
     std::string figure(size_t method) const {
         const MethodMetrics* m =
@@ -122,26 +125,32 @@ class CurveChart {
 
     // Two where all names fit into half of the width.
     size_t legend_columns() const {
-        size_t longest = 0;
-        for (const MethodInfo& m : run_.results.methods)
-            longest = std::max(longest, display_width(printable(m.name)));
-        return longest <= 13 && run_.methods.size() > 1 ? 2 : 1;
+        double widest = 0;
+        for (size_t m = 0; m < run_.methods.size(); ++m) widest = std::max(widest, text_width(name(m)));
+        return widest <= legend_room(2) && run_.methods.size() > 1 ? 2 : 1;
     }
 
-    static double legend_column(size_t columns) { return (kWidth - 16) / static_cast<double>(columns); }
+    static double legend_column(size_t columns) {
+        return (kWidth - kLegendGap) / static_cast<double>(columns);
+    }
     static double legend_right(size_t column, size_t columns) {
         return legend_column(columns) * static_cast<double>(column + 1);
+    }
+    static constexpr double kNameLeft = kSample + 6;  // from the column's left
+    // For a name between its line and its figure. The chosen method's is bold, hence a tenth wider.
+    static double legend_room(size_t columns) {
+        return (legend_column(columns) - kLegendGap - kNameLeft - 3) / 1.1 - text_width("100.00");
     }
 
     std::string legend(size_t method, size_t columns) const {
         const double column = legend_column(columns);
-        const double x = 12 + column * static_cast<double>(method % columns);
+        const double x = kLegendGap + column * static_cast<double>(method % columns);
         const double y = kLegendTop + kLegendLine * static_cast<double>(method / columns + 1);
-        const std::string name =
-            elided(printable(run_.results.methods[method].name, 400), columns == 2 ? 13 : 40, "…");
+        const std::string shown = fitted(name(method), legend_room(columns));
         const size_t key = run_.method_keys[method];
         return "<g data-m=\"" + std::to_string(key) + "\">" +
-               line(x, y - 4, x + 24, y - 4, "curve " + stroke_class(key)) + text(x + 31, y, name) +
+               line(x, y - 4, x + kSample, y - 4, "curve " + stroke_class(key)) +
+               text(x + kNameLeft, y, shown) +
                text(legend_right(method % columns, columns), y, figure(method), "end") + "</g>\n";
     }
 };

@@ -44,17 +44,35 @@ double place(double score, const BinRange& range) {
     return kPlot.left + kPlot.width * std::clamp(at, 0.0, 1.0);
 }
 
+struct Ticks {
+    std::vector<double> values;
+    std::vector<std::string> texts;
+};
+
+// About four, or as many as their texts have room for.
+Ticks ticks_with_room(const svg::Range& drawn) {
+    for (int count = 4;; --count) {
+        const double step = svg::tick_step(drawn, count);
+        Ticks ticks{svg::ticks(drawn, step), {}};
+        ticks.texts = svg::tick_texts(ticks.values, step);
+        double widest = 0;
+        for (const std::string& t : ticks.texts) widest = std::max(widest, text_width(t, kSmallSize));
+        if (count == 1 || widest + 8 <= kPlot.width * step / drawn.size()) return ticks;
+    }
+}
+
 std::string score_axis(const BinRange& range) {
     std::string out = line(kPlot.left, kPlot.top + kPlot.height, kPlot.left + kPlot.width,
                            kPlot.top + kPlot.height, "frame");
     const svg::Range drawn{range.low, range.high};
     if (!std::isfinite(drawn.size())) return out;
-    const double step = svg::tick_step(drawn, 4);
-    for (const double v : svg::ticks(drawn, step)) {
-        const double x = place(v, range);
-        if (x < kPlot.left + 8 || x > kPlot.left + kPlot.width - 8) continue;
+    const Ticks ticks = ticks_with_room(drawn);
+    for (size_t k = 0; k < ticks.values.size(); ++k) {
+        const double x = place(ticks.values[k], range);
+        const double half = text_width(ticks.texts[k], kSmallSize) / 2;
+        if (x < half || x > kWidth - half) continue;
         out += line(x, kPlot.top + kPlot.height, x, kPlot.top + kPlot.height + 4, "frame");
-        out += text(x, kPlot.top + kPlot.height + 17, svg::tick_text(v, step), "middle", "small");
+        out += text(x, kPlot.top + kPlot.height + 17, ticks.texts[k], "middle", "small");
     }
     return out;
 }
@@ -63,25 +81,27 @@ std::string score_axis(const BinRange& range) {
 
 Chart score_chart(const RunReport& run, size_t method, size_t set) {
     const MethodReport& m = run.methods[method];
-    const std::string name = printable(run.results.methods[method].name),
-                      id = printable(run.results.sets[0].name);
-    const std::string other = printable(run.results.sets[set].name);
+    const std::string name = printable(run.results.methods[method].name, kNameLimit),
+                      id = printable(run.results.sets[0].name, kNameLimit);
     Chart chart;
-    chart.title = "Scores of " + name + ": " + other;
-    chart.description = "Histogram of the scores that " + name + " gives " + id + " (filled) and " + other +
-                        " (outlined); the height of a bin is the square root of its share. Higher scores "
-                        "mean more in-distribution.";
+    chart.subject = "Scores of " + name;
+    chart.set = printable(run.results.sets[set].name, kNameLimit);
+    chart.description = "Histogram of the scores that " + name + " gives " + id +
+                        (set != 0 ? " (filled) and " + chart.set + " (outlined)" : "") +
+                        "; the height of a bin is the square root of its share. Higher scores mean more "
+                        "in-distribution.";
     chart.width = kWidth;
     chart.height = kHeight;
     const std::vector<double> of_id = shares(m.histograms[0]), of_set = shares(m.histograms[set]);
     const double highest = std::max(*std::max_element(of_id.begin(), of_id.end()),
                                     *std::max_element(of_set.begin(), of_set.end()));
-    chart.body = text(kPlot.left, 16, elided(other, 30, "…")) + outline(of_id, highest, "of-id");
+    const std::string heights = "√ of shares, to " + fixed(100 * highest, highest < 0.1 ? 1 : 0) + " %";
+    const double room = kPlot.width - text_width(heights, kSmallSize) - 10;
+    chart.body = text(kPlot.left, 16, fitted(chart.set, room)) +
+                 text(kPlot.left + kPlot.width, 16, heights, "end", "small") +
+                 outline(of_id, highest, "of-id");
     if (set != 0) chart.body += outline(of_set, highest, "of-ood");
     chart.body += score_axis(m.bins);
-    chart.body +=
-        text(kPlot.left + kPlot.width, 16,
-             "√ of shares, to " + fixed(100 * highest, highest < 0.1 ? 1 : 0) + " %", "end", "small");
     if (!m.thresholds.thresholds.empty()) {
         const double x = place(m.thresholds.thresholds[m.thresholds.at_95], m.bins);
         chart.body += line(x, kPlot.top, x, kPlot.top + kPlot.height, "cut");

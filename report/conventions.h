@@ -27,5 +27,11 @@ inline constexpr std::array<Convention, 6> kAuprConventions{{
     {"aupr_in_openood", "AUPR, OOD", "OpenOOD 1.5's aupr_in: OOD positive, trapezoids"},
     {"aupr_out_openood", "AUPR, ID", "OpenOOD 1.5's aupr_out: ID positive, trapezoids"},
 }};
+// The figures that have one convention.
+inline constexpr std::array<Convention, 2> kOtherFigures{{
+    {"auroc", "AUROC", "area under the ROC curve: Mann-Whitney, ties count one half"},
+    {"dterr", "DTERR",
+     "least share of wrong decisions at any threshold, over all ID and OOD images together (GAIA)"},
+}};
 
 }  // namespace gs

@@ -38,8 +38,12 @@ std::string matrix_table(const RunReport& run, size_t set) {
 
 }  // namespace
 
+bool has_agreement(const Page& page) {
+    return page.lists.methods.size() > 1;
+}
+
 std::string agreement(const Page& page) {
-    if (page.lists.methods.size() < 2) return "";
+    if (!has_agreement(page)) return "";
     std::string runs;
     for (size_t r = 0; r < page.runs.size(); ++r) {
         const RunReport& run = page.runs[r];

@@ -24,6 +24,15 @@ std::string threshold_controls(size_t run) {
            scrolling("Rates at the threshold", "<table class=\"rates\"></table>\n") + "</div>\n";
 }
 
+// Of a method that misses the threshold it should begin at.
+std::string about_threshold(const ThresholdTable& table) {
+    if (table.thresholds.empty() || table.reaches_95) return "";
+    return element("p",
+                   "No threshold accepts 95 % of the ID images: more than 5 % of their scores are minus "
+                   "infinity. The line is at the lowest of the other scores.",
+                   "small");
+}
+
 std::string run_curves(const Page& page, size_t r) {
     const RunReport& run = page.runs[r];
     const std::string number = std::to_string(r);
@@ -37,7 +46,8 @@ std::string run_curves(const Page& page, size_t r) {
     for (size_t m = 0; m < run.methods.size(); ++m) {
         const std::string key = std::to_string(run.method_keys[m]);
         methods += "<div class=\"histograms\" data-method=\"" + key + "\">\n" +
-                   element(page.heading(1), "Scores of " + run.results.methods[m].name);
+                   element(page.heading(1), "Scores of " + run.results.methods[m].name) +
+                   about_threshold(run.methods[m].thresholds);
         for (size_t s = run.results.sets.size() > 1 ? 1 : 0; s < run.results.sets.size(); ++s)
             methods += figure(score_chart(run, m, s),
                               "scores-" + number + "-" + key + "-" + std::to_string(s), "scores", {});
@@ -58,12 +68,16 @@ std::string about_curves(const Page& page) {
                 precision = std::max(precision, curve->precision_error);
                 points = std::max(points, curve->points.size());
             }
-    return "Dots mark a TPR of 95 % (or the threshold that was set). Curves are drawn through at most " +
-           grouped(static_cast<int64_t>(points)) +
-           " of their points, chosen so that no point left out is farther from the drawn line than " +
-           fixed(100 * roc, 3) +
-           " percentage points of FPR and TPR (precision and recall: " + fixed(100 * precision, 3) +
-           "). Rates at a threshold are counts over all images. Histograms span the middle 99 % of the sets; "
+    std::string text;
+    if (points > 0)
+        text = "Dots mark a TPR of 95 % (or the threshold that was set). Curves are drawn through at most " +
+               grouped(static_cast<int64_t>(points)) +
+               " of their points, chosen so that no point left out is farther from the drawn line than " +
+               fixed(100 * roc, 3) +
+               " percentage points of FPR and TPR (precision and recall: " + fixed(100 * precision, 3) +
+               "). ";
+    return text +
+           "Rates at a threshold are counts over all images. Histograms span the middle 99 % of the scores; "
            "what lies beyond is in the outermost bins. The height of a bin is the square root of its share. "
            "The dashed line is the threshold.";
 }
@@ -80,14 +94,18 @@ std::string toolbar(const Page& page) {
     };
     std::string out = "<form class=\"toolbar\" hidden aria-label=\"What the sections below show\">\n" +
                       select("method", "Method", page.lists.methods);
-    if (!page.lists.sets.empty()) out += select("set", "OOD set", page.lists.sets);
+    if (page.has_ood()) out += select("set", "OOD set", page.lists.sets);
     return out + "</form>\n";
+}
+
+std::string curves_heading(const Page& page) {
+    return page.has_ood() ? "Curves and threshold" : "Scores and threshold";
 }
 
 std::string curves(const Page& page) {
     std::string runs;
     for (size_t r = 0; r < page.runs.size(); ++r) runs += run_curves(page, r);
-    return section("curves", "Curves and threshold",
+    return section("curves", curves_heading(page),
                    "<div class=\"runs\">\n" + runs + "</div>\n" + element("p", about_curves(page), "small"));
 }
 

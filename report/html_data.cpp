@@ -1,5 +1,6 @@
 // What the page's script reads.
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/printable.h"
@@ -10,6 +11,7 @@ namespace gs::html {
 namespace {
 
 using Json = nlohmann::ordered_json;
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // The text to be shown, and the number behind it, each figure in the order of metric_fields().
 Json figures_json(const DetectionMetrics& metrics) {
@@ -19,6 +21,29 @@ Json figures_json(const DetectionMetrics& metrics) {
         list.push_back({percent(value), std::isfinite(value) ? Json(value) : Json(nullptr)});
     }
     return list;
+}
+
+// The number of the fewest digits, five or more, that accepts the same images as the threshold: what the page
+// shows can be used.
+double short_threshold(double threshold, double below) {
+    const double place = std::floor(std::log10(std::abs(threshold)));
+    for (int digits = 5; digits < 17; ++digits) {
+        const auto rounded = [digits](double value) {
+            return parse_number<double>(significant(value, digits)).value_or(kNaN);
+        };
+        const double nearest = rounded(threshold),
+                     lower = rounded(nearest - std::pow(10, place - digits + 1));
+        for (const double value : {nearest, lower})
+            if (value <= threshold && value > below) return value;
+    }
+    return threshold;
+}
+
+std::vector<double> short_thresholds(const ThresholdTable& table) {
+    std::vector<double> values;
+    for (size_t k = 0; k < table.thresholds.size(); ++k)
+        values.push_back(short_threshold(table.thresholds[k], table.below[k]));
+    return values;
 }
 
 Json method_json(const Page& page, const RunReport& run, size_t m) {
@@ -32,10 +57,11 @@ Json method_json(const Page& page, const RunReport& run, size_t m) {
         figures["average"] = figures_json(average->metrics);
     return {{"key", run.method_keys[m]},
             {"figures", std::move(figures)},
-            {"thresholds", method.thresholds.thresholds},
+            {"thresholds", short_thresholds(method.thresholds)},
             {"accepted", method.thresholds.accepted},
             {"scores", method.thresholds.scores},
-            {"at95", method.thresholds.at_95}};
+            {"at95", method.thresholds.at_95},
+            {"reaches95", method.thresholds.reaches_95}};
 }
 
 }  // namespace

@@ -68,9 +68,11 @@ std::string hardest_images(const Page& page) {
     }
     return section(
         "images", "Hardest images",
-        element("p",
-                "ID images with the lowest scores and OOD images with the highest: what the method takes "
-                "for the other kind.") +
+        element("p", page.has_ood()
+                         ? "ID images with the lowest scores and OOD images with the highest: what "
+                           "the method takes for the other kind."
+                         : "ID images with the lowest scores: what the method takes for "
+                           "out-of-distribution.") +
             "<div class=\"runs\">\n" + runs + "</div>\n");
 }
 

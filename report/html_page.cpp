@@ -62,17 +62,15 @@ std::string head(const std::vector<RunReport>& runs) {
            chart_css_of_page() + std::string(page_css_asset()) + "</style>\n</head>\n";
 }
 
-std::string page_header(const std::vector<RunReport>& runs) {
+std::string page_header(const html::Page& page) {
+    std::vector<std::pair<std::string, std::string>> sections{
+        {"results", "Results"}, {"curves", html::curves_heading(page)}, {"images", "Hardest images"}};
+    if (html::has_agreement(page)) sections.emplace_back("agreement", "Agreement");
+    sections.emplace_back("provenance", "Provenance");
     std::string links;
-    for (const auto& [id, name] :
-         std::vector<std::pair<std::string, std::string>>{{"results", "Results"},
-                                                          {"curves", "Curves and threshold"},
-                                                          {"images", "Hardest images"},
-                                                          {"agreement", "Agreement"},
-                                                          {"provenance", "Provenance"}})
-        links += "<a href=\"#" + id + "\">" + name + "</a>\n";
+    for (const auto& [id, name] : sections) links += "<a href=\"#" + id + "\">" + name + "</a>\n";
     return "<a class=\"skip\" href=\"#results\">Skip to the results</a>\n<header>\n<h1>" +
-           xml_escaped(page_title(runs)) + "</h1>\n<nav aria-label=\"Sections\">\n" + links +
+           xml_escaped(page_title(page.runs)) + "</h1>\n<nav aria-label=\"Sections\">\n" + links +
            "</nav>\n</header>\n";
 }
 
@@ -121,7 +119,7 @@ std::string report_page(const std::vector<RunReport>& runs, const PageLists& lis
     const html::Page page{runs, lists};
     const std::string by_choice =
         html::toolbar(page) + html::curves(page) + html::hardest_images(page) + html::agreement(page);
-    return head(runs) + "<body>\n" + page_header(runs) + "<main>\n" + html::summary(page) +
+    return head(runs) + "<body>\n" + page_header(page) + "<main>\n" + html::summary(page) +
            html::section("results", "Results", html::results_table(page) + html::all_figures(page)) +
            "<div id=\"explore\">\n" + by_choice + "</div>\n" + html::provenance(page) +
            "</main>\n<footer>\n<p>" + xml_escaped("Made by gradscore " + facts.gradscore_version + ": ") +

@@ -13,6 +13,7 @@ struct Page {
     const std::vector<RunReport>& runs;
     const PageLists& lists;
     bool several() const { return runs.size() > 1; }
+    bool has_ood() const { return !lists.sets.empty(); }
     // The tag of a heading within a run's part of a section, one level deeper where runs have headings.
     std::string heading(int depth) const { return "h" + std::to_string(depth + (several() ? 3 : 2)); }
     // Only runs with all OOD sets of the page have averages in it: those over other sets do not compare.
@@ -35,8 +36,10 @@ std::string summary(const Page& page);        // what may be wrong: warnings, pr
 std::string results_table(const Page& page);  // sortable, the convention to be chosen
 std::string all_figures(const Page& page);    // every metric in every convention
 std::string curves(const Page& page);         // threshold, ROC and precision-recall curves, histograms
+std::string curves_heading(const Page& page);
 std::string hardest_images(const Page& page);
 std::string agreement(const Page& page);
+bool has_agreement(const Page& page);
 std::string provenance(const Page& page);         // time, plan, hashes, versions, exclusions, notices
 std::string thumbnail_symbols(const Page& page);  // each thumbnail once, to be referred to
 

@@ -4,6 +4,7 @@
 #include "core/printable.h"
 #include "report/html_parts.h"
 #include "report/svg.h"
+#include "report/table_parts.h"
 #include "report/text.h"
 
 namespace gs::html {
@@ -50,10 +51,7 @@ constexpr Fact kFacts[] = {
     {"preprocessing", [](const RunReport& r) { return r.results.run.preprocess; }},
     {"device", [](const RunReport& r) { return r.results.run.device + ", " + r.results.run.precision; }},
     {"threads", [](const RunReport& r) { return std::to_string(r.results.run.threads); }},
-    {"batch",
-     [](const RunReport& r) {
-         return r.results.run.batch > 0 ? std::to_string(r.results.run.batch) : std::string("chosen");
-     }},
+    {"batch", [](const RunReport& r) { return batch_text(r.results.run); }},
     {"seed", [](const RunReport& r) { return std::to_string(r.results.run.seed); }},
     {"limit",
      [](const RunReport& r) {

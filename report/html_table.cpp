@@ -144,7 +144,8 @@ std::string figure_rows(const Page& page, const RunReport& run, size_t r) {
                         ">" + percent(m.metrics.*f.value) + "</td>";
             for (const int64_t count :
                  {m.metrics.id_count, m.metrics.ood_count, m.metrics.id_excluded + m.metrics.ood_excluded})
-                rows += "<td class=\"number\">" + grouped(count) + "</td>";
+                // An average's are sums, in which each ID image counts once a set.
+                rows += "<td class=\"number\">" + (m.ood.empty() ? "–" : grouped(count)) + "</td>";
             rows += "</tr>\n";
         }
     return rows;
@@ -153,8 +154,7 @@ std::string figure_rows(const Page& page, const RunReport& run, size_t r) {
 }  // namespace
 
 std::string results_table(const Page& page) {
-    if (page.lists.sets.empty())
-        return element("p", "No out-of-distribution set was given: scores, but no metrics.");
+    if (!page.has_ood()) return element("p", "No out-of-distribution set was given: scores, but no metrics.");
     return "<div class=\"controls\" hidden>\n" + choice("fpr-convention", "FPR95", kFprConventions) +
            choice("aupr-convention", "AUPR", kAuprConventions) + "</div>\n" +
            "<p class=\"small\" id=\"results-note\">Figures in percent. <span id=\"convention\">FPR95: " +
@@ -170,7 +170,7 @@ std::string results_table(const Page& page) {
 }
 
 std::string all_figures(const Page& page) {
-    if (page.lists.sets.empty()) return "";
+    if (!page.has_ood()) return "";
     std::string heads = "<th scope=\"col\">method</th><th scope=\"col\">set</th>";
     if (page.several()) heads += "<th scope=\"col\">run</th>";
     for (const MetricField& f : metric_fields())
@@ -183,8 +183,10 @@ std::string all_figures(const Page& page) {
     const auto describe = [&](const Convention& c) {
         conventions += "<li><code>" + std::string(c.field) + "</code>: " + xml_escaped(c.text) + "</li>\n";
     };
+    for (const Convention& c : kOtherFigures) describe(c);
     for (const Convention& c : kFprConventions) describe(c);
     for (const Convention& c : kAuprConventions) describe(c);
+    conventions += element("li", "ID scores, OOD scores: images behind the figures; NaN: those left out");
     return "<details id=\"all-figures\">\n<summary>Every figure in every convention</summary>\n" +
            scrolling("Every figure", "<table>\n<thead><tr>" + heads + "</tr></thead>\n<tbody>\n" + rows +
                                          "</tbody>\n</table>\n") +

@@ -58,7 +58,7 @@ std::string run_table(const RunInfo& r) {
                     {"SHA-256", code(r.weights_sha256)},
                     {"preprocessing", escaped(r.preprocess)},
                     {"device", escaped(r.device) + ", " + escaped(r.precision) + ", " + grouped(r.threads) +
-                                   " threads, batch " + grouped(r.batch)},
+                                   " threads, batch " + batch_text(r)},
                     {"seed", std::to_string(r.seed)},
                     {"started", escaped(r.started) + resumed(r)},
                     {"took", clock_time(r.wall_seconds) + ", " + fixed(r.images_per_second, 1) + " images/s"},

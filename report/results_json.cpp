@@ -100,7 +100,7 @@ std::string results_to_json(const Results& results) {
     Json json{{"schema", "gradscore/results/1"},
               {"complete", results.complete()},
               {"comparable", results.comparable()},
-              {"positive_class", "id"},  // unless a figure's name says otherwise
+              {"positive_class", "id"},  // but for the figures that docs/file-formats.md lists
               {"run", to_json(results.run)}};
     for (const char* list : {"sets", "methods", "warnings"}) json[list] = Json::array();
     json["metrics"] = json["averages"] = Json::object();

@@ -1,6 +1,7 @@
 #include "report/svg.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 
@@ -81,18 +82,65 @@ std::vector<double> ticks(const Range& range, double step) {
     return values;
 }
 
-std::string tick_text(double value, double step) {
-    if (std::abs(value) < step / 2) return "0";
-    if (step < 1e-4) return shortest(std::round(value / step) * step).substr(0, 8);
-    return fixed(value, step >= 1 ? 0 : static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
+namespace {
+
+// "d.ddde-05", with so many digits behind the point.
+std::string scientific(double value, int decimals) {
+    char text[64];
+    return {text,
+            std::to_chars(text, text + sizeof text, value, std::chars_format::scientific, decimals).ptr};
+}
+
+int exponent_of(const std::string& scientific_text) {
+    return std::stoi(scientific_text.substr(scientific_text.find('e') + 1));
+}
+
+// The decimal place of the last digit other than 0, of four at most: -1 of 0.2 and of 2.5, 2 of 300.
+int last_place(double value) {
+    const std::string text = scientific(value, 3);
+    const size_t last = text.find_last_not_of('0', text.find('e') - 1);
+    return exponent_of(text) - (last > 1 ? static_cast<int>(last) - 1 : 0);
+}
+
+std::string without_end_zeros(std::string text) {
+    if (text.find('.') == text.npos) return text;
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.back() == '.') text.pop_back();
+    return text;
+}
+
+// Rounded at the place of the power of ten `last`: 0.00012 at -5 is "1.2e-4".
+std::string with_exponent(double value, int last) {
+    const int first = exponent_of(scientific(value, 14));  // fewer digits could round up to the next place
+    const std::string text = scientific(value, std::clamp(first - last, 0, 16));
+    return without_end_zeros(text.substr(0, text.find('e'))) + "e" + std::to_string(exponent_of(text));
+}
+
+size_t longest(const std::vector<std::string>& texts) {
+    size_t length = 0;
+    for (const std::string& text : texts) length = std::max(length, text.size());
+    return length;
+}
+
+}  // namespace
+
+std::vector<std::string> tick_texts(const std::vector<double>& ticks, double step) {
+    constexpr size_t kLong = 7;
+    constexpr int kMostDecimals = 20;  // beyond that exponents are shorter in any case
+    const int last = last_place(step);
+    std::vector<std::string> plain, exponents;
+    for (const double value : ticks) {
+        const bool zero = std::abs(value) < step / 2;
+        plain.push_back(zero ? "0" : fixed(value, std::clamp(-last, 0, kMostDecimals)));
+        exponents.push_back(zero ? "0" : with_exponent(value, last));
+    }
+    const bool many_zeros = step < 1e-4;
+    const bool use_exponents = (many_zeros || longest(plain) > kLong) && longest(exponents) < longest(plain);
+    return use_exponents ? exponents : plain;
 }
 
 std::string number(double value, int decimals) {
-    std::string text = fixed(value, decimals);
-    if (text.find('.') != text.npos) {
-        text.erase(text.find_last_not_of('0') + 1);
-        if (text.back() == '.') text.pop_back();
-    }
+    const std::string text = without_end_zeros(fixed(value, decimals));
     return text == "-0" ? "0" : text;
 }
 

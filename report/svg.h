@@ -31,7 +31,9 @@ Range range_to_draw(Range values, bool from_zero);
 double tick_step(const Range& range, int count);
 // Its multiples within the range.
 std::vector<double> ticks(const Range& range, double step);
-std::string tick_text(double value, double step);
+// Their texts: as many digits as tell them apart, all of them plain ("0.15"), or all with an exponent
+// ("2e-5") where that is shorter and plain ones would be long or of many zeros.
+std::vector<std::string> tick_texts(const std::vector<double>& ticks, double step);
 
 // A number as coordinates want it: at most `decimals`, no zeros at the end.
 std::string number(double value, int decimals = 1);

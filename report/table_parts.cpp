@@ -74,6 +74,10 @@ std::vector<std::vector<ColumnGroup>> in_blocks(std::vector<ColumnGroup> groups,
     return result;
 }
 
+std::string batch_text(const RunInfo& run) {
+    return run.batch > 0 ? grouped(run.batch) : "chosen";
+}
+
 std::string image_counts(const SetInfo& set) {
     const std::string all = counted(set.total, "image");
     if (set.scored == set.total) return all;

@@ -46,6 +46,9 @@ std::vector<ColumnGroup> column_groups(const Results& results);
 // The groups in blocks of at most `most`, as even as can be: 7 by 3 are 3, 2, 2.
 std::vector<std::vector<ColumnGroup>> in_blocks(std::vector<ColumnGroup> groups, size_t most);
 
+// Images at a time; "chosen" where the run was left to choose.
+std::string batch_text(const RunInfo& run);
+
 // "260 images", "148 of 150 images, 2 excluded".
 std::string image_counts(const SetInfo& set);
 

@@ -7,7 +7,8 @@
 
 namespace gs {
 
-// A colour of both schemes. Text and curves have a contrast of 4.5 to the background, grid lines less.
+// A colour of both schemes. Text and curves have a contrast of 4.5 to the background, the page's curves of
+// methods that are not chosen 3 (they are drawn fainter: assets/page.css), grid lines less.
 struct ThemeColour {
     std::string_view name, light, dark;
 };
@@ -31,6 +32,7 @@ inline constexpr std::array<ThemeColour, 17> kTheme{{
     {"c7", "#b3203f", "#ff8a9c"},
 }};
 inline constexpr size_t kCurveColours = 8;
+inline constexpr size_t kCurveDashes = 8;  // the first unbroken, the others .d1, .d2, … of assets/chart.css
 
 // Rules for chart elements, with the page's variables, or with the light scheme's colours written out.
 std::string chart_css_of_page();

@@ -13,7 +13,6 @@ namespace {
 using svg::Point;
 using svg::Range;
 using svg::tick_step;
-using svg::tick_text;
 
 constexpr double kWidth = 860, kLeft = 64, kRight = 16, kTop = 48, kPanel = 190, kGap = 56;
 constexpr const char* kTraining = "#1f6fb4";
@@ -80,13 +79,17 @@ class Picture {
     void axes(const Panel& panel, const Range& range) {
         text(kLeft, top_ - 6, panel.title, "start", "font-weight=\"bold\"");
         const double down = tick_step(range, 5), along = std::max(tick_step({0, epochs_}, 10), 1e-9);
-        for (const double v : svg::ticks(range, down)) {
-            line(kLeft, y(v, range), kWidth - kRight, y(v, range), "#ddd");
-            text(kLeft - 6, y(v, range) + 4, tick_text(v, down), "end");
+        const std::vector<double> values = svg::ticks(range, down), epochs = svg::ticks({0, epochs_}, along);
+        const std::vector<std::string> value_texts = svg::tick_texts(values, down),
+                                       epoch_texts = svg::tick_texts(epochs, along);
+        for (size_t k = 0; k < values.size(); ++k) {
+            const double at = y(values[k], range);
+            line(kLeft, at, kWidth - kRight, at, "#ddd");
+            text(kLeft - 6, at + 4, value_texts[k], "end");
         }
-        for (const double e : svg::ticks({0, epochs_}, along)) {
-            line(x(e), top_, x(e), top_ + kPanel, "#eee");
-            text(x(e), top_ + kPanel + 15, tick_text(e, along), "middle");
+        for (size_t k = 0; k < epochs.size(); ++k) {
+            line(x(epochs[k]), top_, x(epochs[k]), top_ + kPanel, "#eee");
+            text(x(epochs[k]), top_ + kPanel + 15, epoch_texts[k], "middle");
         }
         line(kLeft, top_ + kPanel, kWidth - kRight, top_ + kPanel, "#888");
         text(kWidth - kRight, top_ + kPanel + 28, "epoch", "end");

@@ -109,27 +109,44 @@
   const methodSelect = document.getElementById("method"), setSelect = document.getElementById("set");
   explore.classList.add("explored");
 
-  const percent = (part, whole) => whole > 0 ? (100 * part / whole).toFixed(2) + " %" : "n/a";
+  // The digits of the tables: halves go to the even digit, where toFixed takes the larger one. A percentage that is
+  // halfway between two hundredths is an odd number of eighths, and toFixed is wrong for every other one.
+  function percent(part, whole) {
+    if (!(whole > 0)) return "n/a";
+    const value = 100 * (part / whole);
+    return (8 * value % 4 === 1 ? value - 0.001 : value).toFixed(2) + " %";
+  }
   const count = (n) => n.toLocaleString("en");
 
   function chosenMethod(run) {
     return data.runs[run].methods.find((m) => String(m.key) === methodSelect.value);
   }
 
+  const hasThreshold = (method) => method !== undefined && method.thresholds.length > 0;
+
+  // What belongs to the chosen method and set. Thresholds stay where they are.
   function show() {
     for (const part of all("[data-method]", explore)) part.hidden = part.dataset.method !== methodSelect.value;
     if (setSelect) for (const part of all("[data-set]", explore)) part.hidden = part.dataset.set !== setSelect.value;
     for (const part of all("[data-m]", explore))
       part.classList.toggle("chosen", part.dataset.m === methodSelect.value);
     for (const run of all("#curves .run")) {
+      const there = hasThreshold(chosenMethod(run.dataset.run));
+      one(".threshold", run).hidden = !there;
+      if (there) moveThreshold(run);
+    }
+  }
+
+  function chooseMethod() {
+    for (const run of all("#curves .run")) {
       const method = chosenMethod(run.dataset.run);
-      one(".threshold", run).hidden = !method || method.thresholds.length === 0;
-      if (!method || method.thresholds.length === 0) continue;
+      if (!hasThreshold(method)) continue;
       const slider = one("input", run);
       slider.max = method.thresholds.length - 1;
       slider.value = method.at95;
-      moveThreshold(run);
+      one(".slide button", run).textContent = method.reaches95 ? "95 % TPR" : "Highest TPR";
     }
+    show();
   }
 
   function row(cells, head) {
@@ -154,10 +171,10 @@
     const slider = one("input", run), at = Number(slider.value);
     const threshold = method.thresholds[at], tp = method.accepted[0][at];
     const tpr = percent(tp, method.scores[0]);
-    let told = `score ${threshold.toPrecision(5)}, TPR ${tpr}`;
-    const rates = one(".rates", run);
-    rates.replaceChildren(row([`score ≥ ${threshold.toPrecision(5)}`, "rate", "precision", "accepted"], true),
-      row([`ID ${sets[0].name}`, `TPR ${tpr}`, "", `${count(tp)} of ${count(method.scores[0])}`]));
+    let told = `score ${threshold}, TPR ${tpr}`;
+    const rates = one(".rates", run), precision = (text) => sets.length > 1 ? [text] : [];
+    rates.replaceChildren(row([`score ≥ ${threshold}`, "rate", ...precision("precision"), "accepted"], true),
+      row([`ID ${sets[0].name}`, `TPR ${tpr}`, ...precision(""), `${count(tp)} of ${count(method.scores[0])}`]));
     sets.forEach((set, s) => {
       if (s === 0) return;
       const fp = method.accepted[s][at];
@@ -188,7 +205,7 @@
     mark.setAttribute("cy", (plot.top + plot.height * (1 - y)).toFixed(2));
   }
 
-  methodSelect.addEventListener("change", show);
+  methodSelect.addEventListener("change", chooseMethod);
   if (setSelect) setSelect.addEventListener("change", show);
   for (const run of all("#curves .run")) {
     one("input", run).addEventListener("input", () => moveThreshold(run));
@@ -198,5 +215,11 @@
     });
   }
   one(".toolbar").addEventListener("submit", (event) => event.preventDefault());
-  show();
+  chooseMethod();
+  // Browsers restore choices when somebody comes back or loads the page again, some of them after this script.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) return;  // the whole page was kept
+    if (table) chooseConvention();
+    chooseMethod();
+  });
 })();

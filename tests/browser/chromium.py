@@ -34,8 +34,8 @@ class Browser:
 
         self.process = subprocess.Popen(
             [path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-             "--disable-background-networking", "--hide-scrollbars", "--remote-debugging-pipe",
-             "--user-data-dir=" + self.profile.name, "about:blank"],
+             "--disable-background-networking", "--disable-features=BackForwardCache", "--hide-scrollbars",
+             "--remote-debugging-pipe", "--user-data-dir=" + self.profile.name, "about:blank"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             close_fds=False, preexec_fn=connect)
         os.close(to_browser)
@@ -110,9 +110,18 @@ class Browser:
 
     def open(self, url):
         """Seconds from the request until the page is loaded and drawn."""
+        return self._load("Page.navigate", url=url)
+
+    def leave_and_come_back(self):
+        """To another page and back: this one is loaded anew, and the browser restores what was chosen in it."""
+        history = self.call("Page.getNavigationHistory")
+        self.open("about:blank")
+        self._load("Page.navigateToHistoryEntry", entryId=history["entries"][history["currentIndex"]]["id"])
+
+    def _load(self, how, **parameters):
         self.events.clear()
         start = time.monotonic()
-        self.call("Page.navigate", url=url)
+        self.call(how, **parameters)
         while "Page.loadEventFired" not in self.events:
             self._note(self._receive(120))
         if self.scripting:

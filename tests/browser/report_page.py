@@ -3,7 +3,9 @@
 
 usage: report_page.py GRADSCORE FOLDER    screenshots are left in FOLDER; exit code 77: there is no browser here
 """
+import csv
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -67,9 +69,23 @@ def check_conventions(page, results):
             page.run(f"""(s => {{ s.value = '{field}'; s.dispatchEvent(new Event('change')) }})
                          (document.getElementById('{select}'))""")
             check_table(page, results, kind, field)
-        page.run(f"""(s => {{ s.selectedIndex = 0; s.dispatchEvent(new Event('change')) }})
-                     (document.getElementById('{select}'))""")
+        choose(page, select, 0)
     check_table(page, results, "auroc", "auroc")
+
+
+def check_coming_back(page, results):
+    """Browsers restore what was chosen: the table must be of it."""
+    for select, option in (("fpr-convention", 3), ("aupr-convention", 4), ("method", 2)):
+        choose(page, select, option)
+    page.leave_and_come_back()
+    check(page.run("document.getElementById('fpr-convention').selectedIndex") == 3,
+          "the browser restores what was chosen")
+    for select, kind in (("fpr-convention", "fpr"), ("aupr-convention", "aupr")):
+        field, text = page.run(f"(o => [o.value, o.text])(document.getElementById('{select}').selectedOptions[0])")
+        check_table(page, results, kind, field)
+        check(text in page.run("document.getElementById('convention').textContent"), f"and says so: {text}")
+    check(page.run("document.querySelector('.histograms:not([hidden])').dataset.method") == page.run(
+        "document.getElementById('method').value") == "2", "the method that is shown is the one that is chosen")
 
 
 def check_keyboard(page, results):
@@ -98,6 +114,11 @@ def check_keyboard(page, results):
     check_threshold(page, results)
 
 
+def choose(page, select, option):
+    page.run(f"""(s => {{ s.selectedIndex = {option}; s.dispatchEvent(new Event('change')) }})
+                 (document.getElementById('{select}'))""")
+
+
 def rates(page):
     return page.run("[...document.querySelectorAll('.rates tr')].map(r => [...r.cells].map(c => c.textContent))")
 
@@ -114,6 +135,13 @@ def check_threshold(page, results):
     new = rates(page)
     check(float(new[1][1].split()[1]) < float(old[1][1].split()[1]), "a stricter threshold accepts fewer ID images")
     check(page.run(place) != mark, "the mark moves along the curve")
+    choose(page, "set", 0)
+    check(page.run("document.querySelector('.pair:not([hidden])').dataset.set") == "0" and rates(page) == new,
+          "another OOD set has the same threshold")
+    choose(page, "method", 0)
+    choose(page, "method", 1)
+    check(rates(page) == old, "another method begins at its own")
+    choose(page, "set", 1)
     page.press("Home")
     check(rates(page)[1][1] == "TPR 100.00 %", "the loosest accepts all")
     told = page.run("document.activeElement.getAttribute('aria-valuetext')")
@@ -135,7 +163,7 @@ def check_columns(page):
         marks.append(page.run("getComputedStyle(document.querySelector('[aria-sort] button'), '::after').content"))
     check(page.run("document.getElementById('sorted').textContent") == "Sorted by AUROC, far, ascending", "sorting is told")
     check(len(set(marks)) == 2, f"up and down look different {marks}")
-    page.run("""(s => { s.selectedIndex = 2; s.dispatchEvent(new Event('change')) })(document.getElementById('aupr-convention'))""")
+    choose(page, "aupr-convention", 2)
     column = page.run("document.querySelector('th[data-kind=aupr] .name').textContent")
     check(column + ", far" in page.run(heads + ".map(b => b.ariaLabel)"), f"another convention is named, too ({column})")
 
@@ -175,6 +203,77 @@ def check_two_runs(page, gradscore, folder):
     check_columns(page)
     check_averages(page)
     check_no_image_accepted(page)
+    return url
+
+
+def change_scores(run, gradscore, change):
+    """Every score becomes change(set, method, row, score), and metrics are computed anew. Returns [set][method] scores."""
+    scores = {}
+    for path in pathlib.Path(run, "scores").glob("*.csv"):
+        with open(path, newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        first = head.index("reason") + 1
+        for k, row in enumerate(rows):
+            row[first:] = [repr(change(path.stem, m, k, float(score))) for m, score in enumerate(row[first:])]
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+        scores[path.stem] = [[float(row[first + m]) for row in rows] for m in range(len(head) - first)]
+    computed = subprocess.run([gradscore, "metrics", run, "--json"], check=True, capture_output=True).stdout
+    pathlib.Path(run, "results.json").write_bytes(computed)
+    return scores
+
+
+def check_every_threshold(page, scores):
+    """At each place of the slider: the score that is shown accepts as many images as are told, and the rates are those
+    of Python's (and C++'s) rounding, which takes halves to the even digit."""
+    shown = page.run("""(slider => [...Array(Number(slider.max) + 1).keys()].map(k => {
+        slider.value = k; slider.dispatchEvent(new Event('input'));
+        return [...document.querySelectorAll('.rates tr')].map(r => [...r.cells].map(c => c.textContent)); }))
+        (document.querySelector('.slide input'))""")
+    wrong, halves = [], 0
+    for (head, *rows) in shown:
+        threshold = float(head[0].split()[-1])
+        accepted = [int(row[3].split()[0].replace(",", "")) for row in rows]
+        wanted = [sum(score >= threshold for score in of_set[0]) for of_set in scores]
+        texts = [f"TPR {100 * (wanted[0] / 800):.2f} %", *(f"FPR {100 * (count / 800):.2f} %" for count in wanted[1:])]
+        halves += sum(count % 4 == 1 for count in wanted)
+        if accepted != wanted or texts != [row[1] for row in rows]:
+            wrong.append((head[0], accepted, wanted, [row[1] for row in rows]))
+    check(len(shown) > 200 and wrong == [], f"the score shown gives the {len(shown)} counts and rates {wrong[:2]}")
+    check(halves > 100, f"{halves} rates lie between two hundredths")
+    check(max(len(head[0]) for head, *_ in shown) > 15, "scores close to each other are told apart")
+
+
+def check_close_scores(page, gradscore, folder):
+    run, html = os.path.join(folder, "close"), os.path.join(folder, "close.html")
+    write_run(run, gradscore, images=800, methods=METHODS[:2], sets=["near"])
+
+    def change(name, method, row, score):
+        if method == 0:  # most are so close to 1 that five digits do not tell them apart
+            return 1 - math.exp(-2 * score - 16)
+        return -math.inf if name == "photos" and row < 60 else score
+
+    scores = change_scores(run, gradscore, change)
+    subprocess.run([gradscore, "report", run, "--out", html], check=True, capture_output=True)
+    url = pathlib.Path(html).resolve().as_uri()
+    page.open(url)
+    check_every_threshold(page, [scores["photos"], scores["near"]])
+    button = "document.querySelector('.slide button').textContent"
+    check(page.run(button) == "95 % TPR", "the button says where it leads")
+    choose(page, "method", 1)
+    check(page.run(button) == "Highest TPR" and rates(page)[1][1] == "TPR 92.50 %", "also where 95 % cannot be reached")
+    return url
+
+
+def check_without_ood(page, gradscore, folder):
+    run, html = os.path.join(folder, "id-only"), os.path.join(folder, "id-only.html")
+    write_run(run, gradscore, images=100, methods=METHODS[:2], sets=[])
+    subprocess.run([gradscore, "report", run, "--out", html], check=True, capture_output=True)
+    url = pathlib.Path(html).resolve().as_uri()
+    page.open(url)
+    check([len(row) for row in rates(page)] == [3, 3], "without OOD sets there is no precision")
+    check(page.run("[...document.querySelectorAll('nav a')].every(a => document.querySelector(a.hash))"),
+          "links lead somewhere")
     return url
 
 
@@ -257,12 +356,14 @@ def main(gradscore, folder):
         page.screen(*SCREENS["desktop"])
         page.open(url)
         check_conventions(page, results)
+        check_coming_back(page, results)
         page.open(url)
         check_keyboard(page, results)
         check_names(page)
         check_looks(page, url, folder)
         check_without_script(page, url, results, folder)
-        pages = {url, check_two_runs(page, gradscore, folder)}
+        others = (check_two_runs, check_close_scores, check_without_ood)
+        pages = {url, *(other(page, gradscore, folder) for other in others)}
         asked = {request for request in page.requests if not request.startswith("data:")}
         check(asked == pages, f"nothing else was asked for {asked - pages}")
         check(page.errors == [], f"the console has no error {page.errors[:3]}")

@@ -37,12 +37,23 @@ TEST(Histogram, RangeHoldsTheMiddleOfEverySet) {
 }
 
 TEST(Histogram, ARangeHasAWidth) {
-    constexpr double kMost = std::numeric_limits<double>::max();
-    for (const auto& sets : std::vector<std::vector<Values>>{
-             {}, {{}}, {{NAN, INFINITY}}, {{0}}, {{7, 7}}, {{-1e300}}, {{kMost}}, {{-kMost, kMost}}}) {
+    using Limits = std::numeric_limits<double>;
+    constexpr double kMost = Limits::max(), kTiny = Limits::denorm_min();
+    for (const auto& sets : std::vector<std::vector<Values>>{{},
+                                                             {{}},
+                                                             {{NAN, INFINITY}},
+                                                             {{0}},
+                                                             {{7, 7}},
+                                                             {{-1e300}},
+                                                             {{kMost}},
+                                                             {{-kMost, kMost}},
+                                                             {{kTiny, kTiny}},
+                                                             {{0, kTiny}, {-kTiny}},
+                                                             {{1e-310, 3e-310}},
+                                                             {{Limits::min()}}}) {
         const BinRange range = range_of(sets);
         EXPECT_TRUE(std::isfinite(range.low) && std::isfinite(range.high));
-        EXPECT_LT(range.low, range.high);
+        EXPECT_GT(range.high / 2 - range.low / 2, 0) << "bins are found by halves";
         for (const Values& set : sets) {
             const auto counts = histogram(set, range, 10);
             EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), int64_t{0}),

@@ -44,6 +44,34 @@ TEST(ThresholdTable, BeginsWhereTheMetricStands) {
                   detection_metrics(sets[0], sets[s]).fpr95_first);
 }
 
+// The least finite threshold stands in where more than 5 % of the ID set lies at -inf.
+TEST(ThresholdTable, TellsWhetherAnyThresholdAccepts95Percent) {
+    Sets sets = made_up(100, 50);
+    std::fill(sets[0].begin(), sets[0].begin() + 5, -INFINITY);
+    EXPECT_TRUE(threshold_table(sets, 100).reaches_95);
+    sets[0][5] = -INFINITY;
+    const ThresholdTable table = threshold_table(sets, 100);
+    EXPECT_FALSE(table.reaches_95);
+    EXPECT_EQ(table.at_95, 0u);
+    EXPECT_EQ(table.accepted[0][0], 94);
+    std::fill(sets[0].begin(), sets[0].end(), INFINITY);
+    EXPECT_TRUE(threshold_table(sets, 100).reaches_95) << "all are accepted";
+}
+
+// Between the score below and the threshold every number accepts the same images.
+TEST(ThresholdTable, KnowsTheScoreBelowEachThreshold) {
+    const Sets sets = made_up(300, 200);
+    const ThresholdTable table = threshold_table(sets, 50);
+    ASSERT_EQ(table.below.size(), table.thresholds.size());
+    for (size_t k = 0; k < table.thresholds.size(); ++k) {
+        double below = -INFINITY;
+        for (const auto& set : sets)
+            for (const double score : set)
+                if (score < table.thresholds[k]) below = std::max(below, score);
+        EXPECT_EQ(table.below[k], below);
+    }
+}
+
 TEST(ThresholdTable, OfLittle) {
     EXPECT_TRUE(threshold_table(Sets{{}, {1.0}}, 500).thresholds.empty());
     EXPECT_TRUE(threshold_table(Sets{}, 500).thresholds.empty());
@@ -52,6 +80,7 @@ TEST(ThresholdTable, OfLittle) {
     const ThresholdTable infinite = threshold_table(Sets{{-INFINITY, 1, INFINITY}, {0}}, 500);
     EXPECT_EQ(infinite.thresholds, (std::vector<double>{0, 1})) << "thresholds are numbers";
     EXPECT_EQ(infinite.at_95, 0u);
+    EXPECT_TRUE(threshold_table(Sets{{-INFINITY}, {-INFINITY}}, 500).thresholds.empty());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/numbers.h"
+#include "metrics/threshold.h"
 #include "report/assets.h"
 #include "report/base64.h"
 #include "report/chart.h"
@@ -21,6 +22,7 @@ namespace {
 
 using test::sample_page;
 using test::sample_report;
+using test::scored_set;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -125,7 +127,20 @@ TEST(ReportPage, EveryConventionIsAFigure) {
     for (const MetricField& f : metric_fields()) fields.insert(f.name);
     for (const Convention& c : kFprConventions) EXPECT_TRUE(fields.erase(c.field)) << c.field;
     for (const Convention& c : kAuprConventions) EXPECT_TRUE(fields.erase(c.field)) << c.field;
-    EXPECT_EQ(fields, (std::set<std::string_view>{"auroc", "dterr"}));
+    for (const Convention& c : kOtherFigures) EXPECT_TRUE(fields.erase(c.field)) << c.field;
+    EXPECT_THAT(fields, IsEmpty());
+    const std::string page = sample_page({sample_report()});
+    for (const MetricField& f : metric_fields())
+        EXPECT_THAT(page, HasSubstr("<li><code>" + std::string(f.name) + "</code>: "));
+}
+
+// The counts of an average are sums over the sets: no number of images that anybody has.
+TEST(ReportPage, AveragesHaveNoCounts) {
+    const std::string page = sample_page({sample_report()});
+    const std::string counts = "<td class=\"number\">40</td><td class=\"number\">20</td>",
+                      none = "<td class=\"number\">–</td>";
+    EXPECT_EQ(count_of(page, counts + "<td class=\"number\">0</td>"), 2 * 2u) << "methods by sets";
+    EXPECT_EQ(count_of(page, none + none + none + "</tr>"), 2u) << "a row a method";
 }
 
 // At the threshold of 95 % the counts give the metric of that name.
@@ -136,6 +151,45 @@ TEST(ReportPage, ThresholdsHaveTheCountsOfTheScores) {
     const double fpr = method["accepted"][1][at].get<double>() / method["scores"][1].get<double>();
     EXPECT_EQ(fpr, report.results.find("energy:temperature=2", "dtd")->metrics.fpr95_first);
     EXPECT_EQ(method["scores"], (nlohmann::json{40, 20, 20}));
+}
+
+// The number that is shown accepts the images it is shown with, however close the scores are.
+TEST(ReportPage, ThresholdsCanBeReadOffThePage) {
+    auto sets = test::sample_sets();
+    for (auto& set : sets) {
+        auto& column = set.scores[0];
+        for (size_t k = 0; k < column.size(); ++k) column[k] = 1 - 1.7e-9 * double(k) - 1e-10 * column[k];
+        set.scores[1] = test::steps(1.0 / 3, 1.0 / 7, int(column.size()));
+    }
+    const auto data = data_of(sample_page({sample_report(sets)}));
+    ASSERT_THAT(data["runs"][0]["methods"], SizeIs(2));
+    for (const auto& method : data["runs"][0]["methods"]) {
+        const size_t m = method["key"];
+        const std::vector<double> thresholds = method["thresholds"];
+        EXPECT_GT(thresholds.size(), 20u);
+        size_t digits = 0;
+        for (size_t k = 0; k < thresholds.size(); ++k) {
+            for (size_t s = 0; s < sets.size(); ++s)
+                EXPECT_EQ(count_accepted(sets[s].scores[m], thresholds[k]).accepted,
+                          method["accepted"][s][k]);
+            digits = std::max(digits, shortest(thresholds[k]).size());
+        }
+        EXPECT_LE(digits, m == 0 ? 13u : 7u) << "no more digits than needed";
+    }
+}
+
+// What the button beside the threshold says must be true.
+TEST(ReportPage, SaysWhereNoThresholdAccepts95Percent) {
+    auto sets = test::sample_sets();
+    const std::string note = "No threshold accepts 95 % of the ID images";
+    std::fill(sets[0].scores[0].begin(), sets[0].scores[0].begin() + 2, -INFINITY);
+    EXPECT_THAT(sample_page({sample_report(sets)}), Not(HasSubstr(note)));
+    std::fill(sets[0].scores[0].begin(), sets[0].scores[0].begin() + 3, -INFINITY);
+    const std::string page = sample_page({sample_report(sets)});
+    EXPECT_EQ(count_of(page, note), 1u);
+    const auto methods = data_of(page)["runs"][0]["methods"];
+    EXPECT_FALSE(methods[0]["reaches95"].get<bool>());
+    EXPECT_TRUE(methods[1]["reaches95"].get<bool>());
 }
 
 TEST(ReportPage, HardestImagesAreTheLowestOfIdAndTheHighestOfOod) {
@@ -280,6 +334,30 @@ TEST(ReportPage, OfLittle) {
         for (const std::string& number : matches(page, " (?:d|x|y|x1|cx|cy|width)=\"([^\"]*)\""))
             EXPECT_EQ(number.find("nan"), std::string::npos) << number;
     }
+    for (auto& set : sets)
+        for (auto& column : set.scores) std::fill(column.begin(), column.end(), 5e-324);
+    EXPECT_THAT(sample_page({sample_report(sets)}), Not(HasSubstr("=\"nan"))) << "the least of numbers";
+}
+
+TEST(ReportPage, WithoutOodSetsNothingIsSaidOfThem) {
+    const std::vector<ScoredSet> alone{test::sample_sets()[0]};
+    const std::string page = sample_page({sample_report(alone)}), full = sample_page({sample_report()});
+    for (const std::string part : {"Curves are drawn", "Curves and threshold", "Dots mark", "(outlined)",
+                                   "and OOD images with the highest", "id=\"set\""}) {
+        EXPECT_THAT(without_elements(page, "script"), Not(HasSubstr(part)));
+        EXPECT_THAT(full, HasSubstr(part));
+    }
+    EXPECT_EQ(count_of(page, "Scores and threshold"), 2u) << "heading and link";
+    EXPECT_THAT(page, HasSubstr("that msp gives imagenet; the height"));
+}
+
+TEST(ReportPage, EveryLinkHasItsSection) {
+    const std::vector<ScoredSet> sets{scored_set("a", SetRole::Id, {{1, 2}}),
+                                      scored_set("b", SetRole::Ood, {{0}})};
+    for (const std::string& page :
+         {sample_page({sample_report()}), sample_page({sample_report(sets, {{"msp", {}}})})})
+        for (const std::string& id : matches(page, "href=\"#([a-z]+)\""))
+            EXPECT_THAT(page, HasSubstr("<section id=\"" + id + "\"")) << id;
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace gs {
 namespace {
 
@@ -20,9 +23,39 @@ TEST(Svg, Ticks) {
     EXPECT_EQ(svg::tick_step({0, 7}, 5), 2);
     EXPECT_EQ(svg::ticks({0, 1}, 0.5), (std::vector<double>{0, 0.5, 1}));
     EXPECT_EQ(svg::ticks({-3, 3}, 2), (std::vector<double>{-2, 0, 2}));
-    EXPECT_EQ(svg::tick_text(0.30000000000000004, 0.1), "0.3");
-    EXPECT_EQ(svg::tick_text(1e-17, 0.1), "0");
-    EXPECT_EQ(svg::tick_text(150, 50), "150");
+}
+
+TEST(Svg, TicksReadAsTheirValues) {
+    using svg::tick_texts;
+    using Texts = std::vector<std::string>;
+    EXPECT_EQ(tick_texts({1e-17, 0.1, 0.30000000000000004, 1}, 0.1), (Texts{"0", "0.1", "0.3", "1.0"}));
+    EXPECT_EQ(tick_texts({-50, 0, 150}, 50), (Texts{"-50", "0", "150"}));
+    EXPECT_EQ(tick_texts({-2.5, 0, 5}, 2.5), (Texts{"-2.5", "0", "5.0"}));
+    EXPECT_EQ(tick_texts({0, 1.25, 2.5}, 1.25), (Texts{"0", "1.25", "2.50"}));
+    EXPECT_EQ(tick_texts({0, 2e-5, 6.000000000000001e-5, 1e-4}, 2e-5), (Texts{"0", "2e-5", "6e-5", "1e-4"}));
+    EXPECT_EQ(tick_texts({-6e-5, -2e-5}, 2e-5), (Texts{"-6e-5", "-2e-5"}));
+    EXPECT_EQ(tick_texts({0.00012, 0.00014}, 2e-5), (Texts{"1.2e-4", "1.4e-4"}));
+    EXPECT_EQ(tick_texts({0.001005, 0.00101}, 5e-6), (Texts{"0.001005", "0.001010"}));
+    EXPECT_EQ(tick_texts({0.00101}, 5e-6), (Texts{"1.01e-3"}));
+    EXPECT_EQ(tick_texts({0.50001, 0.50002}, 1e-5), (Texts{"0.50001", "0.50002"}));
+    EXPECT_EQ(tick_texts({0, 8e8, 1e9, 1.2e9}, 2e8), (Texts{"0", "8e8", "1e9", "1.2e9"}));
+    EXPECT_EQ(tick_texts({900000, 1000000}, 100000), (Texts{"900000", "1000000"}));
+    EXPECT_EQ(tick_texts({1e300}, 1e300), (Texts{"1e300"}));
+    EXPECT_EQ(tick_texts({}, 1), Texts{});
+}
+
+// Neighbours differ, and no text is off by half a step, on axes of any size and place.
+TEST(Svg, TicksAreToldApart) {
+    for (double size = 1e-12; size < 1e15; size *= 3.7)
+        for (const double low : {0.0, -size / 3, size * 1e3, -size * 1e5}) {
+            const svg::Range range{low, low + size};
+            const double step = svg::tick_step(range, 4);
+            const std::vector<double> values = svg::ticks(range, step);
+            const std::vector<std::string> texts = svg::tick_texts(values, step);
+            ASSERT_EQ(texts.size(), values.size());
+            for (size_t k = 0; k < values.size(); ++k)
+                EXPECT_NEAR(std::stod(texts[k]), values[k], 1e-3 * step) << texts[k];
+        }
 }
 
 TEST(Svg, RangesToDraw) {

@@ -161,6 +161,9 @@ TEST(Markdown, PageOfARun) {
         EXPECT_THAT(text, HasSubstr(part));
     EXPECT_EQ(text.back(), '\n');
     EXPECT_NE(text[text.size() - 2], '\n');
+    EXPECT_THAT(text, HasSubstr("2 threads, batch 8 "));
+    r.run.batch = 0;
+    EXPECT_THAT(results_markdown(r), HasSubstr("2 threads, batch chosen ")) << "as the report page says it";
 }
 
 TEST(Markdown, EveryRowOfATableHasItsCells) {
