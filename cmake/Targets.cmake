@@ -17,6 +17,12 @@ option(GRADSCORE_WERROR "warnings are errors" ${tested})
 if(GRADSCORE_WERROR)
   gs_cxx_options(-Werror)
 endif()
+# The library may go into a shared one, a Python extension say; nobody is to put other functions in place of ours.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+gs_cxx_options(-fno-semantic-interposition)
+# Messages name files of the project, not where it was built.
+target_compile_options(gs_options INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=>-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   gs_cxx_options(-Wno-restrict)  # GCC 12: false alarms on string concatenation (PR 105651)
   if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)

@@ -15,6 +15,11 @@ if grep -rlF -e "$scratch/first" -e "$binary" -e "$source" moved/lib*/cmake move
   echo "the files above name a folder of the build"
   exit 1
 fi
+# Messages neither; kernels' line tables, for profilers, do.
+if grep -aoE -e "$source/[a-z_/]+\.(cpp|h|cuh)" moved/bin/gradscore moved/lib*/libgradscore.a; then
+  echo "the strings above name the source's folder"
+  exit 1
+fi
 
 # Every installed header, with nothing but the prefix on the path.
 (cd moved/include && find gradscore -name '*.h' | sort) | sed 's/.*/#include <&>/' >headers.cpp
@@ -30,6 +35,21 @@ block cpp >app/main.cpp
 cmake -S app -B app/build -DCMAKE_PREFIX_PATH="$scratch/moved" -DCMAKE_CXX_COMPILER="$cxx" >configure.log ||
   { cat configure.log; exit 1; }
 cmake --build app/build >build.log || { cat build.log; exit 1; }
+
+# All of the library in a shared one, as an extension of an interpreter would have it.
+mkdir extension
+cat >extension/CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(extension CXX)
+find_package(gradscore REQUIRED)
+file(WRITE none.cpp "")
+add_library(extension MODULE none.cpp)
+target_link_libraries(extension PRIVATE gradscore::gradscore)
+target_link_options(extension PRIVATE LINKER:--no-undefined LINKER:--whole-archive $<TARGET_FILE:gradscore::gradscore>
+  LINKER:--no-whole-archive)
+CMAKE
+cmake -S extension -B extension/build -DCMAKE_PREFIX_PATH="$scratch/moved" -DCMAKE_CXX_COMPILER="$cxx" >extension.log &&
+  cmake --build extension/build >>extension.log 2>&1 || { cat extension.log; exit 1; }
 
 # Who asks quietly where a library is missing is told that there is no gradscore, and goes on.
 mkdir quiet
