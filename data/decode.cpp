@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 namespace gs {
 namespace {
@@ -15,13 +17,27 @@ bool starts_with(std::span<const std::byte> file, std::span<const uint8_t> magic
                       [](uint8_t want, std::byte got) { return static_cast<std::byte>(want) == got; });
 }
 
+// Photos of the web have any contents under the name of a JPEG. Pillow reads these, too; we name them.
+std::string other_format(std::span<const std::byte> file) {
+    using namespace std::string_view_literals;
+    constexpr std::pair<std::string_view, std::string_view> kFormats[] = {{"GIF8"sv, "a GIF"},
+                                                                          {"BM"sv, "a BMP"},
+                                                                          {"RIFF"sv, "a WebP"},
+                                                                          {"II*\0"sv, "a TIFF"},
+                                                                          {"MM\0*"sv, "a TIFF"}};
+    const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+    for (const auto& [magic, name] : kFormats)
+        if (text.starts_with(magic)) return std::string(name) + "; convert it to PNG";
+    return "unknown first bytes";
+}
+
 }  // namespace
 
 Image decode_image(std::span<const std::byte> file, const DecodeLimits& limits) {
     if (file.empty()) throw Error(ErrorKind::Data, "the file is empty");
     if (starts_with(file, kJpeg)) return detail::decode_jpeg(file, limits);
     if (starts_with(file, kPng)) return detail::decode_png(file, limits);
-    throw Error(ErrorKind::Data, "neither a JPEG nor a PNG (unknown first bytes)");
+    throw Error(ErrorKind::Data, "neither a JPEG nor a PNG (" + other_format(file) + ")");
 }
 
 void detail::check_dimensions(int64_t width, int64_t height, const DecodeLimits& limits) {

@@ -238,8 +238,37 @@ int64_t default_input_size(const Architecture& architecture) {
     return 32;
 }
 
+namespace {
+
+using Rgb = std::array<float, 3>;
+
+// Of 255, as PyTorch has it: divided as doubles, then rounded.
+float levels(double value) {
+    return static_cast<float>(value / 255);
+}
+
+// By whom the nets are, as names and shapes of their weights tell.
+void set_cifar_resnet_constants(const Architecture& architecture, Preprocess& p) {
+    const bool hundred = architecture.classes == 100;
+    if (architecture.shortcut == "downsample" &&
+        architecture.units.size() == 3) {  // chenyaofo/pytorch-cifar-models
+        p.short_side = 32;
+        p.mean = hundred ? Rgb{.5070f, .4865f, .4409f} : Rgb{.4914f, .4822f, .4465f};
+        p.std = hundred ? Rgb{.2673f, .2564f, .2761f} : Rgb{.2023f, .1994f, .2010f};
+        return;
+    }
+    const bool openood = architecture.head == "fc";
+    if (openood) p.short_side = 32;
+    p.mean = hundred ? Rgb{.5071f, .4867f, .4408f} : Rgb{.4914f, .4822f, .4465f};
+    p.std = hundred   ? Rgb{.2675f, .2565f, .2761f}
+            : openood ? Rgb{.2470f, .2435f, .2616f}
+                      : Rgb{.2023f, .1994f, .2010f};
+}
+
+}  // namespace
+
 Preprocess default_preprocess(const Architecture& architecture) {
-    constexpr std::array<float, 3> kImageNetMean{.485f, .456f, .406f}, kImageNetStd{.229f, .224f, .225f};
+    constexpr Rgb kImageNetMean{.485f, .456f, .406f}, kImageNetStd{.229f, .224f, .225f};
     Preprocess p;
     switch (architecture.family) {
         case Family::ResNetV2:
@@ -259,25 +288,11 @@ Preprocess default_preprocess(const Architecture& architecture) {
             break;
         case Family::WideResNet:
             p.short_side = 32;
-            p.mean = {125.3f / 255, 123.0f / 255, 113.9f / 255};
-            p.std = {63.0f / 255, 62.1f / 255, 66.7f / 255};
+            p.mean = {levels(125.3), levels(123.0), levels(113.9)};
+            p.std = {levels(63.0), levels(62.1), levels(66.7)};
             break;
         case Family::CifarResNet:
-            p.mean = {.4914f, .4822f, .4465f};
-            p.std = {.2023f, .1994f, .2010f};
-            if (architecture.shortcut == "downsample" && architecture.units.size() == 3) {
-                p.short_side = 32;  // chenyaofo/pytorch-cifar-models; CIFAR-10's constants are those above
-                if (architecture.classes == 100) {
-                    p.mean = {.5070f, .4865f, .4409f};
-                    p.std = {.2673f, .2564f, .2761f};
-                }
-            } else if (architecture.head == "fc") {  // OpenOOD's naming, and its recipe
-                p.short_side = 32;
-                p.std = {.2470f, .2435f, .2616f};
-            } else if (architecture.classes == 100) {
-                p.mean = {.5071f, .4867f, .4408f};
-                p.std = {.2675f, .2565f, .2761f};
-            }
+            set_cifar_resnet_constants(architecture, p);
             break;
     }
     p.crop = Size{32, 32};

@@ -9,7 +9,8 @@ namespace {
 
 // The std of CIFAR-10 as ODIN's code and OpenOOD 1.0 (odin_postprocessor.py) write it, whatever the net was
 // trained on.
-constexpr float kOriginalScale[] = {63.0F / 255, 62.1F / 255, 66.7F / 255};
+constexpr float kOriginalScale[] = {static_cast<float>(63.0 / 255), static_cast<float>(62.1 / 255),
+                                    static_cast<float>(66.7 / 255)};
 
 class Odin : public Score {
   public:

@@ -1,12 +1,15 @@
 // The search of Mahalanobis: the step eta and the weights of the layers, from the first 1,000 images of the
 // ID set alone; what it finds is kept in statistics.
 #include <algorithm>
+#include <set>
 
 #include "core/join.h"
 #include "core/numbers.h"
+#include "report/text.h"
 #include "scores/options.h"
 #include "tools/mahalanobis_tuning.h"
 #include "tools/search.h"
+#include "tools/setup.h"
 
 namespace gs {
 namespace {
@@ -67,6 +70,21 @@ std::vector<int64_t> labels_of(const SearchRun& run, const Batch& batch) {
     return labels;
 }
 
+// A folder's images stand class by class, those of the published list do not.
+void note_few_classes(const ImageSet& images) {
+    std::set<int64_t> of_first, of_all;
+    for (int64_t i = 0; i < images.size(); ++i) {
+        const std::optional<int64_t> label = images.item(i).label;
+        if (!label) continue;
+        of_all.insert(*label);
+        if (i < kImages) of_first.insert(*label);
+    }
+    if (of_first.size() * 3 >= of_all.size()) return;
+    say("notice: " + images.name() + ": the search takes the first " + grouped(kImages) +
+        " images, which are of " + std::to_string(of_first.size()) + " of the " +
+        grouped(std::ssize(of_all)) + " classes; a list in mixed order (list:FILE) has more");
+}
+
 nlohmann::json figures(const TuningResult& result, std::span<const double> etas) {
     nlohmann::json by_eta = nlohmann::json::object();
     for (size_t e = 0; e < etas.size(); ++e) by_eta[shortest(etas[e])] = result.fpr95_by_eta[e];
@@ -80,6 +98,7 @@ nlohmann::json figures(const TuningResult& result, std::span<const double> etas)
 Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
     const Options options = read_options(spec, run.net());
     FitState state = run.statistics().find(spec, "", options.wanted);
+    note_few_classes(run.id());
     const MahalanobisLayers layers(state);
     const Request request = layers.request(options.etas);
     const ExecutorOptions executor = run.options().run.executor();

@@ -167,7 +167,27 @@ TEST(GuessedPreprocessing, ThreeStagesWithDownsampleAreChenyaofos) {
     EXPECT_EQ(preprocess(3, 100).mean, (std::array<float, 3>{.5070f, .4865f, .4409f}));
     EXPECT_EQ(preprocess(3, 100).std, (std::array<float, 3>{.2673f, .2564f, .2761f}));
     EXPECT_EQ(preprocess(3, 10).short_side, 32);
-    EXPECT_EQ(preprocess(4, 100).std, (std::array<float, 3>{.2470f, .2435f, .2616f})) << "as all with fc";
+    EXPECT_EQ(preprocess(4, 10).std, (std::array<float, 3>{.2470f, .2435f, .2616f})) << "as all with fc";
+}
+
+// OpenOOD's normalization_dict (openood/preprocessors/transform.py).
+TEST(GuessedPreprocessing, OpenOodNormalisesCifar100ByItsOwnConstants) {
+    const EditableWeights weights = cifar_like(4, "shortcut", "fc", 100);
+    const WeightFile file = weights.file();
+    const Preprocess p = default_preprocess(guess_architecture(WeightReader(file)));
+    EXPECT_EQ(p.short_side, 32);
+    EXPECT_EQ(p.mean, (std::array<float, 3>{.5071f, .4867f, .4408f}));
+    EXPECT_EQ(p.std, (std::array<float, 3>{.2675f, .2565f, .2761f}));
+}
+
+// energy_ood divides as Python does, then PyTorch rounds: 66.7f / 255 is one step below.
+TEST(GuessedPreprocessing, WideResNetsConstantsAreRoundedOnce) {
+    Architecture wide;
+    wide.family = Family::WideResNet;
+    EXPECT_EQ(default_preprocess(wide).std,
+              (std::array<float, 3>{0x1.f9f9fap-3f, 0x1.f2bf8cp-3f, 0x1.0bd8a6p-2f}));
+    EXPECT_EQ(default_preprocess(wide).mean,
+              (std::array<float, 3>{0x1.f72a5ep-2f, 0x1.ededeep-2f, 0x1.c962fcp-2f}));
 }
 
 TEST(Overrides, ReplaceFieldsAndRefuseOthers) {

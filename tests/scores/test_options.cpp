@@ -66,7 +66,7 @@ TEST(Methods, EachAsksForWhatItReads) {
     EXPECT_EQ(odin.backwards[0].second[0].epsilon, 0.5f);
     EXPECT_THAT(odin.backwards[0].second[0].scale, ElementsAre(0.25f, 0.5f, 0.125f));
     EXPECT_THAT(made("odin:epsilon=0.5:scale=original", preprocess)->request().backwards[0].second[0].scale,
-                ElementsAre(63.0f / 255, 62.1f / 255, 66.7f / 255))
+                ElementsAre(63.0f / 255, 62.1f / 255, static_cast<float>(66.7 / 255)))
         << "whatever the net's preprocessing";
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // train/id: 120 other figures in the same ten folders; val/id: 30 more.
 class MahalanobisCommand : public DemoImages {
@@ -143,6 +144,22 @@ TEST_F(MahalanobisCommand, RefusalsNameTheFault) {
                  std::string("flat=folder:images/ood-shapes"));
     expect_refusal(flat, 4, {"no label"});
     EXPECT_FALSE(fs::exists(root_ / "t.safetensors"));
+}
+
+// The first thousand are searched, and in a set in the order of its classes they are of few.
+TEST_F(MahalanobisCommand, ASearchThatSeesFewClassesSaysSo) {
+    fit("s.safetensors");
+    const std::vector<std::string> files = files_below(root_ / "val/id");
+    std::string list;
+    for (int i = 0; i < 1000; ++i) list += "val/id/" + files[static_cast<size_t>(i % 3)] + " 0\n";
+    for (int label = 1; label < 10; ++label)
+        list += "val/id/" + files[static_cast<size_t>(3 * label)] + " " + std::to_string(label) + "\n";
+    write(root_ / "sorted.txt", list);
+    Words words = search_words("s.safetensors", "tuned.safetensors", "mahalanobis:eta=0");
+    *std::find(words.begin(), words.end(), "val=folder:val/id") = "val=list:sorted.txt";
+    EXPECT_THAT(expect_done(words).err, HasSubstr("first 1,000 images, which are of 1 of the 10 classes"));
+    const Ran mixed = expect_done(search_words("s.safetensors", "mixed.safetensors", "mahalanobis:eta=0"));
+    EXPECT_THAT(mixed.err, Not(HasSubstr("classes; a list")));
 }
 
 }  // namespace
