@@ -19,7 +19,8 @@ target_include_directories(gradscore_library INTERFACE $<INSTALL_INTERFACE:${CMA
 # The headers that others may include: what it takes to load a net, to score images and to judge the scores. Inside the
 # house they are named from the source's root, outside below gradscore/.
 set(gs_public_headers
-  core/backend.h core/bfloat16.h core/devices.h core/error.h core/random.h core/run_identity.h core/tensor.h
+  core/backend.h core/bfloat16.h core/devices.h core/error.h core/random.h core/run_identity.h core/softmax.h
+  core/tensor.h
   data/augment.h data/image.h data/image_set.h data/loader.h
   layers/layer.h
   metrics/draws.h metrics/metrics.h metrics/threshold.h

@@ -9,8 +9,12 @@ int64_t strided_extent(int64_t size, int64_t kernel, int64_t stride, int64_t pad
 
 }  // namespace
 
+bool ConvSpec::fits(const Shape& x) const {
+    return x.h + 2 * pad >= kernel_h && x.w + 2 * pad >= kernel_w;
+}
+
 Shape ConvSpec::output_shape(const Shape& x) const {
-    GS_REQUIRE(x.c == in_channels && x.h + 2 * pad >= kernel_h && x.w + 2 * pad >= kernel_w);
+    GS_REQUIRE(x.c == in_channels && fits(x));
     return {x.n, strided_extent(x.h, kernel_h, stride, pad), strided_extent(x.w, kernel_w, stride, pad),
             out_channels};
 }
@@ -24,8 +28,12 @@ Shape weight_shape(const ConvSpec& spec) {
     return {spec.out_channels, spec.in_channels / spec.groups, spec.kernel_h, spec.kernel_w};
 }
 
+bool PoolSpec::fits(const Shape& x) const {
+    return x.h + 2 * pad >= kernel && x.w + 2 * pad >= kernel;
+}
+
 Shape PoolSpec::output_shape(const Shape& x) const {
-    GS_REQUIRE(x.h + 2 * pad >= kernel && x.w + 2 * pad >= kernel);
+    GS_REQUIRE(fits(x));
     return {x.n, strided_extent(x.h, kernel, stride, pad), strided_extent(x.w, kernel, stride, pad), x.c};
 }
 

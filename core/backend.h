@@ -1,11 +1,12 @@
 // What a device must be able to do: operations on tensors, each with its contract. Layers are written once
 // against this interface; cpu/ and cuda/ implement it.
 //
+// clang-format off
 // Conventions
 //   x, y      activations (n,h,w,c); dy, dx the gradients with respect to them, same shapes
-//   rows      a gradient may hold k cotangents for each sample: n = k * samples, cotangent-major (row = k *
-//   samples +
-//             sample). A saved activation then has n = samples and row r reads sample r % samples.
+//   rows      a gradient may hold k cotangents for each sample: n = k * samples, cotangent-major
+//             (row = k * samples + sample). A saved activation then has n = samples and row r reads sample
+//             r % samples.
 //   aliasing  an output may be one of the inputs only where said ("may alias")
 //   types     float32, but for maps: activations and gradients between the image and the pooled features are
 //             of map_type(). Images, features, logits, statistics, coefficients, reductions and norms are
@@ -13,12 +14,12 @@
 //             ties to even. Sinks reduce what was computed, before it is stored; statistics are those of what
 //             is stored. Only convolutions and average pools may have an x and a y of different types
 //   accuracy  float32 storage; reductions of more than a few hundred terms accumulate pairwise, in several
-//   lanes, or
-//             in float64, such that the relative error stays near 1e-6
+//             lanes, or in float64, such that the relative error stays near 1e-6
 //   zeros     gradients behind a closed ReLU are true zeros (GAIA-Z counts them): a masked value is written
-//   as 0,
-//             never multiplied by something tiny
+//             as 0, never multiplied by something tiny
 //   threads   one caller at a time; an implementation uses the threads it was given
+// clang-format on
+//
 // Shapes, types and ranges are checked once for all backends, in core/contract.h; out of memory throws
 // Error(Device).
 #pragma once
@@ -63,10 +64,14 @@ struct ConvSpec {
     int64_t stride = 1, pad = 0;  // the same in both directions; zero padding
     int64_t groups = 1;           // 1, or in_channels == out_channels == groups (depthwise)
     bool operator==(const ConvSpec&) const = default;
+    bool fits(const Shape& x) const;  // the kernel into the padded map
     Shape output_shape(const Shape& x) const;
     double flops(const Shape& x) const;  // 2 * multiply-adds of a forward pass, padding included
 };
 
+inline int64_t taps_of(const ConvSpec& spec) {
+    return spec.kernel_h * spec.kernel_w;
+}
 // Of a convolution's weights in PyTorch's order: (out, in / groups, kernel_h, kernel_w), row-major.
 Shape weight_shape(const ConvSpec& spec);
 
@@ -144,8 +149,7 @@ struct CombinedGradientNorm {
 };
 
 // From the gradient of the weights that run to that of the stored ones, each of out's n rows by itself:
-//   dw[o,k] = scale[o] * (g - mean_k g - w[o,k] * mean_k(g * w))   with standardised weights w (those of
-//   BiT's convolutions)
+//   dw[o,k] = scale[o] * (g - mean_k g - w[o,k] * mean_k(g * w))   with standardised weights w (BiT's)
 //             scale[o] * g                                         without
 struct StoredWeightGradient {
     View g{};                     // weight_shape(spec)
@@ -159,6 +163,7 @@ struct StoredWeightGradient {
 struct PoolSpec {
     int64_t kernel = 3, stride = 2, pad = 1;
     bool zero_padding = false;  // padded zeros take part in the maximum (BiT's root), else they never win
+    bool fits(const Shape& x) const;  // the window into the padded map
     Shape output_shape(const Shape& x) const;
 };
 

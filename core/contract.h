@@ -3,7 +3,6 @@
 // does not hold throws as GS_REQUIRE does. Aliasing is the caller's to keep.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 

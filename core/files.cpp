@@ -63,7 +63,7 @@ int open_to_read(const std::filesystem::path& path) {
 std::filesystem::path real_path(const std::filesystem::path& path) {
     std::error_code error;
     const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
-    return (error ? path : real.has_filename() ? real : real.parent_path()).lexically_normal();
+    return (error ? path : without_last_slash(real)).lexically_normal();
 }
 
 constexpr std::string_view kTemporary = ".gradscore-tmp";  // and six letters of mkostemp
@@ -116,6 +116,10 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, ErrorKind ki
     }
     bytes.resize(done);
     return bytes;
+}
+
+std::filesystem::path without_last_slash(const std::filesystem::path& path) {
+    return path.has_filename() ? path : path.parent_path();
 }
 
 std::string_view without_bom(std::string_view text) {

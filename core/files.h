@@ -35,6 +35,9 @@ class MappedFile {
     size_t size_ = 0;
 };
 
+// "a/b" of "a/b/", which names the same folder but has no file name.
+std::filesystem::path without_last_slash(const std::filesystem::path& path);
+
 // Text without the byte order mark that Windows' editors put before it.
 std::string_view without_bom(std::string_view text);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,14 @@ std::string join(const Range& items, std::string_view separator = ", ", const Te
         joined += std::invoke(text, item);
     }
     return joined;
+}
+
+// "a, b, c and 12 more": for messages about any number of things.
+template <class Text = std::identity>
+std::string join_first(std::span<const std::string> items, size_t most = 8, const Text& text = {}) {
+    const size_t more = items.size() - std::min(most, items.size());
+    const std::string told = join(items.first(items.size() - more), ", ", text);
+    return more == 0 ? told : told + " and " + std::to_string(more) + " more";
 }
 
 // The parts between separators, one more than there are separators; empty ones stay.

@@ -1,14 +1,17 @@
-// What the squared norm of a weight gradient costs by Gram matrices over pairs of positions
-// (docs/gradient-norms.md): arithmetic of the layer alone. Which cost is low enough is the backends' to say.
+// What is the same for the norms of a weight gradient on every backend: which of them have a shorter way, and
+// what the squared norm costs by Gram matrices over pairs of positions (docs/gradient-norms.md), arithmetic
+// of the layer alone. Which cost is low enough is the backends' to say.
 #pragma once
 
 #include "core/backend.h"
 
 namespace gs {
 
-inline int64_t taps_of(const ConvSpec& spec) {
-    return spec.kernel_h * spec.kernel_w;
-}
+// One position, and the gradient as it is: the outer product of a row of dy and a row of x.
+bool is_outer_product(const WeightGradientNorm& args);
+// One squared norm, and nothing besides.
+bool is_square_alone(const WeightGradientNorm& args);
+
 // Whether outputs and input have the same pixels, each in the middle of its window: <X_s, X_t> is then a sum
 // of shifted copies of the pixels' Gram matrix.
 bool keeps_size(const ConvSpec& spec);

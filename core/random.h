@@ -33,6 +33,8 @@ class Random {
     // Beta(a, a), a > 0: mixup's lambda.
     double beta(double a);
 
+    // The n-th number of a state is mix(state + n * kStep).
+    static constexpr uint64_t kStep = 0x9E3779B97F4A7C15ull;
     static uint64_t mix(uint64_t z) {
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
@@ -40,7 +42,6 @@ class Random {
     }
 
   private:
-    static constexpr uint64_t kStep = 0x9E3779B97F4A7C15ull;
     uint64_t state_ = 0;
     double log_gamma_variate(double shape);  // the logarithm, since a small shape's variates underflow
 };

@@ -46,9 +46,12 @@ struct BatchNormBackward {
     View dgamma{}, dbeta{};  // (1,1,1,c), overwritten
 };
 
+// Source: gradnorm_ood resnetv2.py StdConv2d.
+inline constexpr double kStandardiseEps = 1e-10;
+
 // Weight standardisation: of each of the n outputs' rows w[o,k] over the fan-in k, biased variance, in
 // float64:
-//   scale[o] = 1 / sqrt(var + 1e-10),   standardised[o,k] = (w[o,k] - mean) * scale[o]
+//   scale[o] = 1 / sqrt(var + kStandardiseEps),   standardised[o,k] = (w[o,k] - mean) * scale[o]
 struct StandardiseWeights {
     View w{};             // weight_shape of a convolution
     View standardised{};  // as w; must not alias it
@@ -81,8 +84,9 @@ constexpr uint32_t dropout_threshold(float rate) {
 }
 
 // One step of stochastic gradient descent as PyTorch's, element by element in one sweep; v starts at 0.
-//   d = g + weight_decay * w;   v = momentum * v + d;   w -= learning_rate * (nesterov ? d + momentum * v :
-//   v)
+//   d = g + weight_decay * w
+//   v = momentum * v + d
+//   w -= learning_rate * (nesterov ? d + momentum * v : v)
 struct SgdUpdate {
     View w{}, g{}, v{};  // of one shape; w and v are changed
     float learning_rate = 0, momentum = 0, weight_decay = 0;

@@ -97,7 +97,7 @@ class BackwardFactors {
                     int64_t slabs)
         : c_(args.x.shape.c) {
         const double m = static_cast<double>(args.x.shape.n * args.x.shape.pixels());
-        double* totals = context.per_thread.get<double>(static_cast<size_t>(4 * c_));
+        double* totals = context.workspace.get<double>(static_cast<size_t>(4 * c_));
         factors_ = reinterpret_cast<float*>(totals + 2 * c_);
         add_slabs(g, slabs, c_, totals);
         add_slabs(g_x, slabs, c_, totals + c_);

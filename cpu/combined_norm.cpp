@@ -30,7 +30,7 @@ void CpuBackend::combined_gradient_norm(const CombinedGradientNorm& args) {
     const int64_t cotangents = rows / samples;
     const int64_t results = args.coefficients.shape.n, each = cotangents * cotangents;
     const auto size = static_cast<size_t>(samples * each);
-    const std::span all(context_->per_thread.get<double>(2 * size), 2 * size);
+    const std::span all(context_->workspace.get<double>(2 * size), 2 * size);
     const std::span grams = all.first(size), taken = all.subspan(size);
     const NormRoute route = cheapest_gram_route(gradients);
     if (route == NormRoute::Direct) {

@@ -15,14 +15,18 @@ namespace gs::cpu {
 struct Context {
     int threads;
     const Kernels& kernels;
-    Scratch partial_sums;   // of slabs, combined in a fixed order
-    Scratch coefficients;   // per sample and channel
-    Scratch sinks;          // reductions on their way to a tap
-    Scratch per_thread;     // one stretch for each thread, or for each row
-    Scratch convolution;    // scratchpad of the convolution that is running
-    Scratch gradient;       // of a weight gradient: a tile and a panel for each thread
-    Scratch input, output;  // maps of another type, beside a convolution's own
-    Scratch halves;         // an image as two addends
+    // Scratch memory, each used by several operations, for as long as one of them runs. What a function
+    // leaves there is lost to the next one that uses the same.
+    Scratch partial_sums;     // of slabs, and of the parts of gradient norms: to be combined in a fixed order
+    Scratch coefficients;     // of a norm's channels; of Gram matrices over positions their strips' sums, and
+                              // what ghost_norms() returns, which stays while by_rows() runs
+    Scratch sinks;            // sums on their way to a tap (SinkSums), or of a PositionSweep's gradients
+    Scratch workspace;        // of group norm and depthwise norms a stretch a thread; a norm's factors of dx;
+                              // combined norms' Gram matrices, which stay while they are made and read
+    Scratch convolution;      // what the convolution that is running unfolds, or a library's own scratchpad
+    Scratch weight_gradient;  // tiles and panels of gradients and of Gram matrices, a stretch a thread
+    Scratch input, output;    // maps of another type, beside a convolution's own
+    Scratch halves;           // an image as two addends
     DType map_type = DType::F32;
 
     Context(int thread_count, const Kernels& table) : threads(thread_count), kernels(table) {}

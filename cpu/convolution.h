@@ -1,4 +1,5 @@
-// The two ways to convolve on a CPU. Both take weights in PyTorch's order and keep what they need of them.
+// The ways to convolve on a CPU: our own kernels, oneDNN's, and what is built on either. All take weights in
+// PyTorch's order and keep what they need of them.
 #pragma once
 
 #include <memory>

@@ -44,8 +44,8 @@ class DepthwiseConvolution final : public Convolution {
         contract::convolution_backward_weights(spec_, x, dy, dw);
         const DepthwiseShape shape = shape_of(x.shape, dy.shape);
         // Of a worker: sums, and a row of the map's. Workers allocate nothing: they must not throw.
-        const int64_t each = 2 * spec_.kernel_h * spec_.kernel_w * kChannels;
-        double* sums = context_->gradient.get<double>(static_cast<size_t>(context_->threads * each));
+        const int64_t each = 2 * taps_of(spec_) * kChannels;
+        double* sums = context_->weight_gradient.get<double>(static_cast<size_t>(context_->threads * each));
         parallel_for(context_->threads, div_up(shape.c, kChannels), [&](int64_t block, int worker) {
             sum_channels(x, dy, shape, block * kChannels, std::min(kChannels, shape.c - block * kChannels),
                          sums + worker * each, dw);
@@ -77,7 +77,7 @@ class DepthwiseConvolution final : public Convolution {
 
     void sum_channels(const View& x, const View& dy, const DepthwiseShape& shape, int64_t first,
                       int64_t count, double* sums, const View& dw) const {
-        const int64_t taps = spec_.kernel_h * spec_.kernel_w, values = taps * count;
+        const int64_t taps = taps_of(spec_), values = taps * count;
         float* row = reinterpret_cast<float*>(sums + values);
         std::fill_n(sums, values, 0.0);
         for (int64_t unit = 0; unit < x.shape.n * shape.oh; ++unit) {

@@ -86,8 +86,8 @@ class GemmConvolution final : public Convolution {
                     std::span<const float> bias)
         : context_(std::move(context)),
           spec_(spec),
-          forward_(spec.kernel_h * spec.kernel_w * spec.in_channels, spec.out_channels, width()),
-          backward_(spec.kernel_h * spec.kernel_w * spec.out_channels, spec.in_channels, width()) {
+          forward_(taps_of(spec) * spec.in_channels, spec.out_channels, width()),
+          backward_(taps_of(spec) * spec.out_channels, spec.in_channels, width()) {
         pack(weights.data());
         if (bias.empty()) return;
         bias_.assign(bias.begin(), bias.end());
@@ -114,7 +114,8 @@ class GemmConvolution final : public Convolution {
         const Unfold unfold{x.shape,        dy.shape.h,   dy.shape.w, spec_.kernel_h,
                             spec_.kernel_w, spec_.stride, spec_.pad,  false};
         const int64_t floats = (kPositions + spec_.out_channels) * width();  // of a panel and its sums
-        float* scratch = context_->gradient.get<float>(static_cast<size_t>(context_->threads * floats));
+        float* scratch =
+            context_->weight_gradient.get<float>(static_cast<size_t>(context_->threads * floats));
         parallel_for(context_->threads, div_up(unfold.depth(), width()), [&](int64_t panel, int worker) {
             float* unfolded = scratch + worker * floats;
             float* sums = unfolded + kPositions * width();
@@ -128,7 +129,7 @@ class GemmConvolution final : public Convolution {
     }
 
     std::vector<float> weights() override {
-        const int64_t taps = spec_.kernel_h * spec_.kernel_w;
+        const int64_t taps = taps_of(spec_);
         std::vector<float> plain(static_cast<size_t>(spec_.out_channels * spec_.in_channels * taps));
         for (int64_t o = 0; o < spec_.out_channels; ++o)
             for (int64_t i = 0; i < spec_.in_channels; ++i)
@@ -154,7 +155,7 @@ class GemmConvolution final : public Convolution {
     }
     int64_t width() const { return context_->kernels.gemm_columns; }
     size_t index(int64_t o, int64_t i, int64_t tap) const {
-        return static_cast<size_t>((o * spec_.in_channels + i) * spec_.kernel_h * spec_.kernel_w + tap);
+        return static_cast<size_t>((o * spec_.in_channels + i) * taps_of(spec_) + tap);
     }
 
     // sums[o][columns of the panel] over all positions of the batch.

@@ -67,7 +67,7 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
       args_(args),
       x_(args.x.shape.with_n(1)),
       y_(args.dy.shape.with_n(1)),
-      fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
+      fan_in_(taps_of(args.spec) * x_.c),
       panels_(div_up(fan_in_, kernels_.gemm_columns)),
       pitch_(gradient_pitch(kernels_, fan_in_)),
       blocks_(div_up(y_.pixels(), kPositions)),
@@ -83,7 +83,7 @@ GradientRows::GradientRows(Context& context, const WeightGradientNorm& args)
     sizes_[2] = keeps_tile_ ? static_cast<size_t>(group_ * pitch_) : 0;
     sizes_[3] = static_cast<size_t>(group_ * kernels_.gemm_columns / 2);
     for (size_t& size : sizes_) size = (size + 15) / 16 * 16;
-    memory_ = context.gradient.get<float>(workspace_size() * static_cast<size_t>(context.threads));
+    memory_ = context.weight_gradient.get<float>(workspace_size() * static_cast<size_t>(context.threads));
 }
 
 // As many outputs as keep tile and gradients in cache; then as many groups as keep all threads busy.

@@ -24,7 +24,7 @@ class GramTiles {
           y_(args.dy.shape.with_n(1)),
           samples_(args.x.shape.n),
           cotangents_(args.dy.shape.n / samples_),
-          fan_in_(args.spec.kernel_h * args.spec.kernel_w * x_.c),
+          fan_in_(taps_of(args.spec) * x_.c),
           panels_(div_up(fan_in_, kernels_.gemm_columns)),
           pitch_(gradient_pitch(kernels_, fan_in_)),
           block_(div_up(y_.pixels(), div_up(y_.pixels(), kPositions))) {
@@ -42,7 +42,7 @@ class GramTiles {
         size_t* size_of = sizes_.data();
         for (const int64_t size : {c * group_ * block_, (block_ + 2) * columns, c * group_ * pitch_})
             *size_of++ = static_cast<size_t>(div_up(size, 16) * 16);
-        memory_ = context.gradient.get<float>(each() * static_cast<size_t>(context.threads));
+        memory_ = context.weight_gradient.get<float>(each() * static_cast<size_t>(context.threads));
     }
 
     int64_t groups() const { return groups_; }

@@ -69,7 +69,7 @@ void sweep_stats(Context& context, const View& y, const GroupNormParams& params,
     const int64_t c = y.shape.c, groups = params.groups;
     Moments* partial =
         context.partial_sums.get<Moments>(static_cast<size_t>(y.shape.n * slabs.count * groups));
-    float* scratch = context.per_thread.get<float>(static_cast<size_t>(context.threads * 3 * c));
+    float* scratch = context.workspace.get<float>(static_cast<size_t>(context.threads * 3 * c));
     parallel_for(context.threads, y.shape.n * slabs.count, [&](int64_t unit, int worker) {
         const int64_t row = unit / slabs.count, slab = unit % slabs.count;
         const int64_t at = row * y.shape.per_sample() + slabs.offset(slab);
@@ -84,7 +84,7 @@ void sweep_stats(Context& context, const View& y, const GroupNormParams& params,
     });
 }
 
-// mean, scale = gamma * rstd and shift = beta of every channel of every sample, [n][3][c] in scratch. Forward
+// mean and scale = gamma * rstd of every channel of every sample, [n][2][c] in scratch; shift = beta. Forward
 // and backward take them from here, so their masks agree to the bit.
 class Coefficients {
   public:
@@ -205,7 +205,7 @@ void CpuBackend::norm_backward(const GroupNormBackward& args, const GroupNormPar
     const size_t sums = static_cast<size_t>(shape.n * slabs.count * c);
     float* g = context_->partial_sums.get<float>(2 * sums);
     float* g_x = g + sums;
-    float* factors = context_->per_thread.get<float>(static_cast<size_t>(shape.n * 3 * c));
+    float* factors = context_->workspace.get<float>(static_cast<size_t>(shape.n * 3 * c));
 
     const auto first = [&](int64_t row, int64_t slab, int) {
         const int64_t at = slabs.offset(slab), partial = (row * slabs.count + slab) * c;

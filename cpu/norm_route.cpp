@@ -4,11 +4,6 @@
 #include "cpu/gradient_gram.h"
 
 namespace gs::cpu {
-namespace {
-
-constexpr int64_t kMostTaps = 64;  // of a pixel's sum (position_gram.cpp)
-
-}  // namespace
 
 NormRoute cheapest_route(const ConvSpec& spec, const Shape& x) {
     const double most = taps_of(spec) == 1 ? 0.7 : 0.5;

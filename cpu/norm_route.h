@@ -12,6 +12,9 @@ enum class NormRoute : uint8_t {
                // as input
 };
 
+// Of a kernel whose pixels' Gram matrix is shifted: a sum over taps lists them all (PositionGram).
+inline constexpr int64_t kMostTaps = 64;
+
 // The cheapest route to a squared norm on the CPU, where other work than multiply-adds is counted by asking
 // for less than 0.7 or 0.5 of them.
 NormRoute cheapest_route(const ConvSpec& spec, const Shape& x);

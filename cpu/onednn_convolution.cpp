@@ -118,7 +118,7 @@ class OnednnConvolution final : public Convolution {
     void run_weights(Prepared& product, View x, View dy, View dw) {
         const memory::desc own = product.desc(2), wanted = weights_.plain_desc();
         if (own == wanted) return product.run(context_->convolution, {x.data, dy.data, dw.f32()});
-        auto* sums = context_->gradient.get<std::byte>(own.get_size());
+        auto* sums = context_->weight_gradient.get<std::byte>(own.get_size());
         product.run(context_->convolution, {x.data, dy.data, sums});
         if (!from_sums_ || from_sums_->first != own) from_sums_.emplace(own, Reorder(own, wanted));
         from_sums_->second.run(sums, dw.f32());

@@ -1,7 +1,4 @@
 // Pooling, and the option A shortcut.
-#include <cstring>
-#include <limits>
-
 #include "core/contract.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/map_type.h"

@@ -8,7 +8,6 @@ namespace gs::cpu {
 namespace {
 
 constexpr int64_t kDepth = 256;  // of one block of the vectors: its panel is 32 KB
-constexpr size_t kMostTaps = 64;
 
 }  // namespace
 
@@ -54,7 +53,7 @@ PositionGram::PositionGram(const Kernels& kernels, const ConvSpec& spec, const V
       y_(spec.output_shape(x_)),
       route_(route) {
     GS_REQUIRE(route != NormRoute::Direct);
-    GS_REQUIRE(!shifts() || static_cast<size_t>(spec.kernel_h * spec.kernel_w) <= kMostTaps);
+    GS_REQUIRE(!shifts() || taps_of(spec) <= kMostTaps);
 }
 
 // Of the pixels' matrix: a shift may read that far beyond the last column, where there are zeros.

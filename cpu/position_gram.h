@@ -50,9 +50,9 @@ class PositionGram {
     void compute(int64_t sample, int64_t i, const float* stored, float* scratch, float* to) const;
 
   private:
-    bool shifts() const { return route_ == NormRoute::PixelGram && spec_.kernel_h * spec_.kernel_w > 1; }
+    bool shifts() const { return route_ == NormRoute::PixelGram && taps_of(spec_) > 1; }
     int64_t pitch() const;
-    int64_t fan_in() const { return spec_.kernel_h * spec_.kernel_w * x_.c; }
+    int64_t fan_in() const { return taps_of(spec_) * x_.c; }
     float* masks(const Strip& strip, float* scratch) const;
     template <class T>
     void unfolded(int64_t sample, const Strip& strip, float* scratch, float* to) const;

@@ -20,7 +20,7 @@ PositionSweep::PositionSweep(Context& context, const WeightGradientNorm& args, N
               gram_.strip_floats(), own_floats};
     for (size_t& size : sizes_) size = (size + 15) / 16 * 16;
     const size_t each = std::accumulate(sizes_.begin(), sizes_.end(), size_t{0});
-    memory_ = context.gradient.get<float>(each * static_cast<size_t>(context.threads));
+    memory_ = context.weight_gradient.get<float>(each * static_cast<size_t>(context.threads));
     if (standardised())
         row_sums_ = context.sinks.get<float>(static_cast<size_t>(rows_ * gram_.strips() * 2 * y_.c));
 }
@@ -77,7 +77,7 @@ PositionSweep::Sums PositionSweep::sums(int64_t row, int64_t o) const {
 
 double PositionSweep::taken(int64_t row, int64_t other) const {
     if (!standardised()) return 0;
-    const auto fan_in = static_cast<double>(args_.spec.kernel_h * args_.spec.kernel_w * x_.c);
+    const auto fan_in = static_cast<double>(taps_of(args_.spec) * x_.c);
     double taken = 0;
     for (int64_t o = 0; o < y_.c; ++o) {
         const Sums a = sums(row, o), b = other == row ? a : sums(other, o);

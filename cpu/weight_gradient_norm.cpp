@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/contract.h"
+#include "core/norm_cost.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/ghost_norm.h"
 #include "cpu/gradient_rows.h"
@@ -20,8 +21,8 @@ double combine(double total, double value, double p) {
     if (!std::isinf(p)) return total + value;
     return value <= total || std::isnan(total) ? total : value;
 }
-double scale_of(const WeightGradientNorm& args, int64_t o) {
-    return args.scale ? static_cast<double>(args.scale.f32()[o]) : 1.0;
+double scale_of(const View& scale, int64_t o) {
+    return scale ? static_cast<double>(scale.f32()[o]) : 1.0;
 }
 
 // The power sum of scale(c) * x[row, c].
@@ -39,7 +40,8 @@ double row_power(const View& x, int64_t row, double p, const Scale& scale) {
 // S = 1: the gradient is an outer product, and ||a f^T||_p = ||a||_p ||f||_p.
 void outer_products(const WeightGradientNorm& args, const PowerSum& norm) {
     for (int64_t row = 0; row < args.dy.shape.n; ++row) {
-        const double left = row_power(args.dy, row, norm.p, [&](int64_t o) { return scale_of(args, o); });
+        const double left =
+            row_power(args.dy, row, norm.p, [&](int64_t o) { return scale_of(args.scale, o); });
         const double right = row_power(args.x, row % args.x.shape.n, norm.p, [](int64_t) { return 1.0; });
         norm.out.f32()[row] = static_cast<float>(left * right);
     }
@@ -77,7 +79,7 @@ class DepthwiseScratch {
     DepthwiseScratch(Context& context, const WeightGradientNorm& args)
         : channels_(static_cast<size_t>(args.dy.shape.c)),
           norms_(args.norms.size()),
-          memory_(context.per_thread.get<double>(size() * static_cast<size_t>(context.threads))) {}
+          memory_(context.workspace.get<double>(size() * static_cast<size_t>(context.threads))) {}
     struct Part {
         std::span<double> sums, dots, totals;
         std::span<float> line;
@@ -102,7 +104,7 @@ void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseS
     const std::span<double> dots = scratch.dots.first(args.gamma.out ? sums.size() : 0);
     std::fill(totals.begin(), totals.end(), 0.0);
     std::fill(dots.begin(), dots.end(), 0.0);
-    const int64_t taps = args.spec.kernel_h * args.spec.kernel_w;
+    const int64_t taps = taps_of(args.spec);
     for (int64_t tap = 0; tap < taps; ++tap) {
         with_type(args.x, [&](auto x) {
             with_type(args.dy, [&](auto dy) {
@@ -115,7 +117,7 @@ void depthwise_row(const WeightGradientNorm& args, int64_t row, const DepthwiseS
             const double p = args.norms[n].p;
             for (size_t c = 0; c < sums.size(); ++c)
                 totals[n] =
-                    combine(totals[n], power(scale_of(args, static_cast<int64_t>(c)) * sums[c], p), p);
+                    combine(totals[n], power(scale_of(args.scale, static_cast<int64_t>(c)) * sums[c], p), p);
         }
     }
     for (size_t c = 0; c < dots.size(); ++c) write_gamma(args.gamma, row, static_cast<int64_t>(c), dots[c]);
@@ -173,9 +175,7 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     contract::weight_gradient_norm(args);
     const int64_t rows = args.dy.shape.n;
     if (rows == 0) return;
-    const bool linear = args.x.shape.pixels() == 1 && args.dy.shape.pixels() == 1 &&
-                        args.spec.kernel_h == 1 && args.spec.kernel_w == 1;
-    if (linear && args.spec.groups == 1 && !args.standardised && !args.gamma.out) {
+    if (is_outer_product(args)) {
         for (const PowerSum& norm : args.norms) outer_products(args, norm);
         return;
     }
@@ -185,26 +185,18 @@ void CpuBackend::weight_gradient_norm(const WeightGradientNorm& args) {
         return;
     }
     const NormRoute route = cheapest_route(args.spec, args.x.shape.with_n(1));
-    const bool squares_alone = args.norms.size() == 1 && args.norms[0].p == 2 && !args.gamma.out;
-    if (squares_alone && (!args.standardised || args.output.y) && route != NormRoute::Direct)
+    if (is_square_alone(args) && (!args.standardised || args.output.y) && route != NormRoute::Direct)
         return by_ghost(*context_, args, route);
     by_rows(*context_, args);
 }
 
 void CpuBackend::power_sums(View x, View scale, std::span<const PowerSum> norms) {
     contract::power_sums(x, scale, norms);
-    const int64_t c = x.shape.c;
-    for (const PowerSum& norm : norms) {
+    for (const PowerSum& norm : norms)
         each(x.shape.n, [&](int64_t row) {
-            double total = 0;
-            for (int64_t i = 0; i < c; ++i) {
-                const double factor = scale ? static_cast<double>(scale.f32()[i]) : 1.0;
-                total =
-                    combine(total, power(factor * static_cast<double>(x.f32()[row * c + i]), norm.p), norm.p);
-            }
-            norm.out.f32()[row] = static_cast<float>(total);
+            const double sum = row_power(x, row, norm.p, [&](int64_t c) { return scale_of(scale, c); });
+            norm.out.f32()[row] = static_cast<float>(sum);
         });
-    }
 }
 
 }  // namespace gs::cpu

@@ -84,8 +84,8 @@ void Context::make_current() const {
     if (status != cudaSuccess) check(status, "cudaSetDevice(" + std::to_string(device_.ordinal) + ")");
 }
 
-void* Context::scratch(Scratch purpose, size_t bytes) {
-    DeviceMemory& memory = scratch_[static_cast<size_t>(purpose)];
+void* Context::scratch(ScratchUse use, size_t bytes) {
+    DeviceMemory& memory = scratch_[static_cast<size_t>(use)];
     if (memory.bytes() < bytes) {
         check(cudaStreamSynchronize(stream()), "growing of scratch memory");
         forget_recordings();

@@ -21,7 +21,7 @@ DeviceProperties properties_of(int ordinal);
 
 // Scratch by purpose, so that one operation's does not overwrite another's that it calls. Contents do not
 // outlive the operation.
-enum class Scratch : uint8_t {
+enum class ScratchUse : uint8_t {
     Partial,
     Coefficients,
     Sinks,
@@ -78,10 +78,10 @@ class Context {
 
     // At least `bytes`, 256-byte aligned. Grows by a new allocation after the stream has run dry: never while
     // a graph is being captured, for which the operation must have run before.
-    void* scratch(Scratch purpose, size_t bytes);
+    void* scratch(ScratchUse use, size_t bytes);
     template <class T>
-    T* scratch(Scratch purpose, int64_t count) {
-        return static_cast<T*>(scratch(purpose, static_cast<size_t>(count) * sizeof(T)));
+    T* scratch(ScratchUse use, int64_t count) {
+        return static_cast<T*>(scratch(use, static_cast<size_t>(count) * sizeof(T)));
     }
 
   private:
@@ -89,7 +89,7 @@ class Context {
     DeviceProperties device_;
     WaitingRight waiting_;  // given up after scratch memory, whose release waits for the kernels that use it
     Stream stream_;
-    std::array<DeviceMemory, static_cast<size_t>(Scratch::Count)> scratch_;
+    std::array<DeviceMemory, static_cast<size_t>(ScratchUse::Count)> scratch_;
     uint64_t generation_ = 0;
 };
 

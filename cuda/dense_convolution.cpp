@@ -33,7 +33,7 @@ KernelForm form_of(const ConvSpec& spec, DType type, bool twice, bool rounded) {
 class Staged {
   public:
     Staged(Context& context, size_t bytes)
-        : next_(static_cast<std::byte*>(context.scratch(Scratch::Padded, bytes))) {}
+        : next_(static_cast<std::byte*>(context.scratch(ScratchUse::Padded, bytes))) {}
     View take(const Shape& shape, DType type) {
         const View view{next_, shape, type};
         next_ += round_up(view.bytes());
@@ -93,7 +93,7 @@ class DenseConvolution final : public Convolution {
         const Maps maps(*this, form, x, dy);
         put_input(form, x, maps.x);
         if (maps.y.data != dy.data) pad_channels(*context_, dy, maps.y);
-        auto* made = context_->scratch<float>(Scratch::Gradient, form.outputs * taps() * form.inputs);
+        auto* made = context_->scratch<float>(ScratchUse::Gradient, form.outputs * taps() * form.inputs);
         engine_->backward_weights(maps.spec, maps.x, maps.y, made);
         to_stored_order(*context_, made, form, spec_.out_channels, spec_.in_channels, taps(), dw.f32());
     }
@@ -150,7 +150,7 @@ class DenseConvolution final : public Convolution {
         }
     };
 
-    int64_t taps() const { return spec_.kernel_h * spec_.kernel_w; }
+    int64_t taps() const { return taps_of(spec_); }
 
     void put_input(const KernelForm& form, const View& x, const View& to) const {
         if (form.twice)

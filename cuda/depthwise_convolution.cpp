@@ -46,7 +46,7 @@ class DepthwiseConvolution final : public Convolution {
     DeviceMemory stored_, bias_;            // [channels][taps]
     std::map<DType, DeviceMemory> by_tap_;  // of maps of a type: [taps][channels], float32, rounded to it
 
-    int64_t taps() const { return spec_.kernel_h * spec_.kernel_w; }
+    int64_t taps() const { return taps_of(spec_); }
 
     // Kept once it is whole: memory may run out on the way.
     const float* by_tap(DType type) {

@@ -1,5 +1,7 @@
 #include "cuda/recording.h"
 
+#include <utility>
+
 namespace gs::cuda {
 namespace {
 

@@ -34,6 +34,12 @@ void* allocate(size_t bytes, const char* where, const Allocate& call) {
     return data;
 }
 
+Event event_with(unsigned flags) {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, flags), "cudaEventCreate");
+    return Event(event);
+}
+
 }  // namespace
 
 void check(cudaError_t status, const std::string& what) {
@@ -69,15 +75,11 @@ Stream make_stream() {
 }
 
 Event make_event() {
-    cudaEvent_t event = nullptr;
-    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
-    return Event(event);
+    return event_with(cudaEventDisableTiming);
 }
 
 Event make_timer() {
-    cudaEvent_t event = nullptr;
-    check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreate");
-    return Event(event);
+    return event_with(cudaEventDefault);
 }
 
 DeviceMemory::DeviceMemory(size_t bytes)

@@ -52,7 +52,7 @@ using Graph = Owned<cudaGraph_t, cudaGraphDestroy>;
 
 Stream make_stream();
 Event make_event();  // without timing
-Event make_timer();  // for elapsed_ms
+Event make_timer();  // with timing
 
 // Memory of the current device, at least 256-byte aligned. Throws Error(Device) with what was asked for and
 // what was free.

@@ -30,8 +30,10 @@ struct DecodeLimits {
 // Throws Error(Data) "what is wrong" (the caller adds the name).
 Image decode_image(std::span<const std::byte> file, const DecodeLimits& limits = {});
 
-// Pillow's Image.resize((width, height), BILINEAR), exact to the byte.
+// The order of a resize's two passes, between which values are rounded. Pillow13: as Pillow 13 does, the
+// vertical one first where the height shrinks by more than twice the pixels that the width does.
 enum class ResizeOrder { HorizontalFirst, Pillow13 };
+// Pillow's Image.resize((width, height), BILINEAR), exact to the byte.
 Image resize_bilinear(const Image& image, int64_t width, int64_t height,
                       ResizeOrder order = ResizeOrder::HorizontalFirst);
 
@@ -64,9 +66,10 @@ struct Preprocess {
 // Papers print those of 0 to 255, too, which no later step would notice.
 std::string fault_of_pixels(const std::array<float, 3>& values, bool may_be_zero);
 
-// out is [height][width][3] float32 of the transformed image (channel-last: the layout the nets run in).
-// (x / 255 - mean) / std is computed as torchvision does: float32 division by 255, subtraction, division.
+// Resized and cropped.
 Image transform(const Image& image, const Preprocess& preprocess);
+// Of a transformed image; out is [height][width][3] (channel-last: the layout the nets run in).
+// (x / 255 - mean) / std is computed as torchvision does: float32 division by 255, subtraction, division.
 void normalise(const Image& image, const Preprocess& preprocess, std::span<float> out);
 
 }  // namespace gs

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 
+#include "core/files.h"
 #include "core/join.h"
 #include "core/printable.h"
 #include "data/sets.h"
@@ -70,8 +71,8 @@ SetSource take_apart(std::string_view text, const Kind& kind) {
 
 std::string default_name(const SetSource& source, std::string_view kind) {
     if (kind == "synthetic") return "synthetic";
-    std::filesystem::path path = std::filesystem::path(source.path).lexically_normal();
-    if (!path.has_filename()) path = path.parent_path();
+    const std::filesystem::path path =
+        without_last_slash(std::filesystem::path(source.path).lexically_normal());
     std::error_code ignored;  // told by who opens it
     return std::filesystem::is_directory(path, ignored) ? path.filename().string() : path.stem().string();
 }

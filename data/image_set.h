@@ -66,9 +66,8 @@ class ImageSet {
 //   cifar10:PATH, cifar100:PATH[:split=train]  a .bin or pickled file, or the folder of the archive (its test
 //                         part)
 //   svhn:FILE.mat         cropped digits, MATLAB version 5; label 10 becomes 0
-//   tiny-images:FILE[:skip=LIST]  the 80 million tiny images' binary; LIST: numbers of images to leave out,
-//   from
-//                         1 on, one a line
+//   tiny-images:FILE[:skip=LIST]  the 80 million tiny images' binary; LIST: numbers of images to leave out
+//                         from 1 on, one a line
 //   npy:FILE              float32 [N, 3, H, W] used as it is, or uint8 [N, H, W, 3]
 //   synthetic:N[:size=224]  smooth noise made from `seed`
 // Throws Error(Usage) for a bad spec, Error(Data) for sets that cannot be read or are empty.

@@ -2,16 +2,14 @@
 // machine makes the same ones.
 
 #include "core/numbers.h"
+#include "core/random.h"
 #include "data/sets.h"
 
 namespace gs::detail {
 namespace {
 
 uint64_t splitmix64(uint64_t& state) {
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+    return Random::mix(state += Random::kStep);
 }
 
 Image noise(int64_t side, uint64_t& state) {

@@ -45,6 +45,7 @@ class Conv2d : public Layer {
     Conv2d(Backend& backend, ConvolutionWeights weights, Standardised);
 
     std::string kind() const override;
+    bool fits(const Shape& x) const override { return spec_.fits(x); }
     Shape output_shape(std::span<const Shape> x) const override { return spec_.output_shape(x[0]); }
     double flops(std::span<const Shape> x) const override { return spec_.flops(x[0]); }
     bool fuses_activation() const override { return true; }
@@ -67,8 +68,6 @@ class Conv2d : public Layer {
     void set_parameters(Backend& backend, std::span<const View> values) override;
 
     const ConvSpec& spec() const { return spec_; }
-    // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1. As at load.
-    std::span<const double> stored_weight_scale() const { return scale_; }
 
   private:
     // What is left of a folded norm.
@@ -88,6 +87,7 @@ class Conv2d : public Layer {
 
     ConvSpec spec_;
     bool standardised_ = false, biased_ = false;
+    // Of the run weights' gradient to that of the stored ones, an output channel each; empty: 1. As at load.
     std::vector<double> scale_;
     std::optional<Folded> folded_;
     std::unique_ptr<Convolution> convolution_;

@@ -47,7 +47,7 @@ View Conv2d::unit(Backend& backend) const {
 }
 
 View Conv2d::unit_by_tap(Backend& backend) const {
-    const int64_t taps = spec_.kernel_h * spec_.kernel_w, in = spec_.in_channels / spec_.groups;
+    const int64_t taps = taps_of(spec_), in = spec_.in_channels / spec_.groups;
     if (device_.unit_by_tap.bytes() == 0) {
         const std::vector<float> weights = unit_weights();
         std::vector<float> by_tap(weights.size());

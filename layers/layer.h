@@ -49,8 +49,7 @@ struct LayerBackward {
     View addend{};                     // dx = addend + gradient; only where adds_to_dx()
     View dx{};                         // of the first input (rows, …); absent: only the sinks are fed
     std::span<const TapSink> sinks{};  // reduce the gradient before the activation; only where joins_terms()
-    View
-        dgamma{};  // of a norm that joins terms: each row's gradient of gamma (rows,1,1,c); x must be present
+    View dgamma{};  // of a norm that joins terms: gamma's gradient (rows,1,1,c); x must be present
 };
 
 // One cotangent: x, dy and state have the same n, over which gradients are summed.
@@ -99,13 +98,14 @@ class Layer {
     virtual ~Layer() = default;
 
     virtual std::string kind() const = 0;  // "conv 3x3/2", for plans and errors
-    virtual Shape output_shape(std::span<const Shape> x) const = 0;
+    // Whether maps may be of that height and width: else images of another size are wanted.
+    virtual bool fits(const Shape& /*x*/) const { return true; }
+    virtual Shape output_shape(std::span<const Shape> x) const = 0;  // of inputs that fit
     // What forward leaves for backward besides x and y (per batch); n = 0: nothing.
     virtual Shape state_shape(const Shape& /*x*/) const { return {}; }
     virtual DType state_type() const { return DType::F32; }
-    virtual double flops(std::span<const Shape> /*x*/) const {
-        return 0;
-    }  // forward, multiply-adds counted twice
+    // Of the forward pass, multiply-adds counted twice.
+    virtual double flops(std::span<const Shape> /*x*/) const { return 0; }
 
     virtual bool fuses_activation() const { return false; }  // forward and backward take `activation`
     virtual bool runs_in_place() const { return false; }     // y may alias the first input

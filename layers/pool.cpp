@@ -11,9 +11,13 @@ void MaxPool::backward(Backend& backend, const LayerBackward& args) const {
     backend.max_pool_backward(args.terms[0], args.state, spec_, args.dx);
 }
 
+// A map of two windows or more would give several features a channel, which no head here takes.
+bool AveragePool::fits(const Shape& x) const {
+    return window_ == 0 || (x.h / window_ == 1 && x.w / window_ == 1);
+}
+
 Shape AveragePool::output_shape(std::span<const Shape> x) const {
-    // A map of two windows or more would give several features a channel, which no head here takes.
-    GS_REQUIRE(window_ == 0 || (x[0].h / window_ == 1 && x[0].w / window_ == 1));
+    GS_REQUIRE(fits(x[0]));
     return {x[0].n, 1, 1, x[0].c};
 }
 

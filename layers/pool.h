@@ -12,6 +12,7 @@ class MaxPool : public Layer {
   public:
     explicit MaxPool(const PoolSpec& spec) : spec_(spec) {}
     std::string kind() const override { return "max pool"; }
+    bool fits(const Shape& x) const override { return spec_.fits(x); }
     Shape output_shape(std::span<const Shape> x) const override { return spec_.output_shape(x[0]); }
     Shape state_shape(const Shape& x) const override { return spec_.output_shape(x); }
     DType state_type() const override { return DType::U8; }
@@ -30,8 +31,10 @@ class MaxPool : public Layer {
 class AveragePool : public Layer {
   public:
     explicit AveragePool(int64_t window = 0) : window_(window) {}  // 0: global
+    int64_t window() const { return window_; }
     std::string kind() const override { return "average pool"; }
     bool changes_type() const override { return true; }
+    bool fits(const Shape& x) const override;
     Shape output_shape(std::span<const Shape> x) const override;
     BackwardReads backward_reads(Activation) const override { return {}; }
     void forward(Backend& backend, const LayerForward& args) const override;

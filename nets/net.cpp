@@ -53,6 +53,13 @@ const Tap& Net::tap(const std::string& tap_name) const {
                                       " has no such layer; stages: " + join(stages) + ", pooled: " + pooled);
 }
 
+std::vector<int> reader_counts(const Net& net) {
+    std::vector<int> counts(net.nodes.size() + 1, 0);
+    for (const Node& node : net.nodes)
+        for (const ValueId input : node.inputs) ++counts[static_cast<size_t>(input)];
+    return counts;
+}
+
 Net build_net(Backend& backend, WeightReader& weights, const Architecture& architecture,
               const std::optional<TrainingNet>& training) {
     NetBuilder builder(backend, weights, architecture, training);

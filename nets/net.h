@@ -69,15 +69,16 @@ struct Net {
     const Tap& tap(const std::string& tap_name) const;
 };
 
-// Builds the net that the weights describe. `name` is "auto" or a name of docs/nets (checked against the
-// weights); `overrides` a JSON text that replaces fields of the architecture (--arch). Throws
-// Error(Weights) listing every tensor that is missing, of a wrong shape, left over, or not finite;
-// allow_nonfinite skips the last check.
+// How many inputs of nodes read each value, by ValueId.
+std::vector<int> reader_counts(const Net& net);
+
 struct BuildOptions {
-    std::string name = "auto";
-    std::string overrides{};
-    bool allow_nonfinite = false;
+    std::string name = "auto";     // or a name of docs/nets, checked against the weights
+    std::string overrides{};       // a JSON text that replaces fields of the architecture (--arch)
+    bool allow_nonfinite = false;  // weights may be NaN or infinite
 };
+// Builds the net that the weights describe. Throws Error(Weights) where tensors are missing, of a wrong
+// shape, left over, or not finite: it names up to eight of a kind and the number of the rest.
 Net build_net(Backend& backend, const WeightFile& weights, const BuildOptions& options = {});
 
 // A net in training: BatchNorm takes the batch's statistics and moves the running ones (layers/training.h),

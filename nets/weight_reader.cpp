@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/join.h"
+#include "core/random.h"
 #include "core/sums.h"
 
 namespace gs {
@@ -15,10 +17,6 @@ std::string to_string(const std::vector<int64_t>& shape) {
 }
 
 namespace {
-
-bool ends_with(std::string_view text, std::string_view end) {
-    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
 
 // "block12/…" -> "12", and "…" is what is left; nothing where `text` does not begin so.
 std::string_view take_numbered(std::string_view& text, std::string_view word) {
@@ -76,26 +74,16 @@ size_t elements(const std::vector<int64_t>& shape) {
 
 // BatchNorm's count of batches, and of the nets that torch.optim.swa_utils.AveragedModel has averaged.
 bool is_counter(std::string_view name) {
-    return ends_with(name, "num_batches_tracked") || name == "n_averaged" || ends_with(name, ".n_averaged");
-}
-
-std::string list(const std::vector<std::string>& items) {
-    constexpr size_t kShown = 8;
-    std::string text;
-    for (size_t i = 0; i < std::min(items.size(), kShown); ++i) text += (i ? ", " : "") + items[i];
-    if (items.size() > kShown) text += " and " + std::to_string(items.size() - kShown) + " more";
-    return text;
+    return name.ends_with("num_batches_tracked") || name == "n_averaged" || name.ends_with(".n_averaged");
 }
 
 // The generator of the golden recipe weights: splitmix64 counted from a hash of the name, uniform values.
 std::vector<float> draw(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed) {
-    uint64_t key = 0xcbf29ce484222325ull;
-    for (const char c : name) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-    key ^= seed * 0xD1342543DE82EF95ull;
+    const uint64_t key = stream(name) ^ (seed * 0xD1342543DE82EF95ull);
     double mean = 0, sd = 0;
     if (shape.size() > 1) {
         sd = std::sqrt(2.0 * static_cast<double>(shape[0]) / static_cast<double>(elements(shape)));
-    } else if (ends_with(name, "running_var") || ends_with(name, ".weight")) {
+    } else if (name.ends_with("running_var") || name.ends_with(".weight")) {
         mean = 1;
         sd = 0.1;
     } else {
@@ -103,11 +91,8 @@ std::vector<float> draw(const std::string& name, const std::vector<int64_t>& sha
     }
     std::vector<float> values(elements(shape));
     for (size_t i = 0; i < values.size(); ++i) {
-        uint64_t z = key + (i + 1) * 0x9E3779B97F4A7C15ull;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-        z ^= z >> 31;
-        const double u = static_cast<double>(z >> 11) * 0x1p-53;
+        const uint64_t drawn = Random::mix(key + (i + 1) * Random::kStep);
+        const double u = static_cast<double>(drawn >> 11) * 0x1p-53;
         values[i] = static_cast<float>(mean + sd * std::sqrt(3.0) * (2 * u - 1));
     }
     return values;
@@ -198,16 +183,17 @@ std::vector<float> WeightReader::substitute(std::string fault, const std::vector
     for (const int64_t d : shape) wanted *= static_cast<double>(d);
     substituted_ += wanted;
     if (substituted_ > static_cast<double>(stored_elements_) + kSlack)
-        throw Error(ErrorKind::Weights, path_ + ": weights do not fit the net: " + list(faults_) + " …");
+        throw Error(ErrorKind::Weights,
+                    path_ + ": weights do not fit the net: " + join_first(faults_) + " …");
     return std::vector<float>(elements(shape));
 }
 
 void WeightReader::check_names() const {
-    if (!faults_.empty()) throw Error(ErrorKind::Weights, path_ + ": " + list(faults_));
+    if (!faults_.empty()) throw Error(ErrorKind::Weights, path_ + ": " + join_first(faults_));
 }
 
 std::string WeightReader::nonfinite() const {
-    return list(nonfinite_);
+    return join_first(nonfinite_);
 }
 
 void WeightReader::finish(bool allow_nonfinite, const std::string& remedy) {
@@ -215,11 +201,12 @@ void WeightReader::finish(bool allow_nonfinite, const std::string& remedy) {
     for (const auto& [name, entry] : tensors_)
         if (!entry.taken && !is_counter(name)) extra.push_back(name);
     std::string message;
-    if (!faults_.empty()) message += "weights do not fit the net: " + list(faults_);
+    if (!faults_.empty()) message += "weights do not fit the net: " + join_first(faults_);
     if (!extra.empty())
-        message += (message.empty() ? "" : "; ") + ("tensors the net does not have: " + list(extra));
+        message += (message.empty() ? "" : "; ") + ("tensors the net does not have: " + join_first(extra));
     if (!nonfinite_.empty() && !allow_nonfinite)
-        message += (message.empty() ? "" : "; ") + ("NaN or infinite values in " + list(nonfinite_)) + remedy;
+        message +=
+            (message.empty() ? "" : "; ") + ("NaN or infinite values in " + join_first(nonfinite_)) + remedy;
     if (!message.empty()) throw Error(ErrorKind::Weights, path_ + ": " + message);
 }
 

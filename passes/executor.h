@@ -63,8 +63,8 @@ class Executor {
     bool halve_batch(int64_t from, const std::string& reason);
     Evidence run_once(Planned& planned, std::span<const float> pixels, int64_t n);
     void run_steps(Planned& planned, const StepContext& at);
-    // n of the run's `samples` images, appended to the evidence.
     int64_t choose_micro_batch(int64_t height, int64_t width) const;
+    // n of the run's `samples` images, appended to the evidence.
     void run_micro_batch(Planned& planned, std::span<const float> pixels, int64_t n, int64_t samples,
                          Evidence& evidence);
 };

@@ -6,17 +6,10 @@
 namespace gs {
 namespace {
 
-std::vector<int> consumer_counts(const Net& net) {
-    std::vector<int> counts(net.nodes.size() + 1, 0);
-    for (const Node& node : net.nodes)
-        for (const ValueId input : node.inputs) ++counts[static_cast<size_t>(input)];
-    return counts;
-}
-
 // Merges each activation into the node that computes its input, where that node can and nobody else reads the
 // value.
 Net fuse_activations(const Net& net, const std::set<std::string>& keep_apart) {
-    const std::vector<int> consumers = consumer_counts(net);
+    const std::vector<int> readers = reader_counts(net);
     std::set<ValueId> apart;
     for (const std::string& name : keep_apart) apart.insert(net.tap(name).value);
 
@@ -33,7 +26,7 @@ Net fuse_activations(const Net& net, const std::set<std::string>& keep_apart) {
                            ? &fused.nodes[static_cast<size_t>(node.inputs[0]) - 1]
                            : nullptr;
         const bool merges = before != nullptr && before->layer->fuses_activation() &&
-                            before->activation == Activation::None && consumers[old_input] == 1 &&
+                            before->activation == Activation::None && readers[old_input] == 1 &&
                             !apart.contains(static_cast<ValueId>(old_input));
         if (merges) {
             before->activation = relu->activation();

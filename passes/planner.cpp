@@ -23,28 +23,36 @@ double Plan::flops(Step::Phase phase) const {
     return sum;
 }
 
+namespace {
+
+std::string extent(const Shape& map) {
+    return std::to_string(map.w) + "x" + std::to_string(map.h);
+}
+
+// At a node whose input is a map that the layer does not take.
+[[noreturn]] void throw_unfit(const Net& net, const Shape& image, const Node& node, const Shape& map) {
+    const auto* pool = dynamic_cast<const AveragePool*>(node.layer.get());
+    const bool windowed = pool != nullptr && pool->window() > 0 && map.size() > 0;
+    const std::string window = windowed ? extent({1, pool->window(), pool->window(), 1}) : "";
+    throw Error(ErrorKind::Data,
+                "images of " + extent(image) + " do not fit " + net.name + " (at " +
+                    (windowed ? "an average pool of " + window + " over a map of " + extent(map)
+                              : node.layer->kind() + " " + node.name) +
+                    "); choose another --resize or --crop" +
+                    (windowed ? R"(, or run the weights under --arch with {"pool_window": 0})" : ""));
+}
+
+}  // namespace
+
 std::vector<Shape> infer_shapes(const Net& net, const Shape& image) {
     std::vector<Shape> shapes{image};
     for (const Node& node : net.nodes) {
         std::vector<Shape> inputs;
-        for (const ValueId input : node.inputs) inputs.push_back(shapes[static_cast<size_t>(input)]);
-        const bool fits =
-            std::all_of(inputs.begin(), inputs.end(), [](const Shape& s) { return s.size() > 0; });
-        try {
-            GS_REQUIRE(fits);
-            shapes.push_back(node.layer->output_shape(inputs));
-        } catch (const Error&) {
-            std::string where = node.layer->kind() + " " + node.name, remedy;
-            if (const int64_t window = net.architecture.pool_window;
-                fits && window > 0 && dynamic_cast<const AveragePool*>(node.layer.get()) != nullptr) {
-                where = "an average pool of " + std::to_string(window) + "x" + std::to_string(window) +
-                        " over a map of " + std::to_string(inputs[0].w) + "x" + std::to_string(inputs[0].h);
-                remedy = R"(, or run the weights under --arch with {"pool_window": 0})";
-            }
-            throw Error(ErrorKind::Data, "images of " + std::to_string(image.w) + "x" +
-                                             std::to_string(image.h) + " do not fit " + net.name + " (at " +
-                                             where + "); choose another --resize or --crop" + remedy);
+        for (const ValueId input : node.inputs) {
+            const Shape& map = inputs.emplace_back(shapes[static_cast<size_t>(input)]);
+            if (map.size() <= 0 || !node.layer->fits(map)) throw_unfit(net, image, node, map);
         }
+        shapes.push_back(node.layer->output_shape(inputs));
     }
     return shapes;
 }

@@ -109,6 +109,10 @@ struct GradientSources {
 void emit_gradient_norms(PlanWriter& plan, const std::vector<Backward>& losses, int index,
                          const GradientSources& from);
 
+// The node whose output is computed again for the weight gradient that is taken with it; null where the value
+// itself is kept: the image, and what costs more than a sweep.
+const Node* recomputed_from(const Net& net, ValueId value);
+
 // What the backward steps of a group read of the forward pass.
 void add_backward_needs(const Net& net, const BackwardGroup& group, ForwardNeeds& needs);
 

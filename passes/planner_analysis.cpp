@@ -195,16 +195,20 @@ std::vector<BackwardGroup> analyse_backwards(const Backend& backend, const Net& 
     return groups;
 }
 
+const Node* recomputed_from(const Net& net, ValueId value) {
+    if (value == 0) return nullptr;
+    const Node& node = net.nodes[static_cast<size_t>(value) - 1];
+    return node.layer->recomputes_output() ? &node : nullptr;
+}
+
 namespace {
 
-// The value itself, or what it is computed from again.
 void need_norm_input(const Net& net, ValueId value, ForwardNeeds& needs) {
-    const Node* from = value > 0 ? &net.nodes[static_cast<size_t>(value) - 1] : nullptr;
-    if (from == nullptr || !from->layer->recomputes_output()) {
-        needs.values.insert(value);
-    } else {
+    if (const Node* from = recomputed_from(net, value)) {
         needs.values.insert(from->inputs[0]);
         needs.states.insert(value - 1);
+    } else {
+        needs.values.insert(value);
     }
 }
 

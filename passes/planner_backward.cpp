@@ -243,9 +243,8 @@ class BackwardEmitter {
 
     // The value that a weight gradient is taken with, computed again where that is cheaper than keeping it.
     BufferId norm_input(ValueId value) {
-        const Node* from = value > 0 ? &net_.nodes[static_cast<size_t>(value) - 1] : nullptr;
-        if (from == nullptr || !from->layer->recomputes_output())
-            return forward_.values[static_cast<size_t>(value)];
+        const Node* from = recomputed_from(net_, value);
+        if (from == nullptr) return forward_.values[static_cast<size_t>(value)];
         const auto [it, is_new] = recomputed_.try_emplace(value, -1);
         if (!is_new) return it->second;
         const BufferId x = forward_.values[static_cast<size_t>(from->inputs[0])],

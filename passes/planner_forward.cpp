@@ -9,12 +9,10 @@ namespace {
 class ForwardEmitter {
   public:
     ForwardEmitter(PlanWriter& plan, BufferId image, const ForwardNeeds& needs, Step::Phase phase)
-        : plan_(plan), net_(plan.net()), needs_(needs), phase_(phase), pending_(net_.nodes.size() + 1, 0) {
+        : plan_(plan), net_(plan.net()), needs_(needs), phase_(phase), pending_(reader_counts(net_)) {
         out_.values.assign(net_.nodes.size() + 1, -1);
         out_.states.assign(net_.nodes.size(), -1);
         out_.values[0] = image;
-        for (const Node& node : net_.nodes)
-            for (const ValueId input : node.inputs) ++pending_[static_cast<size_t>(input)];
     }
 
     ForwardBuffers run(ValueId last) {
@@ -30,7 +28,7 @@ class ForwardEmitter {
     const Net& net_;
     const ForwardNeeds& needs_;
     Step::Phase phase_;
-    std::vector<int> pending_;  // consumers of each value that are still to come
+    std::vector<int> pending_;  // readers of each value that are still to come
     ForwardBuffers out_;
 
     BufferId buffer_of(ValueId value) const { return out_.values[static_cast<size_t>(value)]; }

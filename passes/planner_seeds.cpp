@@ -6,7 +6,7 @@
 namespace gs {
 namespace {
 
-Step backward_step(std::string what, std::vector<BufferId> reads, std::vector<BufferId> writes) {
+Step step_between(std::string what, std::vector<BufferId> reads, std::vector<BufferId> writes) {
     return {.phase = Step::Phase::Backward,
             .what = std::move(what),
             .reads = std::move(reads),
@@ -19,7 +19,7 @@ Step host_seed_step(const Cotangent& cotangent, BufferId value, BufferId gradien
     struct Scratch {
         std::vector<float> value, gradient;
     };
-    Step step = backward_step("seed: " + cotangent.loss->name(), {value}, {gradient});
+    Step step = step_between("seed: " + cotangent.loss->name(), {value}, {gradient});
     step.on_host = true;
     step.run = [=, loss = cotangent.loss, scratch = std::make_shared<Scratch>()](const StepContext& at) {
         const View from = at.view(value);
@@ -89,7 +89,7 @@ class SeedEmitter {
     void emit_cotangent(int k) {
         const Cotangent& cotangent = group_.passes[static_cast<size_t>(k)].cotangent;
         if (cotangent.kind == Cotangent::Kind::FeatureSum) {
-            Step step = backward_step("seed: " + to_string(cotangent), {}, {gradient_});
+            Step step = step_between("seed: " + to_string(cotangent), {}, {gradient_});
             step.run = [k, gradient = gradient_](const StepContext& at) {
                 at.backend.fill(at.rows(gradient, k), 1);
             };
@@ -105,7 +105,7 @@ class SeedEmitter {
     // Row k of the gradient at the pooled features, from that at the logits.
     template <class AtLogits>
     void emit_head_backward(int k, std::vector<BufferId> reads, AtLogits at_logits) {
-        Step step = backward_step("backward of the head", std::move(reads), {gradient_});
+        Step step = step_between("backward of the head", std::move(reads), {gradient_});
         step.flops = plan_.flops(net_.logits() - 1);
         step.run = [=, head = net_.nodes.back().layer.get(), gradient = gradient_](const StepContext& at) {
             const View terms[] = {at_logits(at)};
@@ -159,7 +159,7 @@ class SeedEmitter {
         if (of_class && (cotangent.target < 0 || cotangent.target >= classes))
             throw Error(ErrorKind::Usage, to_string(cotangent) + ": " + net_.name + " has " +
                                               std::to_string(classes) + " classes");
-        Step step = backward_step("seed: " + to_string(cotangent), {logits}, {dz});
+        Step step = step_between("seed: " + to_string(cotangent), {logits}, {dz});
         step.run = [=, seed = seed_of(cotangent.kind), t = cotangent.temperature,
                     target = of_class ? cotangent.target : 0](const StepContext& at) {
             at.backend.seed_logits(seed, t, target, at.view(logits), at.rows(dz, k));

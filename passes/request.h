@@ -92,7 +92,6 @@ struct Request {
     void merge(const Request& other);
     // Taps whose activation is read: by reductions, by losses of the host, by second passes.
     std::vector<std::string> activation_taps() const;
-    bool needs_net() const { return logits || features || !activations.empty() || !backwards.empty(); }
 };
 
 }  // namespace gs

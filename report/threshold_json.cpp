@@ -51,7 +51,7 @@ Threshold find_threshold(const Results& results, std::span<const ScoredSet> sets
     const RunInfo& run = results.run;
     Threshold found{run.gradscore_version, results.methods[method], run.net,
                     run.weights_sha256,    run.preprocess,          run.precision};
-    found.comparable = results.comparable();
+    found.comparable = results.comparable() && run.invalid_protocol.empty();
     found.tpr = tpr;
     const auto stats = found.method.options.find("stats");
     if (stats != found.method.options.end())

@@ -23,7 +23,7 @@ struct Threshold {
     MethodInfo method;  // as written, with all its options
     std::string net, weights_sha256, preprocess, precision;
     std::string statistics_sha256{};  // of the file the method was fitted with; empty: none
-    bool comparable = true;           // whether the run was complete and without --limit
+    bool comparable = true;           // the run was complete, without --limit, of a valid protocol
     double threshold = 0;             // finite; accepted is score >= threshold
     double tpr = 0.95;                // asked for, in (0, 1]; reached: id.counts.rate()
     SetAcceptance id{};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <random>
 #include <string>
 
 #include "core/error.h"

@@ -58,7 +58,7 @@ class Fit {
 // Throws Error(Data).
 void require_finite(std::span<const float> values, const std::string& method, const std::string& what);
 
-// Throws Error(Usage) for unknown methods.
+// By the table of methods (scores/score.cpp). Throws Error(Usage) for unknown methods.
 bool needs_fit(const MethodSpec& spec);
 // Throws Error(Usage) for methods that need no fit, unknown options and values out of range.
 std::unique_ptr<Fit> make_fit(const MethodSpec& spec, const ScoreContext& context);

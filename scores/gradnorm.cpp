@@ -18,14 +18,11 @@ struct GradNormOptions {
 
 GradNormOptions read_options(const MethodSpec& spec) {
     OptionReader reader(spec);
-    static constexpr std::string_view kParams[] = {"weights", "weights+norm", "all"};
     GradNormOptions options;
     options.temperature = reader.temperature(1);
     options.p = read_exponent(reader, 1);
     options.layers = reader.text("layers", "head");
-    const std::string params = reader.choice("params", "weights", kParams);
-    if (params == "weights+norm") options.params = Params::WeightsAndNorms;
-    if (params == "all") options.params = Params::All;
+    options.params = read_params(reader);
     options.resolved = reader.finish();
     return options;
 }
@@ -86,7 +83,7 @@ class GradNormLayers : public Score {
                 const double value = evidence.weight_norm(cotangent_, norm, static_cast<int64_t>(n));
                 sum = std::isinf(options_.p) ? std::max(sum, value) : sum + value;
             }
-            out[n] = std::isinf(options_.p) ? sum : std::pow(sum, 1 / options_.p);
+            out[n] = root_of_power_sum(sum, options_.p);
         }
     }
 

@@ -8,7 +8,7 @@
 #include "core/npy.h"
 #include "core/numbers.h"
 #include "core/printable.h"
-#include "scores/softmax.h"
+#include "core/softmax.h"
 
 namespace gs {
 namespace {
@@ -74,20 +74,7 @@ int64_t GroupHead::classes() const {
 
 int64_t GroupHead::predict(std::span<const float> z) const {
     GS_REQUIRE(static_cast<int64_t>(z.size()) == logits());
-    int64_t first = 0, best = 0;
-    double best_log = -std::numeric_limits<double>::infinity();
-    for (const int64_t size : sizes) {
-        const std::span<const float> slice = z.first(static_cast<size_t>(size + 1));
-        const int64_t at = argmax(slice.subspan(1));
-        const double log_p = slice[static_cast<size_t>(at + 1)] - log_sum_exp(slice);
-        if (log_p > best_log) {
-            best_log = log_p;
-            best = first + at;
-        }
-        first += size;
-        z = z.subspan(slice.size());
-    }
-    return best;
+    return argmax_of_groups(z, sizes);
 }
 
 GroupHead parse_group_file(std::span<const std::byte> bytes, const std::string& name) {

@@ -1,9 +1,5 @@
 // KL matching (Hendrycks et al. 2022; docs/methods/klm.md): how far the image's softmax is from the mean
 // softmax of the nearest class.
-#include <cmath>
-#include <limits>
-
-#include "core/sums.h"
 #include "scores/factories.h"
 #include "scores/klm_templates.h"
 #include "scores/options.h"

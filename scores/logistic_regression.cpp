@@ -5,18 +5,11 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/softmax.h"
 #include "scores/linear_algebra.h"
 
 namespace gs {
 namespace {
-
-double sigmoid(double t) {
-    return t >= 0 ? 1 / (1 + std::exp(-t)) : std::exp(t) / (1 + std::exp(t));
-}
-
-double softplus(double t) {
-    return std::max(t, 0.0) + std::log1p(std::exp(-std::abs(t)));
-}
 
 // The problem in standardised columns u = (x - mean) / scale. Unknowns: v = scale * weight, then the bias
 // there, so that t = v . u + bias and the penalty is sum (v / scale)^2 / 2.

@@ -12,6 +12,13 @@
 namespace gs {
 namespace {
 
+enum class Combine : uint8_t { Logistic, Sum, Last };  // of the layers' scores
+
+Combine parse_combine(const std::string& text) {
+    if (text == "logistic") return Combine::Logistic;
+    return text == "sum" ? Combine::Sum : Combine::Last;
+}
+
 class Mahalanobis : public Score {
   public:
     Mahalanobis(const MethodSpec& spec, const ScoreContext& context) {
@@ -22,7 +29,7 @@ class Mahalanobis : public Score {
         layers_ = MahalanobisLayers(given.layers);
         mds_ = given.mds;
         eta_ = reader.number_from_zero("eta", 0);
-        combine_ = reader.choice("combine", "sum", kCombine);
+        combine_ = parse_combine(reader.choice("combine", "sum", kCombine));
         options_ = reader.finish();
         if (context.statistics == nullptr) return;
         read(spec, context.statistics->find(spec, path, wanted(spec)));
@@ -42,7 +49,7 @@ class Mahalanobis : public Score {
     MahalanobisLayers layers_{std::vector<std::string>{}};
     bool mds_ = false;
     double eta_ = 0;
-    std::string combine_;
+    Combine combine_ = Combine::Sum;
     std::map<std::string, std::string> options_;
     std::optional<MahalanobisTuning> tuning_;
 
@@ -58,22 +65,29 @@ class Mahalanobis : public Score {
         options_["layers"] = join(layers_.names(), "+");
         tuning_ = get_tuning(state);
         if (tuning_ && !spec.options.contains("eta")) eta_ = tuning_->eta;
-        if (tuning_ && !spec.options.contains("combine")) combine_ = "logistic";
         options_["eta"] = shortest(eta_);
-        options_["combine"] = combine_;
-        if (combine_ == "logistic" && !tuning_)
+        if (tuning_ && !spec.options.contains("combine")) {
+            combine_ = Combine::Logistic;
+            options_["combine"] = "logistic";
+        }
+        if (combine_ == Combine::Logistic && !tuning_)
             throw Error(
                 ErrorKind::Usage,
                 "method '" + spec.written + "': combine=logistic needs tuned statistics (gradscore search)");
     }
 
     double combined(const std::vector<std::vector<double>>& scores, size_t n) const {
-        if (combine_ == "last") return (mds_ ? 2 : 1) * scores.back()[n];
-        double sum = combine_ == "logistic" ? tuning_->bias : 0;
-        for (size_t l = 0; l < scores.size(); ++l)
-            sum += (combine_ == "logistic" ? tuning_->weight[l] : 1) * scores[l][n];
-        if (combine_ == "logistic") return -1 / (1 + std::exp(-sum));
+        if (combine_ == Combine::Logistic) return logistic(scores, n);
+        double sum = 0;
+        for (const std::vector<double>& layer : scores)
+            sum = combine_ == Combine::Last ? layer[n] : sum + layer[n];
         return (mds_ ? 2 : 1) * sum;  // MDS has no 1/2
+    }
+
+    double logistic(const std::vector<std::vector<double>>& scores, size_t n) const {
+        double t = tuning_->bias;
+        for (size_t l = 0; l < scores.size(); ++l) t += tuning_->weight[l] * scores[l][n];
+        return -1 / (1 + std::exp(-t));
     }
 };
 

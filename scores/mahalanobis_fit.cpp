@@ -2,7 +2,6 @@
 // layers, and the scatter around them. Source: gradnorm_ood utils/mahalanobis_lib.py sample_estimator; ours
 // is float64 throughout.
 #include <algorithm>
-#include <cmath>
 
 #include "scores/factories.h"
 #include "scores/mahalanobis_state.h"

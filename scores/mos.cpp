@@ -2,18 +2,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/softmax.h"
 #include "scores/factories.h"
 #include "scores/group_head.h"
 #include "scores/options.h"
-#include "scores/softmax.h"
 
 namespace gs {
 namespace {
 
 // log softmax(z)_0 = -log(1 + sum_i>0 exp(z_i - z_0)), which keeps its digits near 0 as well.
 double log_others(std::span<const float> slice) {
-    const double x = log_sum_exp(slice.subspan(1)) - slice[0];
-    return x > 0 ? -x - std::log1p(std::exp(-x)) : -std::log1p(std::exp(x));
+    return -softplus(log_sum_exp(slice.subspan(1)) - slice[0]);
 }
 
 class Mos : public Score {

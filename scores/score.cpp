@@ -7,6 +7,8 @@
 #include "core/join.h"
 #include "scores/factories.h"
 #include "scores/fit.h"
+#include "scores/options.h"
+#include "scores/weight_selection.h"
 
 namespace gs {
 namespace {
@@ -137,6 +139,7 @@ const std::vector<Method>& methods() {
            {"score", "min; min | max | mean | pred | uniform: over candidate labels"},
            {"form", "norm_single; norm_single | original_single (the last layer's gradient itself)"},
            {"layers", "all; as gradnorm's (each, too); the layers' scores are added"},
+           {"params", "weights; as gradnorm's; each is a layer of its own"},
            {"p", "2; 0.1 to 4, or inf"},
            {"detector", "l2; of original_single: l2 | l1 | cosine (with the mean gradient of a fit)"},
            {"stats", "that of --stats; the statistics file (detector=cosine)"}}},
@@ -209,8 +212,11 @@ std::vector<MethodSpec> expand_layers(std::vector<MethodSpec> specs, const Net& 
             add(std::move(spec));
             continue;
         }
-        for (const Node& node : net.nodes)
-            if (!node.weight.empty()) add(with_layers(spec, node.weight.substr(0, node.weight.rfind('.'))));
+        OptionReader reader(spec);
+        std::string module;
+        for (const std::string& name : select_parameters(net, "all", read_params(reader), spec.written))
+            if (const std::string owner = name.substr(0, name.rfind('.')); owner != module)
+                add(with_layers(spec, module = owner));
         add(with_layers(spec, "all"));
     }
     return expanded;

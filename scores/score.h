@@ -28,8 +28,8 @@ struct MethodSpec {
 // Splits a comma-separated list. Throws Error(Usage) for empty items, malformed options and repeated columns.
 std::vector<MethodSpec> parse_methods(std::string_view list);
 
-// Every `layers=each` as one method a weight of the net, and one of layers=all behind them. Throws
-// Error(Usage) for columns that then stand twice.
+// Every `layers=each` as one method for each module of the net that has parameters of the method's kinds, and
+// one of layers=all behind them. Throws Error(Usage) for columns that then stand twice.
 std::vector<MethodSpec> expand_layers(std::vector<MethodSpec> specs, const Net& net);
 
 class Score {

@@ -1,5 +1,4 @@
-// The softmax family on one row of logits, in float64 from float32 logits. m = max z; lse = m + log sum exp(z
-// - m); log p = z - lse; log softmax is never formed from a rounded softmax (docs/methods.md).
+// What scores need of a row of logits beyond core/softmax.h, and p-norms.
 #pragma once
 
 #include <algorithm>
@@ -9,26 +8,9 @@
 #include <cstdint>
 #include <span>
 
+#include "core/softmax.h"
+
 namespace gs {
-
-// NaN where any logit is NaN, as in PyTorch.
-inline double max_logit(std::span<const float> z) {
-    float m = z[0];
-    for (const float v : z)
-        if (!(v <= m)) m = std::isnan(m) ? m : v;
-    return m;
-}
-
-// log of the largest softmax(z / T), as -log1p of the other classes' exp: beside the largest one's 1 they
-// would be rounded away for a confident net. NaN where the largest logit is not finite, as in PyTorch.
-inline double log_max_softmax(std::span<const float> z, double temperature = 1) {
-    const auto top = std::max_element(z.begin(), z.end());
-    const double m = *top;
-    double others = m - m;
-    for (auto v = z.begin(); v != z.end(); ++v)
-        if (v != top) others += std::exp((*v - m) / temperature);
-    return -std::log1p(others);
-}
 
 // The largest softmax probability as the published scripts hold it, in float32 throughout: 1 over the sum of
 // exp(z - m). The sum is PyTorch's on a GPU, bit for bit up to 1024 classes but for its exp
@@ -43,15 +25,6 @@ inline double float_max_softmax(std::span<const float> z) {
     for (size_t half = count / 2; half > 0; half /= 2)
         for (size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
     return 1 / lanes[0];
-}
-
-// log sum exp(z / T)
-inline double log_sum_exp(std::span<const float> z, double temperature = 1) {
-    return max_logit(z) / temperature - log_max_softmax(z, temperature);
-}
-
-inline int64_t argmax(std::span<const float> z) {
-    return std::max_element(z.begin(), z.end()) - z.begin();
 }
 
 // log(C max p) = -log of the mean of exp((z - m) / T), which is close to 1 near the uniform distribution.
@@ -73,6 +46,11 @@ void for_each_uniform_gradient(std::span<const float> z, double temperature, con
     for (const float v : z) f(std::expm1((v - m) / temperature + shift) / temperature);
 }
 
+// sum^(1/p) of a sum of |v|^p; p = inf: of the largest |v|
+inline double root_of_power_sum(double sum, double p) {
+    return std::isinf(p) ? sum : std::pow(sum, 1 / p);
+}
+
 // (sum |v|^p)^(1/p) of the values added, p in (0, inf]
 class NormAccumulator {
   public:
@@ -85,9 +63,7 @@ class NormAccumulator {
             sum_ += p_ == 1 ? a : p_ == 2 ? a * a : std::pow(a, p_);
         }
     }
-    double value() const {
-        return std::isinf(p_) || p_ == 1 ? sum_ : p_ == 2 ? std::sqrt(sum_) : std::pow(sum_, 1 / p_);
-    }
+    double value() const { return p_ == 1 ? sum_ : p_ == 2 ? std::sqrt(sum_) : root_of_power_sum(sum_, p_); }
 
   private:
     double p_, sum_ = 0;

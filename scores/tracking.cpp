@@ -1,7 +1,7 @@
 // Gradient tracking (docs/methods/track.md, our definition throughout): n[l,c] = the p-norm of the gradient
-// of the loss of candidate label c with respect to the weight of layer l, one number for each candidate
-// chosen among or averaged over; a trained net explains an image it knows with nearly no gradient, so s =
-// -sum over layers.
+// of the loss of candidate label c with respect to the weight of layer l (or another parameter, a layer of
+// its own), one number for each candidate chosen among or averaged over; a trained net explains an image it
+// knows with nearly no gradient, so s = -sum over layers.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -25,6 +25,7 @@ struct TrackOptions {
     double p = 2;
     Choice choice = Choice::Min;
     bool original = false;  // form=original_single
+    Params params = Params::Weights;
     std::string layers, detector, stats, written;
     std::map<std::string, std::string> resolved;
 };
@@ -57,6 +58,7 @@ TrackOptions read_options(const MethodSpec& spec) {
         if (options.detector == "cosine") options.stats = reader.text("stats", "");
     } else {
         options.p = read_exponent(reader, 2);
+        options.params = read_params(reader);
     }
     options.resolved = reader.finish();
     if (options.original && options.layers != "head")
@@ -83,8 +85,8 @@ double vector_norm(std::span<const double> v, double p) {
     return norm.value();
 }
 
-// The last layer in closed form: its gradient is the outer product of a, the loss's gradient at the logits,
-// and f.
+// The last layer in closed form: its weight's gradient is the outer product of a, the loss's gradient at the
+// logits, and f; its bias' gradient is a.
 class HeadGradients {
   public:
     HeadGradients(const TrackOptions& options, std::span<const float> z, std::span<const float> f)
@@ -94,15 +96,17 @@ class HeadGradients {
               return norm.value();
           }()) {}
 
-    double norm() const {
+    double of_weight() const { return of_bias() * feature_norm_; }
+
+    double of_bias() const {
         if (options_.choice == Choice::Predicted || options_.choice == Choice::Uniform)
-            return vector_norm(chosen(), options_.p) * feature_norm_;
+            return vector_norm(chosen(), options_.p);
         std::vector<double> norms(z_.size()), a(z_.size());
         for (size_t c = 0; c < z_.size(); ++c) {
             options_.loss.gradient(static_cast<int64_t>(c), z_, a);
             norms[c] = vector_norm(a, options_.p);
         }
-        return reduced(options_.choice, norms) * feature_norm_;
+        return reduced(options_.choice, norms);
     }
 
     // a of the candidate that the score chooses.
@@ -137,15 +141,13 @@ class HeadGradients {
 
 class TrackNorms : public Score {
   public:
-    TrackNorms(TrackOptions options, const Net& net)
-        : options_(std::move(options)), head_(net.nodes.back().weight) {
-        for (const std::string& weight : select_weights(net, options_.layers, options_.written)) {
-            if (weight == head_) {
-                with_head_ = true;
-            } else {
-                wanted_.push_back({weight, options_.p});
-            }
+    TrackNorms(TrackOptions options, const Net& net) : options_(std::move(options)) {
+        const Node& head = net.nodes.back();
+        for (std::string& name : select_parameters(net, options_.layers, options_.params, options_.written)) {
+            const bool of_head = head.parameter(name).has_value();
+            (of_head ? of_head_ : wanted_).push_back({std::move(name), options_.p});
         }
+        head_weight_ = head.weight;
         if (wanted_.empty()) return;
         if (options_.choice == Choice::Predicted || options_.choice == Choice::Uniform) {
             candidates_ = {options_.choice == Choice::Uniform ? Cotangent{} : options_.loss.of_prediction()};
@@ -155,9 +157,10 @@ class TrackNorms : public Score {
     }
 
     Request request() const override {
-        Request request{.logits = with_head_, .features = with_head_};
+        Request request{.logits = !of_head_.empty(), .features = !of_head_.empty()};
         std::vector<WeightNorm> norms = wanted_;
-        if (with_head_) norms.push_back({head_, options_.p});  // for the arrays: it costs nothing on the way
+        norms.insert(norms.end(), of_head_.begin(),
+                     of_head_.end());  // for the arrays: they cost nothing on the way
         for (const Cotangent& candidate : candidates_)
             request.backwards.push_back({.cotangent = candidate, .weight_norms = norms});
         return request;
@@ -165,10 +168,11 @@ class TrackNorms : public Score {
 
     void compute(const Evidence& evidence, std::span<double> out) const override {
         std::fill(out.begin(), out.end(), 0.0);
-        if (with_head_)
+        for (const WeightNorm& norm : of_head_)
             for (size_t n = 0; n < out.size(); ++n) {
                 const auto i = static_cast<int64_t>(n);
-                out[n] -= HeadGradients(options_, evidence.logits.row(i), evidence.features.row(i)).norm();
+                const HeadGradients gradients(options_, evidence.logits.row(i), evidence.features.row(i));
+                out[n] -= norm.parameter == head_weight_ ? gradients.of_weight() : gradients.of_bias();
             }
         std::vector<const Matrix*> sums(candidates_.size());
         std::vector<double> norms(candidates_.size());
@@ -178,7 +182,7 @@ class TrackNorms : public Score {
             for (size_t n = 0; n < out.size(); ++n) {
                 for (size_t c = 0; c < sums.size(); ++c) {
                     const double sum = sums[c]->row(static_cast<int64_t>(n))[0];
-                    norms[c] = std::isinf(options_.p) ? sum : std::pow(sum, 1 / options_.p);
+                    norms[c] = root_of_power_sum(sum, options_.p);
                 }
                 out[n] -= reduced(options_.choice, norms);
             }
@@ -189,9 +193,8 @@ class TrackNorms : public Score {
 
   private:
     TrackOptions options_;
-    std::string head_;
-    bool with_head_ = false;
-    std::vector<WeightNorm> wanted_;
+    std::string head_weight_;
+    std::vector<WeightNorm> wanted_, of_head_;  // by passes; in closed form
     std::vector<Cotangent> candidates_;
 };
 
@@ -223,7 +226,7 @@ class TrackOriginal : public Score {
             const auto z = evidence.logits.row(static_cast<int64_t>(n));
             const auto f = evidence.features.row(static_cast<int64_t>(n));
             const HeadGradients gradients(options_, z, f);
-            out[n] = options_.detector == "cosine" ? cosine(gradients.chosen(), f) : -gradients.norm();
+            out[n] = options_.detector == "cosine" ? cosine(gradients.chosen(), f) : -gradients.of_weight();
         }
     }
 

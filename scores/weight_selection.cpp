@@ -39,11 +39,14 @@ std::vector<std::string> parameters_of(const Net& net, Params params) {
     return names;
 }
 
+constexpr std::string_view kParams[] = {"weights", "weights+norm", "all"};  // in the order of Params
+
 }  // namespace
 
-std::vector<std::string> select_weights(const Net& net, const std::string& layers,
-                                        const std::string& method) {
-    return select_parameters(net, layers, Params::Weights, method);
+Params read_params(OptionReader& reader) {
+    const std::string chosen = reader.choice("params", std::string(kParams[0]), kParams);
+    return static_cast<Params>(std::find(std::begin(kParams), std::end(kParams), chosen) -
+                               std::begin(kParams));
 }
 
 std::vector<std::string> select_parameters(const Net& net, const std::string& layers, Params params,

@@ -9,16 +9,14 @@
 
 namespace gs {
 
-// `layers`: all, head, block1 … (BiT's blocks, ResNets' layers, WideResNet's blocks, MobileNet's features), a
-// module's name, or several joined by '+'. Convolution and linear weights in the net's order, each once.
-// Throws Error(Usage) naming `method` (as written) where a part names none.
-std::vector<std::string> select_weights(const Net& net, const std::string& layers, const std::string& method);
-
-// docs/methods/gradnorm.md: convolution and linear weights; gamma and beta of the norms with them; all biases
-// too.
+// Option `params` (docs/methods/gradnorm.md): convolution and linear weights; gamma and beta of the norms
+// with them; all biases too.
 enum class Params : uint8_t { Weights, WeightsAndNorms, All };
+Params read_params(OptionReader& reader);
 
-// The parameters of these kinds that `layers` names, otherwise as select_weights.
+// The parameters of these kinds in `layers`: all, head, block1 … (BiT's blocks, ResNets' layers, WideResNet's
+// blocks, MobileNet's features), a module's name, or several joined by '+'. In the net's order, each once.
+// Throws Error(Usage) naming `method` (as written) where a part names none.
 std::vector<std::string> select_parameters(const Net& net, const std::string& layers, Params params,
                                            const std::string& method);
 

@@ -134,6 +134,11 @@ ArrayStore::ArrayStore(const std::vector<std::string>& runs) {
     }
 }
 
+bool ArrayStore::may_answer(const Computation& by, const Request& request) const {
+    return needed_arrays(request) &&
+           std::any_of(files_.begin(), files_.end(), [&](const auto& file) { return file.first.by == by; });
+}
+
 std::optional<Evidence> ArrayStore::find(const ArrayKey& key, const Request& request) const {
     const auto names = needed_arrays(request);
     if (!names) return std::nullopt;
@@ -161,10 +166,15 @@ std::string combine_digests(const std::vector<std::string>& digests) {
     return all.hex();
 }
 
-std::vector<std::string> image_digests(const ImageSet& set, const IndexRange& range) {
+std::optional<std::vector<std::string>> image_digests(const ImageSet& set, const IndexRange& range) {
     std::vector<std::string> digests;
     digests.reserve(static_cast<size_t>(range.size()));
-    for (int64_t i = range.first; i < range.last; ++i) digests.push_back(sha256_hex(set.bytes(i)));
+    try {
+        for (int64_t i = range.first; i < range.last; ++i) digests.push_back(sha256_hex(set.bytes(i)));
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::Data) throw;
+        return std::nullopt;  // who scores the set says which and why
+    }
     return digests;
 }
 

@@ -50,6 +50,8 @@ class ArrayStore {
     // Run folders (those with arrays/ in them). Throws Error(Usage) for folders without any.
     explicit ArrayStore(const std::vector<std::string>& runs);
     bool empty() const { return files_.empty(); }
+    // Whether find() may answer for some images: hashing them all takes a while.
+    bool may_answer(const Computation& by, const Request& request) const;
     // The evidence for this key where it answers the request.
     std::optional<Evidence> find(const ArrayKey& key, const Request& request) const;
 
@@ -57,8 +59,9 @@ class ArrayStore {
     std::vector<std::pair<ArrayKey, std::filesystem::path>> files_;
 };
 
-// The SHA-256 of each image's bytes, in order.
-std::vector<std::string> image_digests(const ImageSet& set, const IndexRange& range);
+// The SHA-256 of each image's bytes, in order; nothing where one cannot be read: no arrays are stored of such
+// a set.
+std::optional<std::vector<std::string>> image_digests(const ImageSet& set, const IndexRange& range);
 // A set's digest: SHA-256 over the SHA-256 of every image's bytes (hex), in order.
 std::string combine_digests(const std::vector<std::string>& digests);
 

@@ -116,7 +116,15 @@ class CommandLine {
 CommandLine::CommandLine() {
     app_.set_version_flag("--version", version());
     app_.set_config("--config", "",
-                    "score: TOML file of flags, section [score]; flags on the command line win");
+                    "score: TOML file of flags, section [score]; flags on the command line win")
+        ->check(
+            [](const std::string& path) {  // the library would wait for a pipe
+                std::error_code error;     // told by the library
+                const bool other =
+                    std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
+                return other ? path + ": not a regular file" : std::string();
+            },
+            "");
     app_.allow_config_extras(CLI::config_extras_mode::error);
     auto* list =
         app_.add_flag("--list-methods", list_methods_, "print all methods with options, sources and needs")

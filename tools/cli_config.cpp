@@ -27,7 +27,7 @@ std::string value_of(const CLI::Option& option) {
     return "[" + list + "]";
 }
 
-// The library opens whatever the path names, /dev/zero, too.
+// The library reads a line at a time, however long.
 std::string read_text(std::istream& in) {
     constexpr size_t kMost = 1 << 20;
     std::string text;

@@ -13,7 +13,8 @@ CLI::Option* add_seed(CLI::App& app, uint64_t& seed, const std::string& what) {
 
 void add_device_flags(CLI::App& app, NetFlags& flags) {
     app.add_option("--device", flags.device,
-                   "auto (a GPU where there is one), cpu, cuda or cuda:N; score also takes several, cuda:0,1")
+                   "auto (a GPU where there is one), cpu, cuda or cuda:N; score and track also take several, "
+                   "cuda:0,1")
         ->capture_default_str();
     app.add_option("--plan-cache", flags.plan_cache,
                    "file of the convolutions measured on GPUs, or none; the user's cache folder by default")
@@ -121,6 +122,8 @@ void add_track(CLI::App& app, TrackFlags& f) {
     option("--score", f.score, "over candidates: min, max, mean; or one candidate: pred, uniform");
     option("--form", f.form, "norm_single, or original_single (the last layer's gradient itself)");
     option("--layers", f.layers, "each (a column a layer, and their sum), or as gradnorm's [each]");
+    option("--params", f.params,
+           "weights, weights+norm (gamma and beta of the norms with them) or all (biases too)");
     option("--p", f.p, "exponent of the norm, or inf");
     option("--detector", f.detector, "of original_single: l2, l1 or cosine (needs --stats)");
 }
@@ -146,7 +149,9 @@ void add_search(CLI::App& app, SearchFlags& f) {
     add_repeated(app, "--ood", f.ood, "out-of-distribution validation set; may be given many times");
     app.add_option("--methods", f.methods, "METHOD[:OPTION=A/B…],…: values to try, or the method's own grid")
         ->capture_default_str();
-    app.add_option("--out", f.out, "JSON file, for --methods METHOD:search=FILE");
+    app.add_option("--out", f.out,
+                   "of nac a JSON file, for --methods nac:search=FILE; of mahalanobis tuned statistics, "
+                   "NAME.safetensors");
     app.add_flag("--allow-fit-on-test", f.allow_fit_on_test,
                  "search on images that the statistics were fitted on");
     app.add_flag(

@@ -130,10 +130,12 @@ constexpr std::array<std::pair<const char*, const char*>, 9> kExitCodes{{
     {"130", "interrupted"},
 }};
 
-constexpr std::array<std::pair<const char*, const char*>, 3> kEnvironment{{
+constexpr std::array<std::pair<const char*, const char*>, 4> kEnvironment{{
     {"XDG_CACHE_HOME", "folder of gradscore/convolutions.tsv, what was measured on GPUs (else ~/.cache)"},
     {"NO_COLOR", "any value: progress without colour"},
     {"GRADSCORE_ISA", "baseline, avx2 or avx512: kernels of this instruction set instead of the best"},
+    {"OMP_WAIT_POLICY, GOMP_SPINCOUNT",
+     "how threads wait for each other; where neither is set the command sets GOMP_SPINCOUNT=4000"},
 }};
 
 template <class Pairs>

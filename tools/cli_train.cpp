@@ -14,8 +14,9 @@ void add_fields(CLI::App& app, TrainFlags& flags) {
         };
         CLI::Option* option = app.add_option("--" + key, keep, std::string(field.what));
         option->group("Fields of the recipe, in place of its own");
-        option->type_name(field.list ? "A,B,…" : field.text ? "TEXT" : "VALUE");
-        if (field.list)
+        const bool is_list = field.kind == train::FieldKind::List;
+        option->type_name(is_list ? "A,B,…" : field.kind == train::FieldKind::Text ? "TEXT" : "VALUE");
+        if (is_list)
             option->expected(1, CLI::detail::expected_max_vector_size)->delimiter(',')->take_all();
         else
             option->take_last();

@@ -54,6 +54,7 @@ const std::vector<Row>& rows() {
         all.push_back({"track", "score", {Kind::Words, {"min", "max", "mean", "pred", "uniform"}}});
         all.push_back({"track", "form", {Kind::Words, {"norm_single", "original_single"}}});
         all.push_back({"track", "layers", {Kind::Words, {"each", "all", "head"}}});
+        all.push_back({"track", "params", {Kind::Words, {"weights", "weights+norm", "all"}}});
         all.push_back({"track", "detector", {Kind::Words, {"l2", "l1", "cosine"}}});
         all.push_back({"train", "recipe", {Kind::Words, recipe_names(), true}});
         all.push_back({"reproduce", "table", {Kind::Words, table_names(), true}});

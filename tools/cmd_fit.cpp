@@ -31,7 +31,7 @@ int run_fit(const FitFlags& flags) {
     check_output_file(flags.out, earlier != Earlier::Refuse);
     JournaledFile file(flags.out, earlier, "fit");
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
-    FitterOptions options = fitter_options(flags);
+    FitterOptions options{image_run_options(flags)};
     if (!flags.shard.empty()) options.shard = parse_shard(flags.shard);
     const auto backend = make_backend(flags.net);
     LoadedNet loaded = load_net(*backend, flags.net);
@@ -40,8 +40,7 @@ int run_fit(const FitFlags& flags) {
     for (const MethodSpec& method : methods) fits.push_back(make_fit(method, {loaded.net, preprocess}));
     const auto set = open_image_set(flags.id, flags.seed);
     for (const std::string& notice : set->notices()) loaded.notices.push_back(set->name() + ": " + notice);
-    const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
-                                     preprocess, *backend, {set.get()});
+    const RunStart start = run_start(flags, loaded, preprocess, *backend, {set.get()});
     introduce(loaded, preprocess, *backend, flags.quiet);
 
     catch_interrupts();

@@ -49,7 +49,7 @@ int merge_fits(const MergeFlags& flags) {
         std::cout << flags.out << ": " << flags.in.size() << " shards, fitted on "
                   << counted(std::ssize(merged.seen), "image") << " of " << printable(merged.set, 1000)
                   << '\n';
-    return 0;
+    return say_excluded(merged.excluded, "named by the fits of the shards");
 }
 
 }  // namespace

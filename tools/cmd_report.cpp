@@ -22,8 +22,7 @@ namespace fs = std::filesystem;
 RunReport read_report(const std::string& folder, const ReportFlags& flags) {
     Results results = read_results_json(fs::path(folder) / "results.json");
     std::vector<ScoreTable> tables;
-    for (const SetInfo& set : results.sets)
-        tables.push_back(read_score_table(scores_path(folder, set.name), results.methods));
+    for (const SetInfo& set : results.sets) tables.push_back(read_set_table(folder, set, results.methods));
     RunReport report = make_run_report(folder, std::move(results), tables,
                                        {.hardest = static_cast<size_t>(flags.thumbnails)});
     if (flags.no_thumbnails) {

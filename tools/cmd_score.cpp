@@ -150,26 +150,19 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     std::vector<const ImageSet*> lists;
     for (const auto& set : sets) lists.push_back(set.get());
     require_apart(out, lists);
-    const RunStart start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded,
-                                     preprocess, *backend, lists, flags.stats);
+    const RunStart start = run_start(flags, loaded, preprocess, *backend, lists, flags.stats);
     if (earlier == Earlier::GoOn)
         if (auto results = finished_run(out, start)) {
             say("the run in " + flags.out + " is finished: nothing to do");
             return {std::move(*results), true};
         }
     catch_interrupts();
-    const ScorerOptions options{.batch = flags.net.batch,
-                                .loader_threads = resolve_threads(flags.net.threads),
-                                .fuse = !flags.net.no_fuse,
-                                .strict = flags.strict,
-                                .limit = flags.limit,
-                                .shard = shard,
-                                .limits = {.max_pixels = flags.max_pixels},
-                                .save = save,
-                                .precision = flags.net.precision,
-                                .statistics = &statistics,
-                                .allow_fit_on_test = flags.allow_fit_on_test,
-                                .progress = stderr_style(flags.quiet)};
+    ScorerOptions options{image_run_options(flags)};
+    options.shard = shard;
+    options.save = save;
+    options.precision = flags.net.precision;
+    options.statistics = &statistics;
+    options.allow_fit_on_test = flags.allow_fit_on_test;
     const auto make_scorer = [&] {
         return std::make_unique<Scorer>(*backend, loaded.net, preprocess, methods, options);
     };
@@ -177,7 +170,7 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     auto scorer = fits.empty() ? make_scorer() : nullptr;
     introduce(loaded, preprocess, *backend, flags.quiet);
     OpenRun run = open_run(out, earlier, start, flags.config, scoring_folders(save.any()), flags.quiet);
-    FitterOptions fitting = fitter_options(flags);
+    FitterOptions fitting{image_run_options(flags)};
     fitting.journal = &run.journal;
     fit_on_id_set(fits, *sets.front(), *backend, context, fitting, info);
     if (!scorer) scorer = make_scorer();

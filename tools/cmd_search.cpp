@@ -37,10 +37,15 @@ const Searchable& find_search(const std::string& method) {
                                       join(kSearchable, ", ", &Searchable::method));
 }
 
+// Of --out: tuned statistics, or options as JSON.
+bool holds_statistics(const std::string& out) {
+    return out.ends_with(".safetensors");
+}
+
 void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods) {
     for (const MethodSpec& method : methods) {
         const bool tunes = find_search(method.name).tunes_statistics;
-        if (flags.out.empty() || tunes == flags.out.ends_with(".safetensors")) continue;
+        if (flags.out.empty() || tunes == holds_statistics(flags.out)) continue;
         throw Error(ErrorKind::Usage,
                     "--out " + flags.out + ": the search of '" + method.name + "' leaves " +
                         (tunes ? "tuned statistics, NAME.safetensors" : "options, as JSON"));
@@ -126,14 +131,13 @@ std::optional<int64_t> least_limit(const SearchFlags& flags, const std::vector<M
 }
 
 RunIdentity started_with(const std::string& out) {
-    return out.ends_with(".safetensors") ? read_statistics(out).started_with
-                                         : read_search_file(out).started_with;
+    return holds_statistics(out) ? read_statistics(out).started_with : read_search_file(out).started_with;
 }
 
 // A search that is finished: what it found as JSON, and the exit code it ended with.
 int print_finished(const SearchFlags& flags) {
     const std::string text =
-        flags.out.ends_with(".safetensors") ? read_statistics(flags.out).search : text_of_file(flags.out);
+        holds_statistics(flags.out) ? read_statistics(flags.out).search : text_of_file(flags.out);
     const JsonDocument document(text, flags.out, "--force searches anew");
     int64_t excluded = 0;
     for (const JsonNode& set : document.root()["sets"].items()) excluded += set["excluded"].count();
@@ -148,7 +152,7 @@ void print(const SearchFlags& flags, const Json& file, const std::vector<Found>&
     }
     for (const Found& f : found) std::cout << "--methods " << f.method << '\n' << "    " << f.summary << '\n';
     if (flags.out.empty()) return;
-    const bool tuned = flags.out.ends_with(".safetensors");
+    const bool tuned = holds_statistics(flags.out);
     std::cout << "Kept with the images searched on: " << flags.out
               << (tuned ? " (--stats " : " (METHOD:search=") << flags.out << ")\n";
 }
@@ -185,14 +189,13 @@ int run_search(const SearchFlags& flags) {
     StatisticsStore statistics(flags.stats, computation_of(loaded.net, preprocess, flags.net.precision));
     std::vector<const ImageSet*> views;
     for (const auto& set : sets) views.push_back(set.get());
-    SearchOptions options{.run = fitter_options(flags), .allow_fit_on_test = flags.allow_fit_on_test};
+    SearchOptions options{.run = {image_run_options(flags)}, .allow_fit_on_test = flags.allow_fit_on_test};
     catch_interrupts();
     std::optional<RunJournal> journal;
     RunStart start;
     if (out) {
         out->lock();
-        start = run_start(flags, flags.config, flags.command_line, flags.methods, loaded, preprocess,
-                          *backend, views, flags.stats);
+        start = run_start(flags, loaded, preprocess, *backend, views, flags.stats);
         if (out->is_finished()) {
             require_same_run(start.identity, started_with(flags.out), flags.out);
             say(flags.out + " is finished: nothing to do");
@@ -204,7 +207,7 @@ int run_search(const SearchFlags& flags) {
     const std::vector<Found> found = search_all(methods, run);
     const std::optional<int64_t> limit = least_limit(flags, methods);
     const Json file = file_of(loaded, run, flags.net.precision, found, limit, start.identity);
-    if (flags.out.ends_with(".safetensors")) {
+    if (holds_statistics(flags.out)) {
         write_tuned(flags, run, found, limit, start.identity, file);
     } else if (!flags.out.empty()) {
         write_file_atomically(flags.out, text_of(file));

@@ -53,11 +53,13 @@ int run_threshold(const ThresholdFlags& flags) {
         throw Error(ErrorKind::Usage, "--tpr: must be above 0 and at most 1");
     check_new_file(flags.out, flags.force);
     const StoredRun run = read_run(flags.run);
+    const auto warn = [&](const std::string& why) {
+        say("notice: " + flags.run + ": " + why + ": the threshold is for trials only");
+    };
     const Threshold found = find_threshold(
         run.results, run.sets, find_method(run.results.methods, flags.method, flags.run), flags.tpr);
-    if (!found.comparable)
-        say("notice: " + flags.run + ": " + not_comparable(run.results) +
-            ": the threshold is for trials only");
+    if (!run.results.comparable()) warn(not_comparable(run.results));
+    for (const std::string& reason : run.results.run.invalid_protocol) warn(printable(reason, 1000));
     write_file_atomically(flags.out, threshold_to_json(found));
     if (flags.json) {
         std::cout << threshold_to_json(found);

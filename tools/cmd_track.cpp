@@ -13,6 +13,7 @@ ScoreFlags tracking_run(const TrackFlags& flags) {
     add("loss", flags.loss, usual.loss);
     add("margin", flags.margin, usual.margin);
     add("form", flags.form, usual.form);
+    add("params", flags.params, usual.params);
     add("p", flags.p, usual.p);
     add("detector", flags.detector, usual.detector);
     add("score", flags.score, "");

@@ -30,17 +30,18 @@ struct PreprocessFlags {
 struct ImageRunFlags {
     NetFlags net;
     PreprocessFlags preprocess;
-    std::string id;
+    std::string id, methods;
     std::optional<int64_t> limit;
     std::string shard;  // "I/N"; empty: all
     uint64_t seed = 0;
     int64_t max_pixels = 178'956'970;
     bool strict = false, quiet = false;
+    std::string command_line, config;  // as typed; as TOML
 };
 
 struct ScoreFlags : ImageRunFlags {
+    ScoreFlags() { methods = "msp,maxlogit,energy,gradnorm"; }
     std::vector<std::string> ood;
-    std::string methods = "msp,maxlogit,energy,gradnorm";
     std::string out;
     std::vector<std::string> save;    // logits, features, taps
     std::vector<std::string> reuse;   // run folders whose arrays may be read
@@ -49,28 +50,26 @@ struct ScoreFlags : ImageRunFlags {
     std::string threshold;            // file; then `images` are judged, and no run folder is written
     std::vector<std::string> images;  // files
     bool force = false, resume = false, json = false;
-    std::string command_line, config;  // as typed; as TOML
 };
 
 // Gradient tracking: a scoring run of the method `track`, a column a layer, with the norms kept.
 struct TrackFlags {
     ScoreFlags run;  // methods and save are track's
-    std::string loss = "ce", score = "min", form = "norm_single", layers, p = "2", detector = "l2", margin;
+    std::string loss = "ce", score = "min", form = "norm_single", layers, params = "weights", p = "2",
+                detector = "l2", margin;
 };
 
 struct FitFlags : ImageRunFlags {
-    std::string methods, out;
+    std::string out;
     bool force = false, resume = false;
-    std::string command_line, config;  // as typed; as TOML
 };
 
 struct SearchFlags : ImageRunFlags {
+    SearchFlags() { methods = "nac"; }
     std::vector<std::string> ood;
-    std::string methods = "nac";
     std::string stats, out;          // out: JSON, may stay empty
     bool allow_fit_on_test = false;  // search on images that the statistics were fitted on
     bool force = false, resume = false, json = false;
-    std::string command_line, config;  // as typed; as TOML
 };
 
 // Shards as one: statistics files, or run folders.

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/random.h"
+
 namespace gs::demo {
 
 struct Point {
@@ -17,12 +19,7 @@ class Random {
         state_ = next() ^ index;
     }
 
-    uint64_t next() {  // splitmix64 (Steele, Lea and Flood 2014)
-        uint64_t z = (state_ += 0x9E3779B97F4A7C15ull);
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-        return z ^ (z >> 31);
-    }
+    uint64_t next() { return gs::Random::mix(state_ += gs::Random::kStep); }
 
     double uniform(double low, double high) {
         return low + (high - low) * (static_cast<double>(next() >> 11) * 0x1p-53);

@@ -99,8 +99,8 @@ Precision parse_precision(const std::string& name) {
 std::unique_ptr<Backend> make_backend(const NetFlags& flags) {
     const DeviceChoice choice = parse_device(flags.device);
     if (choice.ordinals.size() > 1)
-        throw Error(ErrorKind::Usage,
-                    "--device " + flags.device + ": this command runs on one device; score takes several");
+        throw Error(ErrorKind::Usage, "--device " + flags.device +
+                                          ": this command runs on one device; score and track take several");
     switch (choice.kind) {
         case DeviceChoice::Kind::Cpu:
             return make_cpu(flags);

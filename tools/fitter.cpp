@@ -1,13 +1,11 @@
 #include "tools/fitter.h"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <numeric>
 
 #include "data/image_subset.h"
 #include "tools/journaled_stage.h"
-#include "tools/setup.h"
 
 namespace gs {
 namespace {
@@ -159,18 +157,6 @@ std::vector<std::string> complete_states(std::span<FitState> states) {
     for (FitState& state : states)
         for (std::string& notice : complete_state(state)) notices.push_back(std::move(notice));
     return notices;
-}
-
-FitterOptions fitter_options(const ImageRunFlags& flags) {
-    return {.batch = flags.net.batch,
-            .loader_threads = resolve_threads(flags.net.threads),
-            .fuse = !flags.net.no_fuse,
-            .strict = flags.strict,
-            .limit = flags.limit,
-            .shard = {},
-            .limits = {.max_pixels = flags.max_pixels},
-            .journal = nullptr,
-            .progress = stderr_style(flags.quiet)};
 }
 
 FitOutcome fit_methods(Backend& backend, const Net& net, const Preprocess& preprocess, const ImageSet& set,

@@ -4,42 +4,25 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/shard.h"
 #include "data/image_set.h"
-#include "passes/executor.h"
-#include "report/progress.h"
 #include "report/results.h"
 #include "scores/statistics.h"
-#include "tools/batches.h"
-#include "tools/commands.h"
+#include "tools/image_run.h"
 #include "tools/run_journal.h"
 
 namespace gs {
 
-struct FitterOptions {
-    int64_t batch = 0;  // images a run of the plan; 0: chosen
-    int loader_threads = 1;
-    bool fuse = true, strict = false;
-    std::optional<int64_t> limit;
-    Shard shard;
-    DecodeLimits limits;
+struct FitterOptions : ImageRunOptions {
+    Shard shard{};
     RunJournal* journal = nullptr;  // gets every batch, and gives those that an earlier process has done
-    ProgressStyle progress;
-
-    ExecutorOptions executor() const { return {.fuse = fuse, .micro_batch = batch}; }
-    BatchOptions batches() const {
-        return {.batch = batch, .loader_threads = loader_threads, .limits = limits};
-    }
 };
 
 // complete_state() of each, notices together.
 std::vector<std::string> complete_states(std::span<FitState> states);
-
-FitterOptions fitter_options(const ImageRunFlags& flags);
 
 struct FitOutcome {
     bool complete = true;              // false: interrupted(), the rest means nothing

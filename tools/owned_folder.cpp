@@ -85,7 +85,7 @@ fs::path move_aside(const fs::path& path) {
     fs::path aside;
     std::error_code error;
     for (int i = 1; aside.empty() || fs::exists(aside, error); ++i)
-        aside = (path.has_filename() ? path : path.parent_path()).string() + ".old" + std::to_string(i);
+        aside = without_last_slash(path).string() + ".old" + std::to_string(i);
     fs::rename(path, aside, error);
     if (error) throw Error(ErrorKind::Internal, path.string() + ": cannot move aside: " + error.message());
     say("moved the old " + path.string() + " to " + aside.string());

@@ -112,8 +112,12 @@ ScoreTable read_set_table(const fs::path& run, const SetInfo& info, const std::v
 void require_run_folder(const fs::path& run) {
     std::error_code error;
     if (fs::is_regular_file(run / "results.json", error)) return;
-    throw Error(ErrorKind::Data,
-                run.string() + ": no run folder (it has no results.json); gradscore score makes one");
+    throw Error(
+        ErrorKind::Data,
+        run.string() + (fs::exists(run / "journal", error)
+                            ? ": an unfinished run (it has no results.json); the command that began it "
+                              "goes on with --resume"
+                            : ": no run folder (it has no results.json); gradscore score makes one"));
 }
 
 StoredRun read_run(const fs::path& run) {

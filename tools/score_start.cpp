@@ -44,12 +44,13 @@ RunIdentity kept(const RunIdentity& identity) {
 
 }  // namespace
 
-RunStart run_start(const ImageRunFlags& flags, const std::string& config, const std::string& command,
-                   const std::string& methods, const LoadedNet& loaded, const Preprocess& preprocess,
+RunStart run_start(const ImageRunFlags& flags, const LoadedNet& loaded, const Preprocess& preprocess,
                    const Backend& backend, const std::vector<const ImageSet*>& sets,
                    const std::string& statistics) {
-    RunStart start{
-        .identity = identity_of_flags(config), .circumstances = {}, .command = command, .started = utc_now()};
+    RunStart start{.identity = identity_of_flags(flags.config),
+                   .circumstances = {},
+                   .command = flags.command_line,
+                   .started = utc_now()};
     RunIdentity& identity = start.identity;
     identity["--shard"] = flags.shard;
     identity["version of gradscore"] = version();
@@ -62,7 +63,7 @@ RunStart run_start(const ImageRunFlags& flags, const std::string& config, const 
             set_identity(set, std::min(flags.limit.value_or(set->size()), set->size()), contents_of(*set));
     add_file(identity, flags.net.arch);
     add_file(identity, statistics);
-    for (const MethodSpec& method : parse_methods(methods))
+    for (const MethodSpec& method : parse_methods(flags.methods))
         for (const auto& [option, value] : method.options)
             if (std::error_code none; std::filesystem::is_regular_file(value, none))
                 add_file(identity, value);

@@ -16,10 +16,8 @@
 namespace gs {
 
 // Flags, version, weights, net, preprocessing, the lists of images and the files that flags name, as hashes;
-// circumstances are the machine's. `config`: as TOML; `statistics`: the file of --stats, where there is that
-// flag.
-RunStart run_start(const ImageRunFlags& flags, const std::string& config, const std::string& command,
-                   const std::string& methods, const LoadedNet& loaded, const Preprocess& preprocess,
+// circumstances are the machine's. `statistics`: the file of --stats, where there is that flag.
+RunStart run_start(const ImageRunFlags& flags, const LoadedNet& loaded, const Preprocess& preprocess,
                    const Backend& backend, const std::vector<const ImageSet*>& sets,
                    const std::string& statistics = "");
 

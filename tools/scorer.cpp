@@ -211,10 +211,12 @@ ScoredSet Scorer::score(const ImageSet& set, SetRole role, const std::filesystem
     std::optional<Evidence> stored;
     ArrayKey key{computation_of(net_, preprocess_, options_.precision), ""};
     std::vector<std::string> digests;
-    if (!reuse.empty() && run.range.size() > 0) {
-        digests = image_digests(set, run.range);
-        key.set_digest = combine_digests(digests);
-        stored = reuse.find(key, request_);
+    if (run.range.size() > 0 && reuse.may_answer(key.by, request_)) {
+        if (auto all = image_digests(set, run.range)) {
+            digests = std::move(*all);
+            key.set_digest = combine_digests(digests);
+            stored = reuse.find(key, request_);
+        }
         if (stored && (stored->samples != run.range.size() || stored->logits.cols != net_.head.classes))
             stored.reset();
     }

@@ -8,31 +8,24 @@
 
 #include "core/shard.h"
 #include "data/image_set.h"
-#include "data/loader.h"
 #include "passes/executor.h"
-#include "report/progress.h"
 #include "report/results.h"
 #include "report/scores_csv.h"
 #include "scores/statistics.h"
 #include "tools/arrays.h"
+#include "tools/image_run.h"
 #include "tools/run_journal.h"
 
 namespace gs {
 
 struct SetRun;
 
-struct ScorerOptions {
-    int64_t batch = 0;  // images a run of the plan; 0: chosen
-    int loader_threads = 1;
-    bool fuse = true, strict = false;
-    std::optional<int64_t> limit;
-    std::optional<Shard> shard;  // only this part of every set
-    DecodeLimits limits;
-    SaveOptions save;
+struct ScorerOptions : ImageRunOptions {
+    std::optional<Shard> shard{};  // only this part of every set
+    SaveOptions save{};
     std::string precision = "f32";          // what the backend computes in; saved with arrays
     StatisticsStore* statistics = nullptr;  // of methods that need a fit
     bool allow_fit_on_test = false;
-    ProgressStyle progress;
 };
 
 class Scorer {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "core/files.h"
 #include "tools/merge_runs.h"
 #include "tools/owned_folder.h"
 #include "tools/score_run.h"
@@ -21,8 +22,7 @@ namespace fs = std::filesystem;
 
 // Beside the run's folder: not in it where a slash ends its name.
 fs::path parts_folder(const ScoreFlags& flags) {
-    const fs::path out(flags.out);
-    return (out.has_filename() ? out : out.parent_path()).string() + ".parts";
+    return without_last_slash(flags.out).string() + ".parts";
 }
 
 ScoreFlags part_of(const ScoreFlags& flags, const std::vector<int>& ordinals, size_t index) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <span>
 
 #include "core/files.h"
 #include "core/join.h"
@@ -77,14 +76,6 @@ int64_t checked_label(const ImageSet& images, int64_t index, int64_t classes) {
 
 constexpr int64_t kMostClasses = 1'000'000;
 
-// "3, 4, 5 and 2 more".
-std::string some_of(const std::vector<std::string>& names) {
-    constexpr size_t kMost = 8;
-    const std::string more =
-        names.size() > kMost ? " and " + std::to_string(names.size() - kMost) + " more" : "";
-    return join(std::span(names).first(std::min(names.size(), kMost))) + more;
-}
-
 // A set of folders counts its own from 0: one that lacks a class would count the classes behind it otherwise
 // than the training images do.
 std::unique_ptr<ImageSet> labelled_alike(std::unique_ptr<ImageSet> validation, const ImageSet& images) {
@@ -99,7 +90,7 @@ std::unique_ptr<ImageSet> labelled_alike(std::unique_ptr<ImageSet> validation, c
     }
     if (!unknown.empty())
         throw Error(ErrorKind::Data, validation->name() + ": no folder of " + images.name() +
-                                         ", whose folders are the classes, is called " + some_of(unknown));
+                                         ", whose folders are the classes, is called " + join_first(unknown));
     std::vector<int64_t> all(static_cast<size_t>(validation->size()));
     std::iota(all.begin(), all.end(), int64_t{0});
     return std::make_unique<Relabelled>(std::move(validation), std::move(all), std::move(labels));
@@ -151,8 +142,8 @@ int64_t check_labels(const ImageSet& images, int64_t classes) {
         if (counts[c] == 0) empty.push_back(std::to_string(c));
     if (empty.empty()) return static_cast<int64_t>(counts.size());
     throw Error(ErrorKind::Data, images.name() + ": no image of " +
-                                     (empty.size() == 1 ? "class " : "classes ") + some_of(empty) + ", of " +
-                                     std::to_string(counts.size()));
+                                     (empty.size() == 1 ? "class " : "classes ") + join_first(empty) +
+                                     ", of " + std::to_string(counts.size()));
 }
 
 void check_validation_labels(const ImageSet& images, int64_t classes) {

@@ -42,13 +42,13 @@ std::optional<Mixup> draw_mixup(const Recipe& recipe, int64_t step, int64_t imag
     return mixup;
 }
 
-std::span<const float> mixed_images(const TrainBatch& batch, const Mixup* mixup, int64_t first, int64_t count,
-                                    std::vector<float>& scratch) {
+std::span<const float> mixed_images(const TrainBatch& batch, const std::optional<Mixup>& mixup, int64_t first,
+                                    int64_t count, std::vector<float>& scratch) {
     const auto size = static_cast<int64_t>(batch.pixels.size()) / batch.n;
     const auto images = [&](int64_t from, int64_t n) {
         return batch.pixels.subspan(static_cast<size_t>(from * size), static_cast<size_t>(n * size));
     };
-    if (mixup == nullptr) return images(first, count);
+    if (!mixup || batch.is_mixed) return images(first, count);
     scratch.resize(static_cast<size_t>(count * size));
     const auto mine = static_cast<float>(mixup->lambda), others = static_cast<float>(1 - mixup->lambda);
     for (int64_t i = 0; i < count; ++i) {
@@ -69,12 +69,12 @@ Learner::Learner(Backend& backend, Net net, const Recipe& recipe, std::span<cons
       memory_bytes_(memory_bytes),
       whole_batches_(has_batch_norm(net_)) {}
 
-void Learner::check(const TrainBatch& batch, const Mixup* mixup) const {
+void Learner::check(const TrainBatch& batch, const std::optional<Mixup>& mixup) const {
     const auto labelled = static_cast<int64_t>(batch.labels.size());
     GS_REQUIRE(batch.n > 0 && labelled > 0 && labelled <= batch.n);
     GS_REQUIRE(labelled == batch.n || recipe_.loss == Loss::EnergyMargins);
     GS_REQUIRE(batch.pixels.size() % static_cast<size_t>(batch.n * batch.h * batch.w) == 0);
-    GS_REQUIRE(mixup == nullptr || (labelled == batch.n && mixup->partners.size() == batch.labels.size()));
+    GS_REQUIRE(!mixup || (labelled == batch.n && mixup->partners.size() == batch.labels.size()));
     for (const int64_t label : batch.labels)
         if (label < 0 || label >= recipe_.classes)
             throw Error(ErrorKind::Data, "label " + std::to_string(label) + " is no class: the recipe has " +
@@ -110,7 +110,8 @@ int64_t Learner::least_images(const Shape& image) const {
     return std::any_of(net_.nodes.begin(), net_.nodes.end(), needs_two) ? 2 : 1;
 }
 
-LossResult Learner::part_loss(const TrainBatch& batch, const Mixup* mixup, int64_t first, int64_t count) {
+LossResult Learner::part_loss(const TrainBatch& batch, const std::optional<Mixup>& mixup, int64_t first,
+                              int64_t count) {
     const auto labelled = static_cast<int64_t>(batch.labels.size());
     const int64_t begin = std::min(first, labelled), end = std::min(first + count, labelled);
     LossBatch loss;
@@ -118,7 +119,7 @@ LossResult Learner::part_loss(const TrainBatch& batch, const Mixup* mixup, int64
     loss.labels = batch.labels.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
     loss.labelled = labelled;
     loss.auxiliary = batch.n - labelled;
-    if (mixup != nullptr) {
+    if (mixup) {
         other_labels_.clear();
         for (int64_t i = begin; i < end; ++i)
             other_labels_.push_back(
@@ -129,14 +130,13 @@ LossResult Learner::part_loss(const TrainBatch& batch, const Mixup* mixup, int64
     return loss_gradient(recipe_, loss, gradient_);
 }
 
-LossResult Learner::run_part(const TrainBatch& batch, const Mixup* mixup, bool inputs_are_mixed,
-                             int64_t first, int64_t count, Grad mode) {
+LossResult Learner::run_part(const TrainBatch& batch, const std::optional<Mixup>& mixup, int64_t first,
+                             int64_t count, Grad mode) {
     TrainingPass& pass = this->pass({count, batch.h, batch.w, channels_of(batch)});
     const uint64_t draw =
         Random({recipe_.seed, kDraws, static_cast<uint64_t>(steps_done_), static_cast<uint64_t>(first)})
             .next();
-    backend_.upload(mixed_images(batch, inputs_are_mixed ? nullptr : mixup, first, count, pixels_),
-                    pass.input());
+    backend_.upload(mixed_images(batch, mixup, first, count, pixels_), pass.input());
     pass.forward(draw);
     logits_.resize(static_cast<size_t>(pass.logits().shape.size()));
     gradient_.resize(logits_.size());
@@ -149,14 +149,13 @@ LossResult Learner::run_part(const TrainBatch& batch, const Mixup* mixup, bool i
     return result;
 }
 
-StepResult Learner::step(const TrainBatch& batch, const Mixup* mixup, bool inputs_are_mixed) {
+StepResult Learner::step(const TrainBatch& batch, const std::optional<Mixup>& mixup) {
     check(batch, mixup);
     const int64_t part = part_size({batch.n, batch.h, batch.w, channels_of(batch)});
     StepResult result{.loss = 0, .correct = 0, .learning_rate = learning_rate(recipe_, steps_done_)};
     for (int64_t first = 0; first < batch.n; first += part) {
-        const LossResult of_part =
-            run_part(batch, mixup, inputs_are_mixed, first, std::min(part, batch.n - first),
-                     first == 0 ? Grad::Overwrite : Grad::Add);
+        const LossResult of_part = run_part(batch, mixup, first, std::min(part, batch.n - first),
+                                            first == 0 ? Grad::Overwrite : Grad::Add);
         result.loss += of_part.loss;
         result.correct += of_part.correct;
         if (!std::isfinite(result.loss))

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -22,18 +21,17 @@ struct Mixup {
 // utils/finetune_utils.py mixup_data). Nothing where the recipe has none.
 std::optional<Mixup> draw_mixup(const Recipe& recipe, int64_t step, int64_t images);
 
-struct TrainBatch;
-// Images [first, first + count) of the batch, mixed: the batch's own pixels where mixup is null, else in
-// `scratch`.
-std::span<const float> mixed_images(const TrainBatch& batch, const Mixup* mixup, int64_t first, int64_t count,
-                                    std::vector<float>& scratch);
-
 struct TrainBatch {
     std::span<const float> pixels{};  // [n][h][w][3], normalised
     int64_t n = 0, h = 0, w = 0;
     std::span<const int64_t> labels{};  // of the first labels.size() images; those behind are auxiliary
-    std::optional<Mixup> mixup{};       // absent: drawn where the recipe has any
+    bool is_mixed = false;              // the pixels are: mixup is left to the loss
 };
+
+// Images [first, first + count) of the batch: mixed in `scratch`, or the batch's own pixels where there is
+// nothing to mix.
+std::span<const float> mixed_images(const TrainBatch& batch, const std::optional<Mixup>& mixup, int64_t first,
+                                    int64_t count, std::vector<float>& scratch);
 
 struct StepResult {
     double loss = 0;      // of the batch, before the update
@@ -47,9 +45,8 @@ class Learner {
     Learner(Backend& backend, Net net, const Recipe& recipe, std::span<const Array> initial,
             size_t memory_bytes);
 
-    // Contract: Trainer::step. The batch's pixels are [n][h][w][channels of the net's input]. mixup, or null,
-    // mixes the loss, and the inputs unless they come mixed; batch.mixup is not read.
-    StepResult step(const TrainBatch& batch, const Mixup* mixup, bool inputs_are_mixed = false);
+    // Contract: Trainer::step. The batch's pixels are [n][h][w][channels of the net's input].
+    StepResult step(const TrainBatch& batch, const std::optional<Mixup>& mixup);
 
     void skip_step() { ++steps_done_; }
     // Throws as a step on such a batch would.
@@ -78,14 +75,15 @@ class Learner {
     std::vector<float> pixels_, logits_, gradient_;  // of a part, on the host
     std::vector<int64_t> other_labels_;              // of a part
 
-    void check(const TrainBatch& batch, const Mixup* mixup) const;
+    void check(const TrainBatch& batch, const std::optional<Mixup>& mixup) const;
     // By the images' size and the memory alone: of the batches before, a resumed run knows nothing.
     int64_t part_size(const Shape& batch);
     TrainingPass& pass(const Shape& shape);
     // Images [first, first + count): both passes, and their part of the loss.
-    LossResult run_part(const TrainBatch& batch, const Mixup* mixup, bool inputs_are_mixed, int64_t first,
+    LossResult run_part(const TrainBatch& batch, const std::optional<Mixup>& mixup, int64_t first,
                         int64_t count, Grad mode);
-    LossResult part_loss(const TrainBatch& batch, const Mixup* mixup, int64_t first, int64_t count);
+    LossResult part_loss(const TrainBatch& batch, const std::optional<Mixup>& mixup, int64_t first,
+                         int64_t count);
 };
 
 }  // namespace gs::train

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "core/error.h"
+#include "core/softmax.h"
 
 namespace gs::train {
 namespace {
@@ -13,13 +13,13 @@ namespace {
 using Logits = std::span<const float>;
 using Gradient = std::span<double>;
 
-// Log-sum-exp and the probabilities of one row or slice.
+// Log-sum-exp and the probabilities of one row or slice, the largest logit's 1 added up with the others as in
+// PyTorch.
 struct Softmax {
     double lse = 0;
 
     explicit Softmax(Logits z) {
-        double top = z[0];
-        for (const float v : z) top = std::max(top, static_cast<double>(v));
+        const double top = max_logit(z);
         double sum = 0;
         for (const float v : z) sum += std::exp(static_cast<double>(v) - top);
         lse = top + std::log(sum);
@@ -34,10 +34,6 @@ struct Target {
     double share;
 };
 using Targets = std::span<const Target>;
-
-int64_t first_largest(Logits z) {
-    return std::max_element(z.begin(), z.end()) - z.begin();
-}
 
 // Every function below returns one image's loss and adds `weight` times its gradient.
 
@@ -60,9 +56,8 @@ double cross_entropy(Logits z, Targets targets, double smoothing, double weight,
 double binary_cross_entropy(Logits z, Targets targets, double weight, Gradient out) {
     double loss = 0;
     for (size_t c = 0; c < z.size(); ++c) {
-        const double v = z[c], small = std::exp(-std::abs(v));
-        loss += std::max(v, 0.0) + std::log1p(small);
-        out[c] += weight * (v >= 0 ? 1 / (1 + small) : small / (1 + small));
+        loss += softplus(z[c]);
+        out[c] += weight * sigmoid(z[c]);
     }
     for (const Target& t : targets) {
         const auto c = static_cast<size_t>(t.label);
@@ -93,25 +88,6 @@ double group_softmax(Logits z, Targets targets, std::span<const int64_t> groups,
     return loss;
 }
 
-int64_t group_prediction(Logits z, std::span<const int64_t> groups) {
-    size_t start = 0;
-    int64_t first_class = 0, best = 0;
-    double best_p = -1;
-    for (const int64_t classes : groups) {
-        const Logits slice = z.subspan(start, static_cast<size_t>(classes) + 1);
-        const Softmax softmax(slice);
-        const int64_t top = first_largest(slice.subspan(1));
-        const double p = softmax.p(slice[static_cast<size_t>(top) + 1]);
-        if (p > best_p) {
-            best_p = p;
-            best = first_class + top;
-        }
-        start += slice.size();
-        first_class += classes;
-    }
-    return best;
-}
-
 // relu(sign * (E - margin))^2 with E = -lse: sign +1 pushes the energy down, -1 up.
 double energy_hinge(Logits z, double sign, double margin, double weight, Gradient out) {
     const Softmax softmax(z);
@@ -123,7 +99,7 @@ double energy_hinge(Logits z, double sign, double margin, double weight, Gradien
 class Rows {
   public:
     Rows(const Recipe& recipe, const LossBatch& batch)
-        : recipe_(recipe), batch_(batch), width_(static_cast<size_t>(logits(recipe))), row_(width_) {}
+        : recipe_(recipe), batch_(batch), width_(static_cast<size_t>(logit_count(recipe))), row_(width_) {}
 
     LossResult run(std::span<float> gradient) {
         LossResult result;
@@ -152,7 +128,7 @@ class Rows {
     std::vector<double> row_;
 
     int64_t prediction(Logits z) const {
-        return recipe_.loss == Loss::GroupSoftmax ? group_prediction(z, recipe_.groups) : first_largest(z);
+        return recipe_.loss == Loss::GroupSoftmax ? argmax_of_groups(z, recipe_.groups) : argmax(z);
     }
 
     double labelled_image(Logits z, size_t i) {

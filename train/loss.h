@@ -10,7 +10,7 @@ namespace gs::train {
 
 // Rows of logits: `labels.size()` labelled images, then auxiliary ones (EnergyMargins).
 struct LossBatch {
-    std::span<const float> logits;          // [rows][logits(recipe)]
+    std::span<const float> logits;          // [rows][logit_count(recipe)]
     std::span<const int64_t> labels;        // 0 .. classes - 1
     std::span<const int64_t> other_labels;  // of mixup's partners; or empty: no mixup
     double lambda = 1;                      // share of `labels`, 1 - lambda of other_labels

@@ -158,9 +158,11 @@ Recipe read_recipe(std::string_view toml, const std::string& name) {
 std::string to_toml(const Recipe& recipe) {
     std::string text;
     for (const RecipeField& field : recipe_fields()) {
-        const auto scalar = [&](const std::string& value) { return field.text ? toml_string(value) : value; };
+        const bool is_text = field.kind == FieldKind::Text;
+        const auto scalar = [&](const std::string& value) { return is_text ? toml_string(value) : value; };
         const std::string values = join(field.get(recipe), ", ", scalar);
-        text += std::string(field.key) + " = " + (field.list ? "[" + values + "]" : values) + '\n';
+        text += std::string(field.key) + " = " +
+                (field.kind == FieldKind::List ? "[" + values + "]" : values) + '\n';
     }
     return text;
 }
@@ -198,7 +200,7 @@ Recipe resolved(const Recipe& recipe, int64_t images) {
     return result;
 }
 
-int64_t logits(const Recipe& recipe) {
+int64_t logit_count(const Recipe& recipe) {
     return recipe.classes + static_cast<int64_t>(recipe.groups.size());
 }
 

@@ -72,10 +72,13 @@ struct Recipe {
     bool operator==(const Recipe&) const = default;
 };
 
+// How a field's values stand in TOML: a number, true or false; a text in quotes; numbers in brackets.
+enum class FieldKind : uint8_t { Number, Text, List };
+
 // One field: its key in a recipe file, which is also the flag --KEY. Values are texts, one but for lists.
 struct RecipeField {
     std::string_view key, what;  // `what` is its line in --help
-    bool list = false, text = false;
+    FieldKind kind;
     // Throws Error(Usage) "'VALUE' is not …", without the key.
     void (*set)(Recipe& recipe, const std::vector<std::string>& values);
     std::vector<std::string> (*get)(const Recipe& recipe);
@@ -103,6 +106,6 @@ void require_read(const Recipe& recipe, std::string_view key, const std::string&
 // get_mixup.
 Recipe resolved(const Recipe& recipe, int64_t images);
 // Logits of the head: classes, and one more a group.
-int64_t logits(const Recipe& recipe);
+int64_t logit_count(const Recipe& recipe);
 
 }  // namespace gs::train

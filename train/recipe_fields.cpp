@@ -37,10 +37,7 @@ const std::string& single(const Values& values) {
 
 template <auto Member, int64_t Least = 0>
 constexpr RecipeField count_field(std::string_view key, std::string_view what) {
-    return {key,
-            what,
-            false,
-            false,
+    return {key, what, FieldKind::Number,
             [](Recipe& r, const Values& v) { r.*Member = parse_count(single(v), Least); },
             [](const Recipe& r) { return Values{shortest(r.*Member)}; }};
 }
@@ -60,10 +57,7 @@ double parse_real(const std::string& text, Range range) {
 
 template <auto Member, Range Allowed = Range::NotNegative>
 constexpr RecipeField real_field(std::string_view key, std::string_view what) {
-    return {key,
-            what,
-            false,
-            false,
+    return {key, what, FieldKind::Number,
             [](Recipe& r, const Values& v) { r.*Member = parse_real(single(v), Allowed); },
             [](const Recipe& r) { return Values{shortest(r.*Member)}; }};
 }
@@ -75,20 +69,14 @@ bool parse_bool(const std::string& text) {
 
 template <auto Member>
 constexpr RecipeField bool_field(std::string_view key, std::string_view what) {
-    return {key,
-            what,
-            false,
-            false,
+    return {key, what, FieldKind::Number,
             [](Recipe& r, const Values& v) { r.*Member = parse_bool(single(v)); },
             [](const Recipe& r) { return Values{r.*Member ? "true" : "false"}; }};
 }
 
 template <auto Member, int64_t Least>
 constexpr RecipeField counts_field(std::string_view key, std::string_view what) {
-    return {key,
-            what,
-            true,
-            false,
+    return {key, what, FieldKind::List,
             [](Recipe& r, const Values& v) {
                 (r.*Member).clear();
                 for (const std::string& text : v) (r.*Member).push_back(parse_count(text, Least));
@@ -121,10 +109,7 @@ Enum parse_name(const std::string& text) {
 template <auto Member, class Enum>
 constexpr RecipeField name_field(std::string_view key, std::string_view what) {
     return {
-        key,
-        what,
-        false,
-        true,
+        key, what, FieldKind::Text,
         [](Recipe& r, const Values& v) { r.*Member = parse_name<Enum>(single(v)); },
         [](const Recipe& r) { return Values{std::string(kNames<Enum>[static_cast<size_t>(r.*Member)])}; }};
 }
@@ -145,10 +130,7 @@ std::optional<Size> parse_size(const std::string& text) {
 
 template <auto Member>
 constexpr RecipeField size_field(std::string_view key, std::string_view what) {
-    return {key,
-            what,
-            false,
-            true,
+    return {key, what, FieldKind::Text,
             [](Recipe& r, const Values& v) { r.augmentation.*Member = parse_size(single(v)); },
             [](const Recipe& r) {
                 const std::optional<Size>& size = r.augmentation.*Member;
@@ -168,10 +150,7 @@ std::optional<std::array<float, 3>> parse_pixels(const Values& values, bool may_
 
 template <auto Member, bool MayBeZero>
 constexpr RecipeField pixels_field(std::string_view key, std::string_view what) {
-    return {key,
-            what,
-            true,
-            false,
+    return {key, what, FieldKind::List,
             [](Recipe& r, const Values& v) { r.*Member = parse_pixels(v, MayBeZero); },
             [](const Recipe& r) {
                 Values values;
@@ -181,18 +160,13 @@ constexpr RecipeField pixels_field(std::string_view key, std::string_view what) 
             }};
 }
 
-constexpr RecipeField kNet{"net",
-                           "a published net's name, such as resnet34-cifar",
-                           false,
-                           true,
-                           [](Recipe& r, const Values& v) { r.net = single(v); },
+constexpr RecipeField kNet{"net", "a published net's name, such as resnet34-cifar; auto: what --weights hold",
+                           FieldKind::Text, [](Recipe& r, const Values& v) { r.net = single(v); },
                            [](const Recipe& r) { return Values{r.net}; }};
 
 constexpr RecipeField kOpenBlocks{
-    "open-blocks",
-    "-1: everything is trained; 0: the head only; 1 to 4: BiT's last blocks, too",
-    false,
-    false,
+    "open-blocks", "-1: everything is trained; 0: the head only; 1 to 4: BiT's last blocks, too",
+    FieldKind::Number,
     [](Recipe& r, const Values& v) {
         const std::string what = "-1 to 4";
         const auto value = parse<int64_t>(single(v), what);
@@ -201,10 +175,7 @@ constexpr RecipeField kOpenBlocks{
     },
     [](const Recipe& r) { return Values{shortest(r.open_blocks)}; }};
 
-constexpr RecipeField kPad{"pad",
-                           "black pixels on each side before the crop",
-                           false,
-                           false,
+constexpr RecipeField kPad{"pad", "black pixels on each side before the crop", FieldKind::Number,
                            [](Recipe& r, const Values& v) {
                                const int64_t pad = parse_count(single(v), 0);
                                if (pad > 65535) refuse(single(v), "a number of pixels");
@@ -212,18 +183,13 @@ constexpr RecipeField kPad{"pad",
                            },
                            [](const Recipe& r) { return Values{shortest(r.augmentation.pad)}; }};
 
-constexpr RecipeField kFlip{"flip",
-                            "flip training images left to right, each with probability 1/2",
-                            false,
-                            false,
+constexpr RecipeField kFlip{"flip", "flip training images left to right, each with probability 1/2",
+                            FieldKind::Number,
                             [](Recipe& r, const Values& v) { r.augmentation.flip = parse_bool(single(v)); },
                             [](const Recipe& r) { return Values{r.augmentation.flip ? "true" : "false"}; }};
 
 constexpr RecipeField kSeed{
-    "seed",
-    "of weights drawn, order, augmentation, mixup and dropout",
-    false,
-    false,
+    "seed", "of weights drawn, order, augmentation, mixup and dropout", FieldKind::Number,
     [](Recipe& r, const Values& v) { r.seed = parse<uint64_t>(single(v), "a whole number from 0 on"); },
     [](const Recipe& r) { return Values{shortest(r.seed)}; }};
 

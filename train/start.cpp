@@ -8,12 +8,6 @@
 namespace gs::train {
 namespace {
 
-uint64_t hash_of(const std::string& name) {
-    uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-    return hash;
-}
-
 bool is_of_head(const Architecture& architecture, const std::string& name) {
     return name.starts_with(architecture.head + ".");
 }
@@ -26,7 +20,7 @@ std::vector<float> drawn(const std::string& name, const std::vector<int64_t>& sh
         const bool one = !head && (name.ends_with(".weight") || name.ends_with("running_var"));
         return std::vector<float>(count, one ? 1.0f : 0.0f);
     }
-    Random random({seed, hash_of(name)});
+    Random random({seed, stream(name)});
     std::vector<float> values(count);
     const double fan_in = static_cast<double>(count) / static_cast<double>(shape[0]);
     const double taps = shape.size() == 4 ? static_cast<double>(shape[2] * shape[3]) : 1.0;
@@ -48,7 +42,7 @@ Architecture with_dropout(const Recipe& recipe, const Architecture& architecture
 }  // namespace
 
 Architecture starting_architecture(const Recipe& recipe, const WeightFile* file) {
-    const int64_t classes = logits(recipe);
+    const int64_t classes = logit_count(recipe);
     const std::optional<Architecture> named = architecture_of(recipe.net, classes);
     if (!named && !(recipe.net == "auto" && file != nullptr))
         throw Error(ErrorKind::Usage,

@@ -13,7 +13,7 @@
 namespace gs::train {
 
 // Sizes of the recipe's net: those of the file's, which must be the recipe's, or without a file those of the
-// published name; logits(recipe) classes. A recipe's net "auto" takes what the file holds. Throws
+// published name; logit_count(recipe) classes. A recipe's net "auto" takes what the file holds. Throws
 // Error(Usage) for an unknown name and for dropout where the net has none, Error(Weights) where the file
 // holds another net, or other classes and the recipe does not start with a new head.
 Architecture starting_architecture(const Recipe& recipe, const WeightFile* file);

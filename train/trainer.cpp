@@ -70,23 +70,23 @@ void Trainer::check_size(int64_t n, int64_t h, int64_t w) {
 }
 
 StepResult Trainer::step(const TrainBatch& batch) {
-    const std::optional<Mixup> drawn =
-        batch.mixup ? std::nullopt : draw_mixup(recipe_, steps_done(), batch.n);
-    const Mixup* mixup = batch.mixup ? &*batch.mixup : drawn ? &*drawn : nullptr;
+    return step(batch, draw_mixup(recipe_, steps_done(), batch.n));
+}
+
+StepResult Trainer::step(const TrainBatch& batch, const std::optional<Mixup>& mixup) {
     if (!head_only_) return learner_->step(batch, mixup);
     const std::vector<float> inputs = features_of(batch, mixup);
     TrainBatch head = batch;
     head.pixels = inputs;
     head.h = head.w = 1;
-    return learner_->step(head, mixup, true);
+    head.is_mixed = true;
+    return learner_->step(head, mixup);
 }
 
 StepResult Trainer::step_on_features(const TrainBatch& batch) {
     GS_REQUIRE(head_only_ && batch.h == 1 && batch.w == 1 &&
                static_cast<int64_t>(batch.pixels.size()) == batch.n * feature_count());
-    const std::optional<Mixup> drawn =
-        batch.mixup ? std::nullopt : draw_mixup(recipe_, steps_done(), batch.n);
-    return learner_->step(batch, batch.mixup ? &*batch.mixup : drawn ? &*drawn : nullptr);
+    return learner_->step(batch, draw_mixup(recipe_, steps_done(), batch.n));
 }
 
 int64_t Trainer::feature_count() const {
@@ -94,7 +94,7 @@ int64_t Trainer::feature_count() const {
     return evaluated_->head.features;
 }
 
-std::vector<float> Trainer::features_of(const TrainBatch& batch, const Mixup* mixup) {
+std::vector<float> Trainer::features_of(const TrainBatch& batch, const std::optional<Mixup>& mixup) {
     constexpr int64_t kImages = 32;  // mixed at a time
     if (!features_) features_ = std::make_unique<Executor>(backend_, *evaluated_, Request{.features = true});
     std::vector<float> all, scratch;
@@ -109,7 +109,7 @@ std::vector<float> Trainer::features_of(const TrainBatch& batch, const Mixup* mi
 
 std::vector<float> Trainer::features(std::span<const float> pixels, int64_t n, int64_t h, int64_t w) {
     GS_REQUIRE(head_only_);
-    return features_of({.pixels = pixels, .n = n, .h = h, .w = w}, nullptr);
+    return features_of({.pixels = pixels, .n = n, .h = h, .w = w}, std::nullopt);
 }
 
 void Trainer::prepare_evaluation() {

@@ -31,11 +31,11 @@ class Trainer {
 
     const Architecture& architecture() const { return architecture_; }
 
-    // One step of the optimiser. Where the recipe has mixup and the batch brings none, it is drawn from the
-    // recipe's seed and the step. Throws Error(Data) for a label that is no class, or where the loss
-    // is not finite: the weights and their momentum are then those before the step, running statistics are
-    // not.
+    // One step of the optimiser. The recipe's mixup is drawn from its seed and the step, or is the one given,
+    // which may be none. Throws Error(Data) for a label that is no class, or where the loss is not finite:
+    // the weights and their momentum are then those before the step, running statistics are not.
     StepResult step(const TrainBatch& batch);
+    StepResult step(const TrainBatch& batch, const std::optional<Mixup>& mixup);
     // Throws Error(Data) as steps on images of this size would, where they do not fit.
     void check_size(int64_t n, int64_t h, int64_t w);
     // Images that a step on images of this size needs: two where they reach a batch norm as one value a
@@ -80,7 +80,7 @@ class Trainer {
 
     // The net of the weights to start with, which go to start_.
     Net read(const WeightFile* weights, const std::optional<TrainingNet>& training);
-    std::vector<float> features_of(const TrainBatch& batch, const Mixup* mixup);
+    std::vector<float> features_of(const TrainBatch& batch, const std::optional<Mixup>& mixup);
     void prepare_evaluation();
 };
 

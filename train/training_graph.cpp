@@ -10,13 +10,6 @@
 namespace gs::train {
 namespace {
 
-std::vector<int> readers_of(const Net& net) {
-    std::vector<int> readers(net.nodes.size() + 1, 0);
-    for (const Node& node : net.nodes)
-        for (const ValueId input : node.inputs) ++readers[static_cast<size_t>(input)];
-    return readers;
-}
-
 // The input of an add that is a batch norm's output which nobody else reads.
 std::optional<size_t> norm_input(const Net& net, const Node& add, const std::vector<int>& readers) {
     if (dynamic_cast<const Add*>(add.layer.get()) == nullptr) return std::nullopt;
@@ -52,7 +45,7 @@ Net without(const Net& net, const std::vector<bool>& merged) {
 
 Net fuse_for_training(const Net& net) {
     Net fused = fuse(net);
-    const std::vector<int> readers = readers_of(fused);
+    const std::vector<int> readers = reader_counts(fused);
     std::vector<bool> merged(fused.nodes.size(), false);
     for (Node& add : fused.nodes) {
         const auto k = norm_input(fused, add, readers);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/ascii.h"
+#include "core/join.h"
 #include "core/printable.h"
 #include "weights/formats.h"
 
@@ -152,11 +153,7 @@ int64_t checked_elements(const Input& input, const std::string& tensor, std::spa
 }
 
 std::string name_list(std::span<const std::string> names, size_t most) {
-    std::string text;
-    for (size_t i = 0; i < std::min(most, names.size()); ++i)
-        text += (i == 0 ? "" : ", ") + printable(names[i], 60);
-    if (names.size() > most) text += " and " + std::to_string(names.size() - most) + " more";
-    return text;
+    return join_first(names, most, [](const std::string& name) { return printable(name, 60); });
 }
 
 }  // namespace gs::weights

@@ -14,7 +14,8 @@
 
 namespace gs::cpu {
 
-// Per-channel coefficients of group norm for one sample: y = act((x - mean) * scale + shift).
+// Per-channel coefficients of batch norm, or of group norm for one sample:
+//   y = act((x - mean) * scale + shift)
 struct NormCoefficients {
     const float* mean;
     const float* scale;

@@ -52,13 +52,13 @@ OperationGraph::OperationGraph(const ConvProblem& problem, const PlanTarget& tar
     GS_REQUIRE(problem.spec.groups == 1 && problem.x.c == problem.spec.in_channels);
     GS_REQUIRE(!problem.bias || problem.direction == Direction::Forward);
     GS_REQUIRE(!problem.relu || problem.bias);
-    graph_.set_all(CUDNN_ATTR_OPERATIONGRAPH_OPS, forward());
+    graph_.set_all(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations());
     target.aim_graph(graph_);
     graph_.finalize();
 }
 
 // The convolution, and what follows it: tensors between operations are float32 and never stored.
-std::vector<const Descriptor*> OperationGraph::forward() {
+std::vector<const Descriptor*> OperationGraph::operations() {
     if (!problem_.bias) return {&convolution(y())};
     const Descriptor& sum = tensor(TensorId::Sum, problem_.y(), CUDNN_DATA_FLOAT, false);
     const Descriptor& bias =

@@ -30,7 +30,7 @@ class OperationGraph {
     const Descriptor& convolution(const Descriptor& result);
     const Descriptor& pointwise(cudnnPointwiseMode_t mode, const Descriptor& in, const Descriptor* bias,
                                 const Descriptor& out);
-    std::vector<const Descriptor*> forward();
+    std::vector<const Descriptor*> operations();
 
     ConvProblem problem_;
     std::deque<Descriptor> parts_;

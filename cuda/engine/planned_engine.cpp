@@ -61,7 +61,7 @@ class PlannedEngine final : public ConvolutionEngine {
         context_.make_current();  // the libraries' handles are of this device
         try {
             Algorithm& algorithm = cache_.algorithm(problem, operands);
-            algorithm.enqueue(operands, context_.scratch(Scratch::Convolution, algorithm.workspace()));
+            algorithm.enqueue(operands, context_.scratch(ScratchUse::Convolution, algorithm.workspace()));
         } catch (const Error& error) {
             throw Error(error.kind(), "cuda:" + std::to_string(context_.device().ordinal) + " (" +
                                           context_.device().name + "): convolution " + to_string(problem) +

@@ -62,9 +62,10 @@ double DeviceTrial::run(size_t candidate) {
     return static_cast<double>(milliseconds);
 }
 
-void DeviceTrial::set_weights(float (*make)(std::mt19937&)) {
-    if (weights_.data()) return;
-    weights_ = upload_as(context_, values(weight_shape(problem_.spec).size(), make), problem_.type);
+void* DeviceTrial::weights(DeviceMemory& made, float (*make)(std::mt19937&)) {
+    if (!made.data())
+        made = upload_as(context_, values(weight_shape(problem_.spec).size(), make), problem_.type);
+    return made.data();
 }
 
 // dy is 0 but for the first pixel of the first sample. dx is filled with NaN before, so that what a plan
@@ -75,7 +76,6 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
     const ConvSpec& s = problem_.spec;
     const size_t dy_bytes = static_cast<size_t>(problem_.y().size()) * size_of(problem_.type);
     if (!dy_.data()) {
-        set_weights(random_value);
         DeviceMemory dy = context_.memory(dy_bytes);
         const DeviceMemory pixel = upload_as(context_, values(s.out_channels, random_value), problem_.type);
         check(cudaMemsetAsync(dy.data(), 0, dy_bytes, stream), "cudaMemsetAsync");
@@ -87,7 +87,7 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
     check(cudaMemsetAsync(dx.data, 0xff, dx.bytes(), stream), "cudaMemsetAsync");
     Operands test;
     test.x = operands_.x;
-    test.w = weights_.data();
+    test.w = weights(random_weights_, random_value);
     test.y = dy_.data();
     algorithm.enqueue(test, workspace(algorithm.workspace()));
     // Row 0 of dy reaches rows up to kernel - 1 - pad of dx.
@@ -96,11 +96,10 @@ bool DeviceTrial::keeps_zeros(size_t candidate) {
 
 bool DeviceTrial::keeps_nan(size_t candidate) {
     Algorithm& algorithm = *algorithms_[candidate];
-    set_weights(nan_value);
     const View y{operands_.y, problem_.y(), problem_.type};
     check(cudaMemsetAsync(y.data, 0, y.bytes(), context_.stream()), "cudaMemsetAsync");
     Operands test = operands_;
-    test.w = weights_.data();
+    test.w = weights(nan_weights_, nan_value);
     algorithm.enqueue(test, workspace(algorithm.workspace()));
     return is_nan_everywhere(context_, y);
 }

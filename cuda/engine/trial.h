@@ -22,14 +22,15 @@ class DeviceTrial final : public PlanTrial {
 
   private:
     void* workspace(size_t bytes);
-    void set_weights(float (*make)(std::mt19937&));  // of the tests
+    // A test's weights, made at the first call.
+    void* weights(DeviceMemory& made, float (*make)(std::mt19937&));
 
     Context& context_;
     ConvProblem problem_;
     Operands operands_;
     const Algorithms& algorithms_;
     DeviceMemory workspace_;
-    DeviceMemory dy_, weights_;  // of the tests
+    DeviceMemory dy_, random_weights_, nan_weights_;  // of the tests
     Event start_, stop_;
 };
 

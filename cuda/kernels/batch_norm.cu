@@ -180,7 +180,7 @@ void CudaBackend::batch_norm_stats(const BatchNormStatistics& args) {
     contract::batch_norm_stats(args);
     const Shape& shape = args.x.shape;
     over_batch(shape, {args.x}, [&](auto width, const Sweep& sweep) {
-        auto* partial = context_->scratch<float>(Scratch::Partial, 3 * sweep.slabs * shape.c);
+        auto* partial = context_->scratch<float>(ScratchUse::Partial, 3 * sweep.slabs * shape.c);
         launch(*context_, "batch statistics", stats_kernel<float, decltype(width)::kValue>, sweep.grid(),
                sweep.block(), 0,
                StatsSweep<float>{SweepShape(sweep), args.x.f32(), nullptr, nullptr, partial});
@@ -214,8 +214,8 @@ void CudaBackend::batch_norm_backward(const BatchNormBackward& args) {
                [&](auto width, const Sweep& sweep) {
                    constexpr int W = decltype(width)::kValue;
                    const int64_t each = sweep.slabs * shape.c;
-                   auto* partial = context_->scratch<float>(Scratch::Partial, 2 * each);
-                   auto* factors = context_->scratch<float>(Scratch::Coefficients, 3 * shape.c);
+                   auto* partial = context_->scratch<float>(ScratchUse::Partial, 2 * each);
+                   auto* factors = context_->scratch<float>(ScratchUse::Coefficients, 3 * shape.c);
                    const BatchNormBackwardSweep kernel_args{
                        .norm = {SweepShape(sweep), args.x.f32(), args.stats.f32(), args.gamma.f32(),
                                 args.beta.f32(), args.addend.f32(), args.activation, nullptr},

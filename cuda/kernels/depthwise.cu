@@ -147,14 +147,14 @@ void depthwise_backward_data(Context& context, const ConvSpec& spec, View dy, co
 
 float* depthwise_weight_gradients(Context& context, const ConvSpec& spec, View x, View dy) {
     const Shape shape = dy.shape.with_n(dy.shape.n * spec.kernel_h * spec.kernel_w);
-    float* result = context.scratch<float>(Scratch::Gradient, shape.n * shape.c);
+    float* result = context.scratch<float>(ScratchUse::Gradient, shape.n * shape.c);
     if (shape.n == 0) return result;
     const View views[] = {dy};
     with_type_and_width(dy.dtype, shape.c, views, [&](auto value, auto width) {
         using T = decltype(value);
         constexpr int W = decltype(width)::kValue;
         const Sweep sweep(shape, W);
-        auto* partial = context.scratch<float>(Scratch::Coefficients, shape.n * sweep.slabs * shape.c);
+        auto* partial = context.scratch<float>(ScratchUse::Coefficients, shape.n * sweep.slabs * shape.c);
         with_type(x.dtype, [&](auto input) {
             using TX = decltype(input);
             launch(context, "depthwise weight gradients", weight_gradients_kernel<TX, T, W>, sweep.grid(),

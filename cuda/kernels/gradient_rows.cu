@@ -5,10 +5,8 @@
 namespace gs::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 // A block for each output channel of each row of the launch.
-__global__ void __launch_bounds__(kThreads) gradient_rows_kernel(RowArguments args) {
+__global__ void __launch_bounds__(kBlock) gradient_rows_kernel(RowArguments args) {
     const auto outputs = static_cast<unsigned>(args.outputs);
     const int64_t o = blockIdx.x % outputs, of_launch = blockIdx.x / outputs,
                   row = args.order.row(args.first + of_launch);
@@ -53,7 +51,7 @@ __global__ void __launch_bounds__(kThreads) gradient_rows_kernel(RowArguments ar
 }
 
 // Row blockIdx.x, exponent blockIdx.y: `count` partial values each.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kBlock)
     combine_partial_kernel(const double* partial, int64_t count, Exponents exponents, NormOutputs outs) {
     const Exponent exponent = exponents.of[blockIdx.y];
     const double* from = partial + (static_cast<int64_t>(blockIdx.x) * exponents.count + blockIdx.y) * count;
@@ -64,10 +62,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // dgamma[row][o] = the sum over the tiles of a row + shift[o] * dbeta[row][o]. A thread a value.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kBlock)
     gamma_kernel(const float* row_sums, int64_t tiles_k, int64_t outputs, int64_t count, const float* shift,
                  const float* dbeta, float* dgamma) {
-    const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+    const int64_t at = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
     if (at >= count) return;
     const int64_t row = at / outputs, o = at % outputs;
     double dot = static_cast<double>(shift[o]) * static_cast<double>(dbeta[at]);
@@ -79,20 +77,20 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void launch_gradient_rows(Context& context, const RowArguments& args, int64_t rows) {
-    launch(context, "rows of a weight gradient", gradient_rows_kernel, grid_size(args.outputs * rows),
-           kThreads, 0, args);
+    launch(context, "rows of a weight gradient", gradient_rows_kernel, grid_size(args.outputs * rows), kBlock,
+           0, args);
 }
 
 void combine_partial_norms(Context& context, const double* partial, int64_t rows, int64_t count,
                            const Exponents& exponents, const NormOutputs& outs) {
     launch(context, "sum of partial norms", combine_partial_kernel,
-           dim3(grid_size(rows), static_cast<unsigned>(exponents.count)), kThreads, 0, partial, count,
+           dim3(grid_size(rows), static_cast<unsigned>(exponents.count)), kBlock, 0, partial, count,
            exponents, outs);
 }
 
 void sum_gamma(Context& context, const float* row_sums, int64_t tiles_k, const FoldedGamma& gamma) {
     const int64_t count = gamma.out.shape.size();
-    launch(context, "gradient of a folded gamma", gamma_kernel, blocks_for(count), kThreads, 0, row_sums,
+    launch(context, "gradient of a folded gamma", gamma_kernel, blocks_for(count), kBlock, 0, row_sums,
            tiles_k, gamma.out.shape.c, count, gamma.shift.f32(), gamma.dbeta.f32(), gamma.out.f32());
 }
 

@@ -34,7 +34,7 @@ void sweep_stats(Context& context, const View& a, const View& b, const View& y, 
         using T = decltype(value);
         constexpr int W = decltype(width)::kValue;
         const Sweep sweep(shape, W);
-        auto* partial = context.scratch<float>(Scratch::Partial, 3 * shape.n * sweep.slabs * shape.c);
+        auto* partial = context.scratch<float>(ScratchUse::Partial, 3 * shape.n * sweep.slabs * shape.c);
         launch(context, "group statistics", stats_kernel<T, W>, sweep.grid(), sweep.block(), 0,
                StatsSweep<T>{SweepShape(sweep), static_cast<const T*>(a.data), static_cast<const T*>(b.data),
                              static_cast<T*>(y.data), partial});
@@ -262,8 +262,8 @@ void CudaBackend::group_norm_backward(const GroupNormBackward& args, const Group
         const Sweep sweep(shape, W);
         const SinkSums sinks(*context_, args.sinks, sweep);
         const int64_t each = shape.n * sweep.slabs * c;
-        auto* g = context_->scratch<float>(Scratch::Partial, 2 * each);
-        auto* factors = context_->scratch<float>(Scratch::Coefficients, shape.n * 3 * c);
+        auto* g = context_->scratch<float>(ScratchUse::Partial, 2 * each);
+        auto* factors = context_->scratch<float>(ScratchUse::Coefficients, shape.n * 3 * c);
         const NormBackwardSweep<T> kernel_args{.shape = SweepShape(sweep),
                                                .terms = Terms<T>(args.terms),
                                                .x = static_cast<const T*>(args.x.data),

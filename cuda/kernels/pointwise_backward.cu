@@ -77,7 +77,7 @@ void CudaBackend::pointwise_backward(const PointwiseBackward& args) {
         const Sweep sweep(shape, W);
         const SinkSums sinks(*context_, args.sinks, sweep);
         float* centered = args.gamma.out
-                              ? context_->scratch<float>(Scratch::Partial, shape.n * sweep.slabs * shape.c)
+                              ? context_->scratch<float>(ScratchUse::Partial, shape.n * sweep.slabs * shape.c)
                               : nullptr;
         const BackwardSweep<T> kernel_args{.shape = SweepShape(sweep),
                                            .terms = Terms<T>(args.terms),

@@ -200,7 +200,7 @@ void CudaBackend::average_pool(View x, int64_t window_h, int64_t window_w, View 
              [&](auto value, auto width, const Sweep& sweep) {
                  using T = decltype(value);
                  auto* partial =
-                     context_->scratch<float>(Scratch::Partial, sweep.rows * sweep.slabs * sweep.channels);
+                     context_->scratch<float>(ScratchUse::Partial, sweep.rows * sweep.slabs * sweep.channels);
                  launch(*context_, "average pool", average_pool_kernel<T, decltype(width)::kValue>,
                         sweep.grid(), sweep.block(), 0, SweepShape(sweep), window_w, x.shape.h, x.shape.w,
                         static_cast<const T*>(x.data), partial);

@@ -145,9 +145,9 @@ class PositionGrams {
         const int64_t matrix = int64_t{positions_} * positions_, rows = args_.dy.shape.n;
         const int64_t most =
             std::clamp<int64_t>(kNormScratchFloats / (matrix * (shifts ? 2 : 1)), 1, samples_);
-        auto* pixels = context_.scratch<float>(Scratch::Gradient, most * matrix * (shifts ? 2 : 1));
+        auto* pixels = context_.scratch<float>(ScratchUse::Gradient, most * matrix * (shifts ? 2 : 1));
         float* inputs = shifts ? pixels + most * matrix : pixels;
-        auto* partial = context_.scratch<double>(Scratch::Partial, rows * tiles_);
+        auto* partial = context_.scratch<double>(ScratchUse::Partial, rows * tiles_);
         for (int64_t first = 0; first < samples_; first += most) {
             const int64_t count = std::min(most, samples_ - first);
             launch_tiles(args_.x, {}, {.samples = samples_}, first, count, pixels, nullptr, nullptr);
@@ -203,8 +203,8 @@ class PositionGrams {
 }  // namespace
 
 bool can_use_position_grams(const WeightGradientNorm& args) {
-    const bool squares_alone = args.norms.size() == 1 && args.norms[0].p == 2 && !args.gamma.out;
-    if (!squares_alone || args.standardised || args.spec.groups > 1 || !keeps_size(args.spec)) return false;
+    if (!is_square_alone(args) || args.standardised || args.spec.groups > 1 || !keeps_size(args.spec))
+        return false;
     const double most = args.dy.dtype == DType::BF16 && args.scale ? kMostCostOfScaledBf16 : kMostCost;
     return args.dy.shape.pixels() <= kMostPositions && pixel_gram_cost(args.spec, args.x.shape) < most;
 }

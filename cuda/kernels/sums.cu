@@ -41,7 +41,7 @@ SinkSums::SinkSums(Context& context, std::span<const TapSink> sinks, const Sweep
     }
     const int64_t each = sweep.rows * sweep.slabs * sweep.channels;
     if (!sums && !shares) return;
-    auto* memory = context.scratch<float>(Scratch::Sinks, each * (sums && shares ? 2 : 1));
+    auto* memory = context.scratch<float>(ScratchUse::Sinks, each * (sums && shares ? 2 : 1));
     if (sums) sum_ = memory;
     if (shares) nonzero_ = sums ? memory + each : memory;
 }

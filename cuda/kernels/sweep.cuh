@@ -6,6 +6,8 @@
 
 namespace gs::cuda {
 
+static_assert(kSweepBlock == kBlock, "sum_over_y is for the blocks that Sweep cuts");
+
 // A sweep as kernels see it.
 struct SweepShape {
     int64_t pixels, channels, slab_pixels, slabs;

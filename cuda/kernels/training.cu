@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kBlock)
         const double d = static_cast<double>(weights[first + i]) - mean;
         squares += d * d;
     }
-    const double scale = 1 / sqrt(sum_over_block(squares) / static_cast<double>(k) + 1e-10);
+    const double scale = 1 / sqrt(sum_over_block(squares) / static_cast<double>(k) + kStandardiseEps);
     for (int64_t i = threadIdx.x; i < k; i += blockDim.x)
         standardised[first + i] =
             static_cast<float>((static_cast<double>(weights[first + i]) - mean) * scale);

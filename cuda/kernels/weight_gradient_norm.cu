@@ -4,6 +4,7 @@
 // are cut into slices, whose partial tiles lie in scratch memory until a second kernel adds them in order.
 // p = 2 alone goes by Gram matrices over positions where those cost less (position_gram.cu).
 #include "core/contract.h"
+#include "core/norm_cost.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/gradient_rows.h"
@@ -16,10 +17,8 @@
 namespace gs::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 // One position: the gradient is an outer product, and ||a f^T||_p = ||a||_p ||f||_p. A block a row.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kBlock)
     outer_product_kernel(const float* dy, int64_t outputs, const float* row_scale, const float* x,
                          int64_t samples, int64_t inputs, Exponent exponent, float* out) {
     double left = 0, right = 0;
@@ -87,7 +86,8 @@ class NormRun {
     }
 
     void allocate_partial(int64_t each) {
-        partial_ = context_.scratch<double>(Scratch::Partial, rows_ * std::max(1, exponents_.count) * each);
+        partial_ =
+            context_.scratch<double>(ScratchUse::Partial, rows_ * std::max(1, exponents_.count) * each);
     }
 
     void by_tiles() {
@@ -97,11 +97,11 @@ class NormRun {
         TileEnding ending = this->ending();
         if (across || args_.gamma.out)
             ending.row_sums =
-                context_.scratch<float>(Scratch::RowSums, rows_ * plan_.tiles_k * kRowSums * outputs);
+                context_.scratch<float>(ScratchUse::RowSums, rows_ * plan_.tiles_k * kRowSums * outputs);
         unsigned* ticket = nullptr;
         if (plan_.row_sums == RowSums::Together) {
             const int64_t counters = 1 + rows_ * plan_.tiles_o;
-            ticket = context_.scratch<unsigned>(Scratch::Arrivals, counters);
+            ticket = context_.scratch<unsigned>(ScratchUse::Arrivals, counters);
             check(cudaMemsetAsync(ticket, 0, static_cast<size_t>(counters) * sizeof(unsigned),
                                   context_.stream()),
                   "counters of tiles");
@@ -123,7 +123,7 @@ class NormRun {
     void by_slices() {
         const int64_t per_row = args_.dy.shape.c * input_.k();
         const int64_t most = std::clamp<int64_t>(kNormScratchFloats / (per_row * plan_.slices), 1, rows_);
-        auto* g = context_.scratch<float>(Scratch::Gradient, most * plan_.slices * per_row);
+        auto* g = context_.scratch<float>(ScratchUse::Gradient, most * plan_.slices * per_row);
         allocate_partial(args_.dy.shape.c);
         for (int64_t first = 0; first < rows_; first += most) {
             const int64_t count = std::min(most, rows_ - first);
@@ -185,18 +185,16 @@ void CudaBackend::weight_gradient_norm(const WeightGradientNorm& args) {
     contract::weight_gradient_norm(args);
     const int64_t rows = args.dy.shape.n;
     if (rows == 0) return;
-    const bool depthwise = args.spec.groups > 1;
-    const bool linear = args.x.shape.pixels() == 1 && args.dy.shape.pixels() == 1 &&
-                        args.spec.kernel_h == 1 && args.spec.kernel_w == 1 && !depthwise;
-    if (linear && !args.standardised && !args.gamma.out && args.dy.dtype == DType::F32) {
+    if (is_outer_product(args) && args.dy.dtype == DType::F32) {
         for (const PowerSum& norm : args.norms)
-            launch(*context_, "norm of an outer product", outer_product_kernel, grid_size(rows), kThreads, 0,
+            launch(*context_, "norm of an outer product", outer_product_kernel, grid_size(rows), kBlock, 0,
                    args.dy.f32(), args.dy.shape.c, args.scale.f32(), args.x.f32(), args.x.shape.n,
                    args.x.shape.c, Exponent(norm.p), norm.out.f32());
         return;
     }
     GS_REQUIRE(args.dy.shape.per_sample() < (int64_t{1} << 31));
     if (can_use_position_grams(args)) return squared_norms_by_positions(*context_, args);
+    const bool depthwise = args.spec.groups > 1;
     float* of_depthwise =
         depthwise ? depthwise_weight_gradients(*context_, args.spec, args.x, args.dy) : nullptr;
     std::span<const PowerSum> left = args.norms;

@@ -10,7 +10,7 @@
 
 namespace gs::cuda {
 
-// Tries the candidates of one problem: on the device (cudnn/trial.h), or made up in tests.
+// Tries the candidates of one problem: on the device (engine/trial.h), or made up in tests.
 class PlanTrial {
   public:
     virtual ~PlanTrial() = default;

@@ -282,8 +282,6 @@ TEST(Requests, MergeIsAUnion) {
     EXPECT_TRUE(a.backwards[0].input_gradient);
     EXPECT_FALSE(a.backwards[1].input_gradient);
     EXPECT_EQ(a.backwards[1].second.size(), 2u);
-    EXPECT_TRUE(a.needs_net());
-    EXPECT_FALSE(Request{}.needs_net());
 }
 
 // A request that says a thing twice gets it once.
@@ -348,6 +346,14 @@ TEST(ImageSizes, TooSmallAndTooLargeOnesAreDataErrors) {
     EXPECT_EQ(refusal(cifar, 56, 56), "no error");
     EXPECT_THAT(refusal(mobilenet, 0, 0), testing::Not(HasSubstr("pool_window")));
     EXPECT_THAT(refusal(mobilenet, 0, 5), HasSubstr("images of 5x0"));
+    // A net that is put together wrongly is our fault, and not the images'.
+    Net wrong = cifar;
+    wrong.nodes.back().inputs = {0};
+    EXPECT_THAT(failure_of(ErrorKind::Internal,
+                           [&] {
+                               infer_shapes(wrong, {1, 32, 32, 3});
+                           }),
+                HasSubstr("internal check failed"));
     EXPECT_EQ(failure_of(ErrorKind::Data, [&] { Executor(backend, mobilenet, {.logits = true}).plan(1, 1); }),
               "no error");
 }

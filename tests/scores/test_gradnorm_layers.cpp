@@ -165,6 +165,37 @@ TEST_P(WeightNormsTest, Case19_TheHeadsClosedFormEqualsTheExplicitPass) {
     }
 }
 
+// Gradient tracking of GradNorm's loss adds the same norms, those of the last layer from closed forms.
+TEST_P(WeightNormsTest, TrackingAddsTheNormsOfItsParameters) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = golden_->build(backend);
+    for (const auto& [params, kinds] : std::map<std::string, std::set<Kind>>{
+             {"weights", kWeights}, {"weights+norm", kWeightsAndNorms}, {"all", kAll}})
+        for (const std::string layers : {"all", "head"}) {
+            std::vector<std::unique_ptr<Score>> scores;
+            Request merged;
+            for (const std::string p : {"1", "2"}) {
+                const std::string method =
+                    "track:score=uniform:p=" + p + ":layers=" + layers + ":params=" + params;
+                scores.push_back(make_score(parse_methods(method).at(0), {net, net.preprocess}));
+                merged.merge(scores.back()->request());
+            }
+            const Evidence evidence = run(backend, net, merged);
+            for (const int p : {1, 2}) {
+                std::vector<double> want(static_cast<size_t>(evidence.samples)), got = want;
+                for (const std::string& name : parameters_of(net, kinds)) {
+                    if (layers == "head" && !net.nodes.back().parameter(name)) continue;
+                    const std::vector<double> norms =
+                        column(p == 1 ? "gradnorm/param_l1" : "gradnorm/param_l2", name);
+                    for (size_t n = 0; n < want.size(); ++n) want[n] -= norms[n];
+                }
+                scores[static_cast<size_t>(p - 1)]->compute(evidence, got);
+                expect_close(params + " of " + layers + ", p " + std::to_string(p),
+                             std::vector<float>(got.begin(), got.end()), want, tolerance());
+            }
+        }
+}
+
 INSTANTIATE_TEST_SUITE_P(Golden, WeightNormsTest, testing::ValuesIn(all_golden_nets()),
                          [](const auto& param) { return param.param.name; });
 
@@ -190,6 +221,20 @@ TEST(GradNormLayers, SelectorsAndTheirErrors) {
     EXPECT_EQ(norms("layer1.0.bn1:params=weights+norm"), 2u);
     EXPECT_EQ(norms("block2+head:params=all"), 3u * 2u + 2u);
     EXPECT_THROW(norms("layer1.0.bn1"), Error);
+
+    const auto columns = [&](const std::string& method) {
+        std::vector<std::string> written;
+        for (const MethodSpec& spec : expand_layers(parse_methods(method), net))
+            written.push_back(spec.written);
+        return written;
+    };
+    EXPECT_EQ(columns("gradnorm:layers=each").size(), 8u + 1u);
+    EXPECT_EQ(columns("gradnorm:layers=each:p=2")[0], "gradnorm:layers=conv1:p=2");
+    EXPECT_EQ(columns("gradnorm:layers=each:params=weights+norm").size(), 8u + 7u + 1u);
+    EXPECT_EQ(columns("gradnorm:layers=each:params=weights+norm")[1],
+              "gradnorm:layers=bn1:params=weights+norm");
+    EXPECT_EQ(columns("track:params=all:layers=each").back(), "track:params=all:layers=all");
+    EXPECT_THROW(columns("gradnorm:layers=each:params=none"), Error);
 }
 
 }  // namespace

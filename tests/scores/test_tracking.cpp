@@ -212,31 +212,39 @@ TEST(TrackingOfTheHead, IsItsDefinition) {
     const Evidence e = random_head(12, 7, 5, 4);
     for (const double p : {0.5, 1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()})
         for (const std::string score : {"min", "max", "mean", "pred"}) {
-            const auto got = computed(*track(net, "layers=head:score=" + score +
-                                                      ":p=" + (std::isinf(p) ? "inf" : std::to_string(p))),
-                                      e);
+            const std::string options =
+                "layers=head:score=" + score + ":p=" + (std::isinf(p) ? "inf" : std::to_string(p));
+            const auto got = computed(*track(net, options), e);
+            const auto with_bias = computed(*track(net, options + ":params=all"), e);
             for (int64_t n = 0; n < e.samples; ++n) {
                 const std::vector<double> z(e.logits.row(n).begin(), e.logits.row(n).end());
                 const std::vector<Real> q = softmax(z, 1);
-                std::vector<Real> norms;
+                std::vector<Real> of_weight, of_bias;
                 for (size_t c = 0; c < z.size(); ++c) {
-                    std::vector<Real> elements;
-                    for (size_t k = 0; k < z.size(); ++k)
-                        for (const float f : e.features.row(n))
-                            elements.push_back((q[k] - (k == c ? 1 : 0)) * f);
-                    norms.push_back(norm(elements, p));
+                    std::vector<Real> a, elements;
+                    for (size_t k = 0; k < z.size(); ++k) {
+                        a.push_back(q[k] - (k == c ? 1 : 0));
+                        for (const float f : e.features.row(n)) elements.push_back(a.back() * f);
+                    }
+                    of_weight.push_back(norm(elements, p));
+                    of_bias.push_back(norm(a, p));
                 }
                 const auto top = static_cast<size_t>(std::max_element(z.begin(), z.end()) - z.begin());
-                Real want = norms[top];
-                if (score == "min") want = *std::min_element(norms.begin(), norms.end());
-                if (score == "max") want = *std::max_element(norms.begin(), norms.end());
-                if (score == "mean") {
-                    want = 0;
-                    for (const Real v : norms) want += v / static_cast<Real>(norms.size());
-                }
-                EXPECT_NEAR(-got[static_cast<size_t>(n)], static_cast<double>(want),
-                            1e-12 * static_cast<double>(want))
-                    << score << " p " << p;
+                const auto reduced = [&](const std::vector<Real>& norms) {
+                    if (score == "min") return *std::min_element(norms.begin(), norms.end());
+                    if (score == "max") return *std::max_element(norms.begin(), norms.end());
+                    if (score == "pred") return norms[top];
+                    Real mean = 0;
+                    for (const Real v : norms) mean += v / static_cast<Real>(norms.size());
+                    return mean;
+                };
+                const auto expect = [&](const std::vector<double>& scores, Real want) {
+                    EXPECT_NEAR(-scores[static_cast<size_t>(n)], static_cast<double>(want),
+                                1e-12 * static_cast<double>(want))
+                        << score << " p " << p;
+                };
+                expect(got, reduced(of_weight));
+                expect(with_bias, reduced(of_weight) + reduced(of_bias));
             }
         }
 }

@@ -99,7 +99,12 @@ TEST_F(Commands, NothingAndNonsense) {
     write(root_ / "f.toml", "[score]\nlimit = 3\n");
     expect_refusal({"--config", "f.toml", "devices"}, 2, {"--config: only gradscore score takes"});
     expect_refusal({"--config", "f.toml"}, 2, {"--config: only gradscore score takes"});
-    expect_refusal({"score", "--config", "/dev/zero"}, 2, {"--config: more than 1048576 bytes"});
+    expect_refusal({"score", "--config", "/dev/zero"}, 2, {"--config: /dev/zero: not a regular file"});
+    ASSERT_EQ(mkfifo((root_ / "pipe").c_str(), 0600), 0);
+    expect_refusal({"score", "--config", "pipe"}, 2, {"--config: pipe: not a regular file"});
+    expect_refusal({"score", "--config", "nowhere.toml"}, 2, {"nowhere.toml"});
+    write(root_ / "long.toml", "# " + std::string(1 << 20, 'x'));
+    expect_refusal({"score", "--config", "long.toml"}, 2, {"--config: more than 1048576 bytes"});
     options_.environment.emplace_back("GRADSCORE_ISA", "sse9");
     expect_refusal({"plan", "--net", "resnet20-cifar"}, 2,
                    {"GRADSCORE_ISA=sse9: baseline, avx2 or avx512, where this machine has them"});

@@ -187,6 +187,9 @@ TEST_F(FitCommand, Case21_AllowedItIsMarkedEverywhere) {
     EXPECT_THAT(content(root_ / "run/results.md"), HasSubstr("**Invalid protocol:** " + reason));
     EXPECT_THAT(ran.out, HasSubstr("INVALID PROTOCOL: " + reason));
     EXPECT_EQ(parse_json(run({"metrics", "run", "--json"}).out), results("run"));
+    const Ran threshold = run({"threshold", "run", "--out", "t.json"});
+    EXPECT_THAT(threshold.err, AllOf(HasSubstr(reason), HasSubstr("for trials only")));
+    EXPECT_EQ(read_json(root_ / "t.json")["comparable"], false);
 }
 
 TEST_F(FitCommand, OtherWeightsOrPreprocessingAreRefused) {

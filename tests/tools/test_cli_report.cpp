@@ -128,11 +128,15 @@ TEST_F(ReportTest, RunsSideBySide) {
 
 TEST_F(ReportTest, ScoresThatWereChangedAreSaid) {
     make_run("run");
-    std::string text = csv("run", "shapes");
-    text.erase(text.rfind('\n', text.size() - 2) + 1);
-    write(root_ / "run" / "scores" / "shapes.csv", text);
+    const std::string text = csv("run", "shapes");
+    const size_t last = text.rfind(',') + 1;
+    write(root_ / "run" / "scores" / "shapes.csv", text.substr(0, last) + "1e30\n");
     EXPECT_THAT(report({"run"}).err, HasSubstr("the score files give other values than results.json"));
     EXPECT_THAT(content(root_ / "report.html"), HasSubstr("Score files differ from results.json"));
+
+    write(root_ / "run" / "scores" / "shapes.csv", text.substr(0, text.rfind('\n', text.size() - 2) + 1));
+    expect_refusal({"report", "run", "--out", "lost.html"}, 4, {"shapes.csv", "rows were lost"});
+    EXPECT_FALSE(fs::exists(root_ / "lost.html"));
 }
 
 TEST_F(ReportTest, Refusals) {
@@ -140,6 +144,9 @@ TEST_F(ReportTest, Refusals) {
     fs::create_directories(root_ / "empty");
     expect_refusal({"report", "empty"}, 4, {"empty: no run folder"});
     expect_refusal({"report"}, 2, {"runs is required"});
+    write(root_ / "empty" / "journal", "");
+    expect_refusal({"report", "empty"}, 4, {"empty: an unfinished run", "--resume"});
+    fs::remove(root_ / "empty" / "journal");
     make_run("run");
     expect_refusal({"report", "run", "empty"}, 4, {"empty: no run folder"});
     report({"run"});

@@ -61,6 +61,7 @@ TEST_F(ResumedFits, OfAShardAndWithImagesThatCannotBeUsed) {
     ASSERT_EQ(run(fit("klm", "other", {"--shard", "1/2"})).code, 0);
     const Ran merged = run({"merge", "all.safetensors", "other.safetensors", "again.safetensors", "--json"});
     EXPECT_EQ(parse_json(merged.out)["excluded"], 1);
+    EXPECT_EQ(merged.code, 6);
     EXPECT_EQ(run(fit("klm", "all", {"--resume"})).code, 6);
 }
 

@@ -166,6 +166,16 @@ TEST_F(Reuse, SetsWithGapsAreNotSaved) {
     EXPECT_THAT(files_below(root_ / "gap/arrays"), IsEmpty());
 }
 
+TEST_F(Reuse, AnImageThatCannotBeReadIsLeftOutAsEver) {
+    std::string list;
+    for (const std::string& name : files_below(root_ / "images/id")) list += "images/id/" + name + " 0\n";
+    write(root_ / "list.txt", list + "images/id/missing.png 0\n");
+    score({"--id", "gap=list:list.txt", "--methods", "msp", "--reuse", "saved", "--out", "gap"}, 6);
+    EXPECT_EQ(results("gap")["sets"][0]["failures"][0]["path"], "images/id/missing.png");
+    EXPECT_EQ(results("gap")["sets"][0]["scored"], 30);
+    EXPECT_NE(results("gap")["run"]["images_per_second"], 0);
+}
+
 TEST_F(Reuse, SavedLogitsAreTheScoresOwn) {
     const WeightFile arrays = read_weights(root_ / "saved/arrays/figures.safetensors");
     EXPECT_EQ(arrays.metadata.at("schema"), "gradscore/arrays/1");

@@ -9,6 +9,7 @@ namespace gs::test {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::EndsWith;
 using testing::HasSubstr;
 
@@ -54,6 +55,29 @@ TEST_F(Track, NormsOfEveryLayerAndCandidate) {
         }
         EXPECT_NEAR(table.rows[n].scores[layers], -sum, 1e-5 * sum);
     }
+}
+
+// A column for each module that has such parameters, norms and the last layer's bias among them; the arrays
+// name them all.
+TEST_F(Track, OtherParametersAreLayersToo) {
+    track({"--out", "t", "--params", "all", "--score", "pred"});
+    const ScoreTable table = this->table("t", "figures");
+    EXPECT_THAT(table.methods, AllOf(Contains("track:params=all:score=pred:layers=bn1"),
+                                     Contains("track:params=all:score=pred:layers=layer1.0.bn2"),
+                                     Contains("track:params=all:score=pred:layers=linear")));
+    EXPECT_EQ(table.methods.back(), "track:params=all:score=pred:layers=all");
+    for (const ScoreRow& row : table.rows) {
+        double sum = 0;
+        for (size_t l = 0; l + 1 < row.scores.size(); ++l) {
+            EXPECT_LT(row.scores[l], 0) << table.methods[l];
+            sum += row.scores[l];
+        }
+        EXPECT_NEAR(row.scores.back(), sum, 1e-12 * std::abs(sum));
+    }
+    const WeightFile file = read_weights(root_ / "t/arrays/figures.safetensors");
+    const std::vector<std::string> parameters =
+        parse_json(file.metadata.at("norms/p2/cross entropy to the prediction, T 1"))["parameters"];
+    EXPECT_THAT(parameters, AllOf(Contains("conv1.weight"), Contains("bn1.bias"), Contains("linear.bias")));
 }
 
 TEST_F(Track, OtherCandidatesComeFromTheArrays) {

@@ -144,14 +144,9 @@ class GoldenSteps : public testing::TestWithParam<StepCase> {
             if (step == 0) result.start = trainer.weights();
             if (step > 0) trainer.restore(result.weights, momentum, static_cast<int64_t>(step));
             const auto n = static_cast<int64_t>(pixels.size()) / shape.per_sample();
-            result.loss.push_back(trainer
-                                      .step({.pixels = pixels,
-                                             .n = n,
-                                             .h = shape.h,
-                                             .w = shape.w,
-                                             .labels = y,
-                                             .mixup = mixup(step)})
-                                      .loss);
+            result.loss.push_back(
+                trainer.step({.pixels = pixels, .n = n, .h = shape.h, .w = shape.w, .labels = y}, mixup(step))
+                    .loss);
             result.weights = trainer.weights();
             momentum = trainer.optimiser_state();
         }

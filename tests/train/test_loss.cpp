@@ -63,7 +63,7 @@ train::LossResult run(const LossCase& c, const std::vector<float>& z, std::vecto
 
 std::vector<float> logits_of(const LossCase& c) {
     const auto rows = static_cast<int64_t>(c.labels.size()) + c.auxiliary;
-    return random_values(rows * train::logits(c.recipe), Fill::Normal, 3);
+    return random_values(rows * train::logit_count(c.recipe), Fill::Normal, 3);
 }
 
 // The formulas of docs/training.md, written down again.
@@ -104,7 +104,7 @@ double of_label(const LossCase& c, const float* z, int64_t label) {
     return loss;
 }
 double wanted_loss(const LossCase& c, const std::vector<float>& z) {
-    const auto width = static_cast<size_t>(train::logits(c.recipe));
+    const auto width = static_cast<size_t>(train::logit_count(c.recipe));
     const double n = static_cast<double>(c.labels.size());
     double loss = 0;
     for (size_t i = 0; i < c.labels.size(); ++i) {
@@ -153,7 +153,7 @@ TEST(TrainingLoss, PartsAddUp) {
     for (const LossCase& c : loss_cases()) {
         SCOPED_TRACE(c.name);
         const std::vector<float> z = logits_of(c);
-        const auto width = static_cast<size_t>(train::logits(c.recipe));
+        const auto width = static_cast<size_t>(train::logit_count(c.recipe));
         std::vector<float> whole, parts(z.size());
         const train::LossResult all = run(c, z, whole);
         train::LossResult sum;
@@ -201,6 +201,11 @@ TEST(TrainingLoss, CountsByTheRuleOfTheLoss) {
     EXPECT_EQ(train::loss_gradient(recipe_of(Loss::GroupSoftmax), batch, gradient).correct, 1);
     batch.labels = no;
     EXPECT_EQ(train::loss_gradient(recipe_of(Loss::GroupSoftmax), batch, gradient).correct, 0);
+    // "others" is all but certain in every group: the probabilities of all classes underflow.
+    const std::vector<float> others = {1000, 0, -5, /**/ 900, 0, /**/ 2000, 0, 0};
+    batch.logits = others;
+    batch.labels = yes;
+    EXPECT_EQ(train::loss_gradient(recipe_of(Loss::GroupSoftmax), batch, gradient).correct, 1);
 }
 
 TEST(TrainingLoss, OfTheOracle) {

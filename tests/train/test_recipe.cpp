@@ -47,7 +47,7 @@ TEST(Recipe, ReadsEveryKindOfField) {
     EXPECT_EQ(r.mean, (std::array<float, 3>{0.5f, 0.25f, 0.125f}));
     EXPECT_EQ(r.std, (std::array<float, 3>{1, 0.5f, 0.25f}));
     EXPECT_EQ(r.seed, UINT64_MAX);
-    EXPECT_EQ(logits(r), 102);
+    EXPECT_EQ(logit_count(r), 102);
     check_recipe(r);
 }
 
@@ -256,7 +256,7 @@ TEST(BuiltInRecipes, BitOfAMillionImages) {
     Recipe group = resolved(built_in("bit-group"), 1'281'167);
     EXPECT_EQ(group.loss, Loss::GroupSoftmax);
     EXPECT_THAT(group.groups, ElementsAre(398, 521, 9, 7, 52, 8, 3, 2));
-    EXPECT_EQ(logits(group), 1008);
+    EXPECT_EQ(logit_count(group), 1008);
     group.loss = Loss::CrossEntropy;
     group.groups.clear();
     EXPECT_EQ(group, flat);
