@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
-#include <utility>
 
 namespace gs {
 namespace {
@@ -20,15 +19,15 @@ bool starts_with(std::span<const std::byte> file, std::span<const uint8_t> magic
 // Photos of the web have any contents under the name of a JPEG. Pillow reads these, too; we name them.
 std::string other_format(std::span<const std::byte> file) {
     using namespace std::string_view_literals;
-    constexpr std::pair<std::string_view, std::string_view> kFormats[] = {{"GIF8"sv, "a GIF"},
-                                                                          {"BM"sv, "a BMP"},
-                                                                          {"RIFF"sv, "a WebP"},
-                                                                          {"II*\0"sv, "a TIFF"},
-                                                                          {"MM\0*"sv, "a TIFF"}};
     const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
-    for (const auto& [magic, name] : kFormats)
-        if (text.starts_with(magic)) return std::string(name) + "; convert it to PNG";
-    return "unknown first bytes";
+    const auto has = [&](std::string_view magic, size_t at = 0) {
+        return text.size() >= at && text.substr(at).starts_with(magic);
+    };
+    const char* name = has("GIF8") ? "a GIF" : nullptr;
+    if (has("BM") && has("\0\0\0\0"sv, 6)) name = "a BMP";
+    if (has("RIFF") && has("WEBP", 8)) name = "a WebP";
+    if (has("II*\0"sv) || has("MM\0*"sv)) name = "a TIFF";
+    return name == nullptr ? "unknown first bytes" : std::string(name) + "; convert it to PNG";
 }
 
 }  // namespace

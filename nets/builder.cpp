@@ -133,6 +133,9 @@ ValueId NetBuilder::average_pool(ValueId x, int64_t window) {
 }
 
 ValueId NetBuilder::pad_subsample(ValueId x, int64_t stride, int64_t out) {
+    if (out < channels(x) || (out - channels(x)) % 2 != 0)
+        weights_.note_fault("a shortcut cannot pad " + std::to_string(channels(x)) + " channels to " +
+                            std::to_string(out) + ", as many on either side");
     return append("", std::make_shared<PadSubsample>(stride, out), {x}, out);
 }
 

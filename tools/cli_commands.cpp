@@ -1,6 +1,7 @@
 #include "tools/cli_commands.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>

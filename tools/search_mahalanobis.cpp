@@ -71,16 +71,17 @@ std::vector<int64_t> labels_of(const SearchRun& run, const Batch& batch) {
 }
 
 // A folder's images stand class by class, those of the published list do not.
-void note_few_classes(const ImageSet& images) {
+void note_few_classes(const ImageSet& images, std::optional<int64_t> limit) {
+    const int64_t searched = std::min(kImages, limit.value_or(kImages));
     std::set<int64_t> of_first, of_all;
     for (int64_t i = 0; i < images.size(); ++i) {
         const std::optional<int64_t> label = images.item(i).label;
         if (!label) continue;
         of_all.insert(*label);
-        if (i < kImages) of_first.insert(*label);
+        if (i < searched) of_first.insert(*label);
     }
     if (of_first.size() * 3 >= of_all.size()) return;
-    say("notice: " + images.name() + ": the search takes the first " + grouped(kImages) +
+    say("notice: " + images.name() + ": the search took the first " + grouped(searched) +
         " images, which are of " + std::to_string(of_first.size()) + " of the " +
         grouped(std::ssize(of_all)) + " classes; a list in mixed order (list:FILE) has more");
 }
@@ -98,7 +99,6 @@ nlohmann::json figures(const TuningResult& result, std::span<const double> etas)
 Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
     const Options options = read_options(spec, run.net());
     FitState state = run.statistics().find(spec, "", options.wanted);
-    note_few_classes(run.id());
     const MahalanobisLayers layers(state);
     const Request request = layers.request(options.etas);
     const ExecutorOptions executor = run.options().run.executor();
@@ -130,6 +130,7 @@ Found search_mahalanobis(const MethodSpec& spec, SearchRun& run) {
                            },
                        .most = kImages});
     const TuningResult result = tune_mahalanobis(clean, attacked, count, options.etas);
+    note_few_classes(run.id(), run.options().run.limit);
     put_tuning(state, result.tuning);
     const auto named = options.wanted.find("layers");
     return {.method = std::string("mahalanobis") + (options.fit.mds ? ":form=mds" : "") +

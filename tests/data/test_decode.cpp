@@ -61,7 +61,10 @@ TEST(Decode, SaysWhatIsWrong) {
     EXPECT_THAT(message_of(std::as_bytes(std::span("GIF89a"))),
                 HasSubstr("neither a JPEG nor a PNG (a GIF; convert it to PNG)"));
     EXPECT_THAT(message_of(std::as_bytes(std::span("MM\0*"))), HasSubstr("a TIFF"));
-    EXPECT_THAT(message_of(std::as_bytes(std::span("R"))), HasSubstr("unknown first bytes"));
+    EXPECT_THAT(message_of(std::as_bytes(std::span("RIFF\1\1\1\1WEBPVP8 "))), HasSubstr("a WebP"));
+    EXPECT_THAT(message_of(std::as_bytes(std::span("BM\1\1\1\1\0\0\0\0"))), HasSubstr("a BMP"));
+    for (const std::string_view other : {"R", "RIFF", "RIFF\1\1\1\1WAVEfmt ", "BMW and others"})
+        EXPECT_THAT(message_of(std::as_bytes(std::span(other))), HasSubstr("unknown first bytes"));
     EXPECT_THAT(message_of(file("jpeg_truncated.jpg")), HasSubstr("truncated JPEG"));
     EXPECT_THAT(message_of(file("png_truncated.png")), HasSubstr("broken PNG"));
     EXPECT_THAT(message_of(file("png_bad_ihdr_crc.png")), HasSubstr("IHDR"));

@@ -97,6 +97,28 @@ TEST(WrongWeights, NegativeVariancesAreRefused) {
     EXPECT_THAT(refusal(weights), HasSubstr("layer2.0.bn1.running_var has negative values"));
 }
 
+// Nothing else is wrong with them: PyTorch's F.pad would refuse the net at its first image.
+TEST(WrongWeights, AnOddWidthCannotBePaddedOnBothSides) {
+    EditableWeights weights;
+    const auto add_conv = [&](const std::string& conv, const std::string& norm, int64_t out, int64_t in) {
+        weights.add(conv + ".weight", {out, in, 3, 3});
+        for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"})
+            weights.add(norm + part, {out});
+    };
+    add_conv("conv1", "bn1", 5, 3);
+    for (const int64_t stage : {1, 2, 3}) {
+        const std::string unit = "layer" + std::to_string(stage) + ".0.";
+        const int64_t width = 5 << (stage - 1);
+        add_conv(unit + "conv1", unit + "bn1", width, stage == 1 ? width : width / 2);
+        add_conv(unit + "conv2", unit + "bn2", width, width);
+    }
+    weights.add("linear.weight", {7, 20});
+    weights.add("linear.bias", {7});
+    EXPECT_THAT(refusal(weights),
+                EndsWith("weights do not fit the net: a shortcut cannot pad 5 channels to 10, as "
+                         "many on either side"));
+}
+
 TEST(WrongWeights, AskedNameMustAgree) {
     const EditableWeights weights = weights_of("option_a");
     EXPECT_THAT(refusal(weights, {.name = "resnet20-cifar"}),
