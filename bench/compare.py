@@ -6,9 +6,8 @@
     python bench/compare.py --gradscore build/tools/gradscore --device cuda --precision bf16
 
 Every round runs each contestant of a case once, so that a busy moment of the machine falls on all of them alike; a
-ratio is taken within each round, and its median over the rounds is printed. The PyTorch forms (torch_peer.py) are
-servers that stay up: start-up, compilation and warm-up are not timed; nor are ours (`gradscore bench` times after
-its own warm-up). On a GPU both sides start from float32 images in the host's memory. With --golden DIR each PyTorch
+ratio is taken within each round, and its median over the rounds is printed. All contestants, ours (`gradscore bench
+--serve`) and the PyTorch forms (torch_peer.py), are servers that stay up: start-up, compilation and warm-up are not timed. On a GPU both sides start from float32 images in the host's memory. With --golden DIR each PyTorch
 form must meet golden scores before it is timed. A case that fails leaves the others their turn; the exit code is then 1.
 Memory: on the CPU the peak of resident memory; on a GPU what PyTorch allocated, and our plan's arena.
 
@@ -114,6 +113,12 @@ GPU_CASES = {
         'torch': {
             'gradnorm-best compiled, channels_last':
                 'gradnorm-best --compile --channels-last --batch 64 --images 256'}},
+    'resnet34-cifar-gradnorm-all': {
+        'net': 'resnet34-cifar', 'size': 32, 'batch': 256,
+        'ours': {'gradnorm all, p 1': (GRADNORM_ALL, 1024), 'gradnorm all, p 2': (GRADNORM_ALL + ':p=2', 1024)},
+        'torch': {
+            'gradnorm-all published loop': 'gradnorm-all-reference --images 16',
+            'gradnorm-all vmap, batch 64': 'gradnorm-all-vmap --batch 64 --images 128'}},
     'bit-r101x1-gradnorm-all': {
         'net': 'bit-r101x1', 'size': 480, 'batch': 32,
         'ours': {'gradnorm all, p 1': (GRADNORM_ALL, 64), 'gradnorm all, p 2': (GRADNORM_ALL + ':p=2', 64)},
@@ -139,35 +144,24 @@ class Torch(Server):
             command += ['--device', a.device]
         else:
             environment['CUDA_VISIBLE_DEVICES'] = ''
-        self.command = shlex.join(command)
         super().__init__(command, environment)
 
-    def ended(self, code):
-        raise SystemExit(f'{self.command}: ended with code {code}')
 
-
-class Ours:
-    """`gradscore bench`, a new process each time; it chooses its own micro-batches."""
+class Ours(Server):
+    """A `gradscore bench` that waits for `run`; it chooses its own micro-batches."""
 
     def __init__(self, a, case, methods, images):
-        self.command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']),
-                        '--images', str(images), '--methods', methods, '--threads', str(a.threads),
-                        '--precision', a.precision, '--json']
+        command = [a.gradscore, 'bench', '--net', case['net'], '--size', str(case['size']), '--images', str(images),
+                   '--methods', methods, '--threads', str(a.threads), '--precision', a.precision, '--serve']
         self.memory = 'peak_MiB'
         if on_gpu(a):
-            self.command += ['--device', a.device, '--batch', str(case['batch'])]
+            command += ['--device', a.device, '--batch', str(case['batch'])]
             self.memory = 'arena_mib'
-        self.facts = self.run()
+        super().__init__(command, None)
 
     def run(self):
-        done = subprocess.run(self.command, stdout=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise SystemExit(f'{shlex.join(self.command)}: ended with code {done.returncode}')
-        result = json.loads(done.stdout)
+        result = super().run()
         return {**result, 'peak_MiB': round(result[self.memory])}
-
-    def close(self):
-        pass
 
 
 def summary(values):

@@ -82,8 +82,9 @@ if(GRADSCORE_HAS_CUDA)
   target_include_directories(gs_cudnn SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR} ${CUDAToolkit_INCLUDE_DIRS})
   target_link_libraries(gs_cudnn INTERFACE ${CUDNN_LIBRARY} CUDA::cublas CUDA::cublasLt CUDA::cudart_static)
 
-  # Kernels: every warning is an error, a spilled register too; the launcher keeps ptxas' report beside each object.
+  # Kernels: a spilled register is an error everywhere, warnings are where GRADSCORE_WERROR (Targets.cmake) says so; the
+  # launcher keeps ptxas' report beside each object.
   add_library(gs_cuda_options INTERFACE)
-  target_compile_options(gs_cuda_options INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;\
--Xcompiler=-Wall,-Wextra,-Werror;-Xptxas=-v,-warn-spills,-Werror;--expt-relaxed-constexpr;-lineinfo>")
+  target_compile_options(gs_cuda_options INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;\
+-Xptxas=-v,-warn-spills,-Werror;--expt-relaxed-constexpr;-lineinfo>")
 endif()

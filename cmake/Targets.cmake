@@ -16,6 +16,10 @@ endif()
 option(GRADSCORE_WERROR "warnings are errors" ${tested})
 if(GRADSCORE_WERROR)
   gs_cxx_options(-Werror)
+  if(TARGET gs_cuda_options)
+    target_compile_options(gs_cuda_options INTERFACE
+      "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
+  endif()
 endif()
 # The library may go into a shared one, a Python extension say; nobody is to put other functions in place of ours.
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
@@ -59,6 +63,9 @@ function(gs_library folder)
   endforeach()
 endfunction()
 
+# Of one test, in seconds; where a device is lent for minutes, one that hangs must not take them all.
+set(GRADSCORE_TEST_TIMEOUT 600 CACHE STRING "seconds a test may take")
+
 # gs_test(FOLDER DEPS …): test program test_FOLDER of tests/FOLDER/*.cpp, every case a ctest test with the label FOLDER.
 function(gs_test folder)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
@@ -79,6 +86,6 @@ function(gs_test folder)
   target_link_libraries(test_${folder}_objects PRIVATE ${libraries})
   add_executable(test_${folder} $<TARGET_OBJECTS:test_${folder}_objects> ${PROJECT_BINARY_DIR}/tests/dirs.cpp)
   target_link_libraries(test_${folder} PRIVATE gs_options GTest::gtest GTest::gmock GTest::gtest_main ${libraries})
-  gtest_discover_tests(test_${folder} TEST_PREFIX "${folder}." DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS ${folder} ENVIRONMENT "OMP_NUM_THREADS=1" TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  gtest_discover_tests(test_${folder} TEST_PREFIX "${folder}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS ${folder} ENVIRONMENT "OMP_NUM_THREADS=1" TIMEOUT ${GRADSCORE_TEST_TIMEOUT} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()

@@ -139,7 +139,7 @@ void add_fit(CLI::App& app, FitFlags& f) {
            "go on with the unfinished fit of OUT, or begin where there is none; same flags, weights and "
            "images")
         ->configurable(false);
-    app.add_flag("--force", f.force, "replace OUT; move an unfinished fit aside")->configurable(false);
+    app.add_flag("--force", f.force, "move an old OUT aside, and an unfinished fit")->configurable(false);
 }
 
 void add_search(CLI::App& app, SearchFlags& f) {
@@ -160,7 +160,8 @@ void add_search(CLI::App& app, SearchFlags& f) {
            "and images")
         ->needs(app.get_option("--out"))
         ->configurable(false);
-    app.add_flag("--force", f.force, "replace --out; move an unfinished search aside")->configurable(false);
+    app.add_flag("--force", f.force, "move an old --out aside, and an unfinished search")
+        ->configurable(false);
     app.add_flag("--json", f.json, "what was found as JSON on stdout")->configurable(false);
 }
 
@@ -168,7 +169,7 @@ void add_merge(CLI::App& app, MergeFlags& f) {
     app.add_option("out", f.out, "merged file or run folder")->required();
     app.add_option("in", f.in, "statistics files, the shards of one fit, or run folders, those of one run")
         ->required();
-    app.add_flag("--force", f.force, "replace OUT; move an old run aside");
+    app.add_flag("--force", f.force, "move an old OUT aside");
     app.add_flag("--json", f.json, "of runs: results as JSON on stdout; of fits: what was merged");
     app.add_flag("--quiet", f.quiet, "say nothing");
 }
@@ -185,6 +186,9 @@ void add_bench(CLI::App& app, BenchFlags& f) {
         ->excludes(app.get_option("--weights"));
     add_seed(app, f.seed, "of random weights and images");
     app.add_flag("--json", f.json, "one JSON object on stdout");
+    app.add_flag("--serve", f.serve,
+                 "measure for every line \"run\" on stdin: a JSON object a line, one before them")
+        ->excludes("--json");
 }
 
 void add_plan(CLI::App& app, PlanFlags& f) {

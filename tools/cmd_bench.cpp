@@ -1,6 +1,7 @@
 // gradscore bench and gradscore plan: what a set of methods costs, measured and planned.
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -49,11 +50,17 @@ Methods make_methods(std::vector<MethodSpec> specs, const Net& net, StatisticsSt
     return methods;
 }
 
+// A few that come again and again: to draw hundreds of large ones takes longer than to score them.
 std::vector<float> random_images(int64_t n, int64_t size, uint64_t seed) {
+    constexpr int64_t kDrawn = 8;
+    const auto floats = [&](int64_t images) { return images * size * size * 3; };
     std::mt19937_64 generator(seed);
     std::normal_distribution<float> normal;
-    std::vector<float> pixels(static_cast<size_t>(n * size * size * 3));
-    for (float& v : pixels) v = normal(generator);
+    std::vector<float> pixels(static_cast<size_t>(floats(n)));
+    const auto drawn = pixels.begin() + floats(std::min(n, kDrawn));
+    std::generate(pixels.begin(), drawn, [&] { return normal(generator); });
+    for (auto at = drawn; at < pixels.end();)
+        at = std::copy_n(pixels.begin(), std::min(drawn - pixels.begin(), pixels.end() - at), at);
     return pixels;
 }
 
@@ -127,6 +134,26 @@ void print_plan(const Net& net, const Plan& plan, const std::string& methods, bo
         std::cout << std::setw(5) << i << "  " << plan.steps[i].what << '\n';
 }
 
+void print_speed(const nlohmann::json& result, const BenchFlags& flags) {
+    const auto number = [&](const char* key) { return result.at(key).get<double>(); };
+    const auto images_a_second = [&](const char* key) {
+        return fixed(number(key), number(key) < 10 ? 2 : 1);
+    };
+    std::cout << "speed       " << images_a_second("images_per_s") << " images/s ("
+              << images_a_second("images_per_s_min") << " to " << images_a_second("images_per_s_max")
+              << " in " << counted(flags.rounds, "round") << " of " << flags.images << "), "
+              << human(number("gflop_per_s") * 1e9, "FLOP/s") << "\npeak        "
+              << fixed(number("peak_MiB"), 0) << " MiB\ndevice      "
+              << result.at("device").get<std::string>() << '\n';
+}
+
+// For a benchmark that runs several programs in turn: start-up and warm-up are not in its way.
+void serve(const nlohmann::json& facts, const std::function<nlohmann::json()>& measured) {
+    std::cout << facts.dump() << std::endl;
+    for (std::string line; std::getline(std::cin, line) && line == "run";)
+        std::cout << measured().dump() << std::endl;
+}
+
 }  // namespace
 
 int run_bench(const BenchFlags& flags) {
@@ -152,44 +179,44 @@ int run_bench(const BenchFlags& flags) {
     for (int i = 0; i < 2; ++i)
         run_once(executor, methods, std::span(pixels).first(static_cast<size_t>(warm * size * size * 3)),
                  warm, size);
-    std::vector<double> rates;
-    double score_seconds = 0;
-    for (int round = 0; round < flags.rounds; ++round) {
-        const Seconds seconds = run_once(executor, methods, pixels, flags.images, size);
-        rates.push_back(static_cast<double>(flags.images) / seconds.all);
-        score_seconds += seconds.scores / static_cast<double>(flags.images * flags.rounds);
-    }
-    std::sort(rates.begin(), rates.end());
-
     const Plan& plan = executor.plan(size, size);
-    const double rate = rates[rates.size() / 2];
     double flops = 0;
     for (const Step& step : plan.steps) flops += step.flops;
-    nlohmann::json result = plan_json(net, plan, flags.methods);
-    result.update({{"engine", "gradscore " + version()},
-                   {"device", backend->description()},
-                   {"precision", flags.net.precision},
-                   {"threads", resolve_threads(flags.net.threads)},
-                   {"batch", flags.net.batch},
-                   {"images", flags.images},
-                   {"images_per_s", rate},
-                   {"images_per_s_min", rates.front()},
-                   {"images_per_s_max", rates.back()},
-                   {"gflop_per_s", flops * rate / 1e9},
-                   {"scores_us_per_image", score_seconds * 1e6},
-                   {"start_up_s", ready},
-                   {"peak_MiB", peak_memory_mib()},
-                   {"peak_MiB_of_run", peak_memory_mib() - before}});
-    if (flags.json) {
+    nlohmann::json facts = plan_json(net, plan, flags.methods);
+    facts.update({{"engine", "gradscore " + version()},
+                  {"device", backend->description()},
+                  {"precision", flags.net.precision},
+                  {"threads", resolve_threads(flags.net.threads)},
+                  {"batch", flags.net.batch},
+                  {"images", flags.images},
+                  {"start_up_s", ready}});
+    const auto measured = [&] {
+        std::vector<double> rates;
+        double score_seconds = 0;
+        for (int round = 0; round < flags.rounds; ++round) {
+            const Seconds seconds = run_once(executor, methods, pixels, flags.images, size);
+            rates.push_back(static_cast<double>(flags.images) / seconds.all);
+            score_seconds += seconds.scores / static_cast<double>(flags.images * flags.rounds);
+        }
+        std::sort(rates.begin(), rates.end());
+        const double rate = rates[rates.size() / 2];
+        nlohmann::json result = facts;
+        result.update({{"images_per_s", rate},
+                       {"images_per_s_min", rates.front()},
+                       {"images_per_s_max", rates.back()},
+                       {"gflop_per_s", flops * rate / 1e9},
+                       {"scores_us_per_image", score_seconds * 1e6},
+                       {"peak_MiB", peak_memory_mib()},
+                       {"peak_MiB_of_run", peak_memory_mib() - before}});
+        return result;
+    };
+    if (flags.serve) {
+        serve(facts, measured);
+    } else if (const nlohmann::json result = measured(); flags.json) {
         std::cout << result.dump() << '\n';
     } else {
         print_plan(net, plan, flags.methods, false);
-        const auto images_a_second = [](double value) { return fixed(value, value < 10 ? 2 : 1); };
-        std::cout << "speed       " << images_a_second(rate) << " images/s ("
-                  << images_a_second(rates.front()) << " to " << images_a_second(rates.back()) << " in "
-                  << counted(flags.rounds, "round") << " of " << flags.images << "), "
-                  << human(flops * rate, "FLOP/s") << "\npeak        " << fixed(peak_memory_mib(), 0)
-                  << " MiB\ndevice      " << backend->description() << '\n';
+        print_speed(result, flags);
     }
     return 0;
 }

@@ -95,7 +95,7 @@ struct BenchFlags {
     int64_t classes = 0;  // of random weights; 0: the family's usual number
     int rounds = 1;
     uint64_t seed = 0;
-    bool json = false;
+    bool json = false, serve = false;
 };
 
 struct PlanFlags {

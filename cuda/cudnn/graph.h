@@ -32,6 +32,7 @@ template <> constexpr cudnnBackendAttributeType_t attribute_type<void*>() { retu
 template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnHandle_t>() { return CUDNN_TYPE_HANDLE; }
 template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnDataType_t>() { return CUDNN_TYPE_DATA_TYPE; }
 template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnConvolutionMode_t>() { return CUDNN_TYPE_CONVOLUTION_MODE; }
+template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnNanPropagation_t>() { return CUDNN_TYPE_NAN_PROPOGATION; }
 template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnPointwiseMode_t>() { return CUDNN_TYPE_POINTWISE_MODE; }
 template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnBackendHeurMode_t>() { return CUDNN_TYPE_HEUR_MODE; }
 template <> constexpr cudnnBackendAttributeType_t attribute_type<cudnnBackendKnobType_t>() { return CUDNN_TYPE_KNOB_TYPE; }

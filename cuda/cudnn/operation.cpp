@@ -131,6 +131,9 @@ const Descriptor& OperationGraph::pointwise(cudnnPointwiseMode_t mode, const Des
                                             const Descriptor* bias, const Descriptor& out) {
     Descriptor function(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     function.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+    // Deprecated, but nothing else says that a ReLU of NaN is to be NaN.
+    if (mode == CUDNN_POINTWISE_RELU_FWD)
+        function.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_PROPAGATE_NAN);
     const Descriptor& kept = keep(std::move(function));
     Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, kept)

@@ -1,13 +1,17 @@
-// The folder with the real weights, images and golden values, where a checkout has one beside it.
+// The folder with the real weights, images and golden values, where a checkout has one beside it, or where
+// GRADSCORE_SHARED names it.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
 namespace gs::test {
 
 inline std::optional<std::filesystem::path> shared_dir() {
-    const std::filesystem::path folder = std::filesystem::path(GS_SOURCE_DIR) / ".." / "shared";
+    const char* named = std::getenv("GRADSCORE_SHARED");
+    const std::filesystem::path folder =
+        named ? std::filesystem::path(named) : std::filesystem::path(GS_SOURCE_DIR) / ".." / "shared";
     std::error_code error;
     if (!std::filesystem::is_directory(folder, error)) return std::nullopt;
     return std::filesystem::canonical(folder);

@@ -186,6 +186,22 @@ TEST_F(Commands, PlanShowsThePassesThatMethodsNeed) {
     expect_refusal(with("msp", {"--arch", "none.json"}), 2, {"--arch requires --weights"});
 }
 
+TEST_F(Commands, BenchServesOneMeasurementForEveryRun) {
+    const Ran ran = run_command(
+        {"bash", "-c", "printf 'run\\nrun\\n' | \"$0\" bench --net resnet20-cifar --images 10 --serve",
+         GS_COMMAND},
+        options_);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    std::istringstream lines(ran.out);
+    std::vector<json> objects;
+    for (std::string line; std::getline(lines, line);) objects.push_back(parse_json(line));
+    ASSERT_EQ(objects.size(), 3u) << ran.out;
+    EXPECT_EQ(objects[0]["net"], "resnet20-cifar");
+    EXPECT_FALSE(objects[0].contains("images_per_s"));
+    for (size_t i : {1, 2}) EXPECT_GT(objects[i]["images_per_s"], 1);
+    expect_refusal({"bench", "--net", "resnet20-cifar", "--serve", "--json"}, 2, {"--json excludes --serve"});
+}
+
 TEST_F(Commands, BenchPrintsOneObject) {
     EXPECT_EQ(object({"bench", "--net", "resnet20-cifar", "--images", "8", "--methods",
                       "klm,klm:templates=id-test,klm:by=predicted,mos:groups=4+4", "--json"})["methods"],

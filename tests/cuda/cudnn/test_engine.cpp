@@ -16,13 +16,13 @@
 namespace gs::cuda {
 namespace {
 
-// GRADSCORE_EXPECT=cuda makes the presence of a device a promise.
+// GRADSCORE_BACKENDS=cuda makes the presence of a device a promise.
 std::string missing_device() {
     const CudaDevices found = find_cuda_devices();
     if (!found.devices.empty()) return {};
-    const char* expected = std::getenv("GRADSCORE_EXPECT");
-    if (expected != nullptr && std::string(expected).find("cuda") != std::string::npos)
-        throw std::runtime_error("GRADSCORE_EXPECT promises a CUDA device: " + found.reason);
+    const char* promised = std::getenv("GRADSCORE_BACKENDS");
+    if (promised != nullptr && std::string(promised).find("cuda") != std::string::npos)
+        throw std::runtime_error("GRADSCORE_BACKENDS promises a CUDA device: " + found.reason);
     return found.reason;
 }
 
