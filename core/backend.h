@@ -268,6 +268,9 @@ class Backend {
     // for.
     virtual Buffer allocate(size_t bytes) = 0;
     virtual void upload(std::span<const float> host, View to) = 0;
+    // The next upload() will be given these values, which do not change until then: a device may begin to
+    // copy them beside what it computes. Any upload(), or nothing given here, ends the announcement.
+    virtual void announce_upload(std::span<const float> /*host*/) {}
     virtual void download(View from, std::span<float> host) = 0;
     virtual void synchronize() = 0;
     Buffer upload(std::span<const float> host);  // allocate + upload

@@ -76,6 +76,10 @@ void CudaBackend::upload(std::span<const float> host, View to) {
     uploads_.upload(*context_, host, to.data);
 }
 
+void CudaBackend::announce_upload(std::span<const float> host) {
+    uploads_.announce(*context_, host);
+}
+
 void CudaBackend::download(View from, std::span<float> host) {
     contract::download(from, host);
     if (host.empty()) return;

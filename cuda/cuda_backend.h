@@ -23,6 +23,7 @@ class CudaBackend final : public Backend {
     using Backend::upload;
     Buffer allocate(size_t bytes) override;
     void upload(std::span<const float> host, View to) override;
+    void announce_upload(std::span<const float> host) override;
     void download(View from, std::span<float> host) override;
     void synchronize() override;
 

@@ -25,14 +25,28 @@ inline const float* floats(const DeviceMemory& memory) {
 class UploadQueue {
   public:
     void upload(Context& context, std::span<const float> values, void* to);
+    // Backend::announce_upload. Where memory does not allow it, nothing happens.
+    void announce(Context& context, std::span<const float> values);
 
   private:
     struct Slot {
         PinnedMemory memory;
         Event read;  // by the device
     };
+    // What was announced goes by a stream of its own to device memory of its own, and from there to its place
+    // in the order of the context's stream.
+    struct Announced {
+        Stream stream;
+        DeviceMemory memory;
+        Event arrived, taken;
+        std::span<const float> values;
+    };
     std::array<Slot, 2> slots_;
     size_t next_ = 0;
+    Announced announced_;
+
+    Slot& filled(std::span<const float> values);
+    void begin(Context& context, std::span<const float> values);
 };
 
 }  // namespace gs::cuda

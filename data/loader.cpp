@@ -315,6 +315,12 @@ std::optional<Batch> Loader::next() {
     return state_->next();
 }
 
+std::span<const float> Loader::ready() const {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->groups.empty() || !state_->groups.front()->done) return {};
+    return state_->groups.front()->ready.front().pixels;
+}
+
 void Loader::recycle(Batch&& batch) {
     const std::lock_guard lock(state_->mutex);
     state_->keep_spare(std::move(batch));

@@ -60,6 +60,8 @@ class Loader {
     // fault comes out here.
     std::optional<Batch> next();
     void recycle(Batch&& batch);
+    // Pixels of the batch that next() will give, in their place, where it would not wait; else nothing.
+    std::span<const float> ready() const;
 
   private:
     struct State;

@@ -88,11 +88,12 @@ void Executor::run_steps(Planned& planned, const StepContext& at) {
 }
 
 void Executor::run_micro_batch(Planned& planned, std::span<const float> pixels, int64_t n, int64_t samples,
-                               Evidence& evidence) {
+                               std::span<const float> next, Evidence& evidence) {
     const Plan& plan = planned.plan;
     const StepContext at{backend_, plan, arena_, n, evidence.samples};
     backend_.upload(pixels, at.view(plan.input));
     run_steps(planned, at);
+    backend_.announce_upload(next);
     for (const Output& output : plan.outputs) {
         const View from = at.rows(output.buffer, output.copy);
         Matrix& to = output.target(evidence);
@@ -109,17 +110,22 @@ void Executor::run_micro_batch(Planned& planned, std::span<const float> pixels, 
     evidence.samples += n;
 }
 
-Evidence Executor::run_once(Planned& planned, std::span<const float> pixels, int64_t n) {
+Evidence Executor::run_once(Planned& planned, std::span<const float> pixels, int64_t n,
+                            std::span<const float> next) {
     const Plan& plan = planned.plan;
     const int64_t image = plan.image.per_sample();
     GS_REQUIRE(static_cast<int64_t>(pixels.size()) == n * image);
     fit_arena(plan);
     Evidence evidence;
-    for (int64_t first = 0; first < n; first += plan.max_batch) {
-        const int64_t count = std::min(plan.max_batch, n - first);
-        run_micro_batch(
-            planned, pixels.subspan(static_cast<size_t>(first * image), static_cast<size_t>(count * image)),
-            count, n, evidence);
+    const auto most = static_cast<size_t>(plan.max_batch * image);
+    const auto first_of = [&](std::span<const float> left) {
+        return left.first(std::min(left.size(), most));
+    };
+    for (std::span<const float> left = pixels; !left.empty();) {
+        const auto now = first_of(left);
+        left = left.subspan(now.size());
+        run_micro_batch(planned, now, static_cast<int64_t>(now.size()) / image, n,
+                        first_of(left.empty() ? next : left), evidence);
     }
     return evidence;
 }
@@ -134,13 +140,15 @@ bool Executor::halve_batch(int64_t from, const std::string& reason) {
     return true;
 }
 
-Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width) {
+Evidence Executor::run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width,
+                       std::span<const float> next) {
     while (true) {
         Planned& planned = this->planned(height, width);
         const int64_t batch = planned.plan.max_batch;
         try {
-            return run_once(planned, pixels, n);
+            return run_once(planned, pixels, n, next);
         } catch (const Error& error) {
+            forget_next();
             if (error.kind() != ErrorKind::Device || !halve_batch(batch, error.what())) throw;
         }
     }

@@ -31,9 +31,13 @@ class Executor {
     Executor(Backend& backend, const Net& net, const Request& request, const ExecutorOptions& options = {});
 
     // pixels: [n][height][width][3] float32, normalised. Any n; images of another size get a plan of their
-    // own. Where the device has too little memory for a batch, it is halved, which is noticed, and the run
-    // goes on; throws Error(Device) where one image is too many.
-    Evidence run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width);
+    // own. next: the pixels of the run after this one, where they are known, which a device copies meanwhile;
+    // they must not change before that run, or before forget_next() where it never comes. Where the device
+    // has too little memory for a batch, it is halved, which is noticed, and the run goes on; throws
+    // Error(Device) where one image is too many.
+    Evidence run(std::span<const float> pixels, int64_t n, int64_t height, int64_t width,
+                 std::span<const float> next = {});
+    void forget_next() { backend_.announce_upload({}); }
 
     // The plan for images of this size, made where there is none yet.
     const Plan& plan(int64_t height, int64_t width);
@@ -61,12 +65,14 @@ class Executor {
     void fit_arena(const Plan& plan);
     // false: the batch is one image already.
     bool halve_batch(int64_t from, const std::string& reason);
-    Evidence run_once(Planned& planned, std::span<const float> pixels, int64_t n);
+    Evidence run_once(Planned& planned, std::span<const float> pixels, int64_t n,
+                      std::span<const float> next);
     void run_steps(Planned& planned, const StepContext& at);
     int64_t choose_micro_batch(int64_t height, int64_t width) const;
-    // n of the run's `samples` images, appended to the evidence.
+    // n of the run's `samples` images, appended to the evidence. next: the pixels of the micro-batch after
+    // it.
     void run_micro_batch(Planned& planned, std::span<const float> pixels, int64_t n, int64_t samples,
-                         Evidence& evidence);
+                         std::span<const float> next, Evidence& evidence);
 };
 
 }  // namespace gs

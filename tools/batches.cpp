@@ -24,13 +24,18 @@ bool run_batches(Executor& executor, const ImageSet& set, const Preprocess& prep
          .last = options.last,
          .digests = true,
          .limits = options.limits});
+    // However this ends: other images may come to stand where the loader's stood.
+    struct ForgetNext {
+        Executor& executor;
+        ~ForgetNext() { executor.forget_next(); }
+    } forget_next{executor};
     while (auto batch = loader.next()) {
         Evidence evidence;
         if (batch->count > 0)
             evidence =
                 executor.run(std::span(batch->pixels)
                                  .first(static_cast<size_t>(batch->count * batch->height * batch->width * 3)),
-                             batch->count, batch->height, batch->width);
+                             batch->count, batch->height, batch->width, loader.ready());
         each(*batch, std::move(evidence));
         loader.recycle(std::move(*batch));
         if (interrupted()) return false;

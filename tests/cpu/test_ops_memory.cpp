@@ -32,6 +32,42 @@ TEST(Memory, UploadAndDownloadKeepEveryBit) {
     });
 }
 
+// Values that were announced are those of the moment; of any other upload they are what they are then.
+TEST(Memory, AnAnnouncedUploadIsTheNextOneAlone) {
+    on_every_backend_and_default([](Backend& backend) {
+        // Large enough for several threads.
+        std::vector<float> a = random_values(5 << 20, Fill::Normal, 1),
+                           b = random_values(5 << 20, Fill::Normal, 2);
+        const Buffer buffer = backend.allocate(a.size() * sizeof(float));
+        const auto uploaded = [&](std::span<const float> values) {
+            backend.upload(values, buffer.view({1, 1, 1, std::ssize(values)}));
+            std::vector<float> there(values.size());
+            backend.download(buffer.view({1, 1, 1, std::ssize(values)}), there);
+            return there;
+        };
+        for (int time = 0; time < 3; ++time) {
+            backend.announce_upload(a);
+            EXPECT_TRUE(uploaded(a) == a);
+            backend.announce_upload(b);
+            EXPECT_TRUE(uploaded(b) == b);
+        }
+        backend.announce_upload(a);
+        EXPECT_TRUE(uploaded(b) == b);
+        a[0] += 1;  // no longer announced
+        EXPECT_TRUE(uploaded(a) == a);
+        backend.announce_upload(a);
+        backend.announce_upload(b);
+        a.back() += 1;
+        EXPECT_TRUE(uploaded(a) == a);
+        backend.announce_upload(a);
+        backend.announce_upload({});
+        a[1] += 1;
+        EXPECT_TRUE(uploaded(a) == a);
+        backend.announce_upload(std::span(a).first(100));
+        EXPECT_TRUE(uploaded(a) == a);
+    });
+}
+
 TEST(Memory, FillAndCopyWriteTheWholeViewAndNoMore) {
     on_every_map_type([](const Maps& maps) {
         for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 11}, Shape{2, 64, 64, 16}}) {

@@ -21,6 +21,24 @@ TEST_P(Executors, MicroBatchesChangeNoBit) {
     });
 }
 
+TEST_P(Executors, KnowingTheNextImagesChangesNoBit) {
+    on_all_backends([](Backend& backend) {
+        const Net net = family_net(backend, GetParam());
+        const Images images(5, 32, 32, 1), next(4, 32, 32, 2), others(2, 32, 32, 3);
+        const auto evidence = [&](const Images& of) {
+            return run(backend, net, everything(net), of, {.micro_batch = 2});
+        };
+        Executor executor(backend, net, everything(net), {.micro_batch = 2});
+        const auto announcing = [&](const Images& now, const Images& then) {
+            return executor.run(now.pixels, now.n, now.h, now.w, then.pixels);
+        };
+        expect_same_evidence(backend, announcing(images, next), evidence(images));
+        expect_same_evidence(backend, announcing(next, others), evidence(next));
+        expect_same_evidence(backend, announcing(others, next), evidence(others));
+        expect_same_evidence(backend, announcing(images, images), evidence(images));  // others than announced
+    });
+}
+
 // As many allocations for six micro-batches as for two: those are the evidence's. oneDNN allocates a few
 // times in every call of its own; there the count must not grow, nor be larger where own kernels take some of
 // its calls.
@@ -47,8 +65,10 @@ TEST_P(Executors, NothingIsAllocatedInTheSteadyState) {
         EXPECT_EQ(count(six), large);
         growth[b.name] = large - small;
     }
-    EXPECT_EQ(growth.at("cpu"), 0u);
-    if (growth.contains("cpu-onednn")) {
+    if (growth.contains("cpu")) {
+        EXPECT_EQ(growth.at("cpu"), 0u);
+    }
+    if (growth.contains("cpu-onednn") && growth.contains("cpu-default")) {
         EXPECT_LE(growth.at("cpu-default"), growth.at("cpu-onednn"));
     }
 }
