@@ -195,7 +195,7 @@ void remove_temporaries(const std::filesystem::path& folder) {
 }
 
 AppendFile::AppendFile(std::filesystem::path path, int64_t keep) : path_(std::move(path)), size_(keep) {
-    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd_ < 0) throw Error(ErrorKind::Internal, path_.string() + ": cannot open: " + reason());
     struct stat info {};
     std::string fault = ::fstat(fd_, &info) != 0 ? reason() : "";

@@ -48,6 +48,10 @@ class Fit {
     virtual std::optional<std::vector<int64_t>> select(std::span<const int64_t> /*labels*/) const {
         return std::nullopt;
     }
+    // Throws Error(Data) where it cannot learn from a set that has an image of this label (-1: none).
+    virtual void check_label(int64_t /*label*/) const {}
+    // What the user should know before it learns from a set with these labels.
+    virtual std::vector<std::string> notices(std::span<const int64_t> /*labels*/) const { return {}; }
     // Evidence of selected images in order of index, with their labels (-1: none). Throws Error(Data) where
     // the method cannot do without a label.
     virtual void add(const Evidence& evidence, std::span<const int64_t> labels) = 0;

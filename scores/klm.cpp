@@ -23,17 +23,13 @@ class KlmFit : public Fit {
         for (int64_t n = 0; n < evidence.samples; ++n) {
             const std::span<const float> z = evidence.logits.row(n);
             require_finite(z, "klm", "logits");
-            sums_.add(z, by_label_ ? checked(labels[static_cast<size_t>(n)]) : argmax(z));
+            const int64_t label = labels[static_cast<size_t>(n)];
+            check_label(label);
+            sums_.add(z, by_label_ ? label : argmax(z));
         }
     }
-    FitState state() const override { return sums_.state(options_); }
-
-  private:
-    KlmSums sums_;
-    bool by_label_;
-    std::map<std::string, std::string> options_;
-
-    int64_t checked(int64_t label) const {
+    void check_label(int64_t label) const override {
+        if (!by_label_) return;
         if (label < 0)
             throw Error(ErrorKind::Data,
                         "klm: an image has no label; klm:by=predicted groups by the predicted class");
@@ -41,8 +37,13 @@ class KlmFit : public Fit {
             throw Error(ErrorKind::Data, "klm: label " + std::to_string(label) +
                                              " of an image, the net has " + std::to_string(sums_.classes()) +
                                              " classes");
-        return label;
     }
+    FitState state() const override { return sums_.state(options_); }
+
+  private:
+    KlmSums sums_;
+    bool by_label_;
+    std::map<std::string, std::string> options_;
 };
 
 class Klm : public Score {

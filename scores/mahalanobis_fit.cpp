@@ -25,7 +25,7 @@ class MahalanobisFit : public Fit {
     }
 
     void add(const Evidence& evidence, std::span<const int64_t> labels) override {
-        check(labels);
+        for (const int64_t label : labels) check_label(label);
         for (size_t l = 0; l < layers_.size(); ++l) {
             const Matrix& features = evidence.activation({layers_[l], Reduction::Mean});
             if (sums_[l].dims() == 0) sums_[l] = ClassScatter(classes_, features.cols);
@@ -37,6 +37,17 @@ class MahalanobisFit : public Fit {
         }
     }
 
+    void check_label(int64_t label) const override {
+        if (label < 0)
+            throw Error(
+                ErrorKind::Data,
+                "mahalanobis: an image of the fit has no label; use a folder of class folders, a list, "
+                "or a set with labels");
+        if (label >= classes_)
+            throw Error(ErrorKind::Data, "mahalanobis: label " + std::to_string(label) +
+                                             " is no class of the net (0 to " + std::to_string(classes_ - 1) +
+                                             ")");
+    }
     FitState state() const override {
         FitState state{.method = "mahalanobis", .options = options_, .arrays = {}};
         for (size_t l = 0; l < layers_.size(); ++l) put_scatter(state, layers_[l], sums_[l]);
@@ -48,19 +59,6 @@ class MahalanobisFit : public Fit {
     std::vector<std::string> layers_;
     std::map<std::string, std::string> options_;
     std::vector<ClassScatter> sums_;  // one a layer; no dims before the first image
-
-    void check(std::span<const int64_t> labels) const {
-        for (const int64_t label : labels) {
-            if (label < 0)
-                throw Error(ErrorKind::Data,
-                            "mahalanobis: an image of the fit has no label; use a folder of "
-                            "class folders, a list, or a set with labels");
-            if (label >= classes_)
-                throw Error(ErrorKind::Data, "mahalanobis: label " + std::to_string(label) +
-                                                 " is no class of the net (0 to " +
-                                                 std::to_string(classes_ - 1) + ")");
-        }
-    }
 };
 
 }  // namespace

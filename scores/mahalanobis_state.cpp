@@ -58,9 +58,9 @@ Whitening derived_whitening(const FitState& state, const std::string& layer) {
         throw Error(ErrorKind::Usage, "'mahalanobis' was fitted on no images with labels; see gradscore fit");
     Whitening whitening = whitening_of(sums.scatter(), sums.dims(), images);
     if (whitening.rank == 0)
-        throw Error(ErrorKind::Usage, "'mahalanobis': the " + std::to_string(images) +
-                                          " images of the fit do not vary within a class at " + layer +
-                                          "; fit on more of them");
+        throw Error(ErrorKind::Data, "'mahalanobis': the " + std::to_string(images) +
+                                         " images of the fit do not vary within a class at " + layer +
+                                         "; fit on more of them");
     return whitening;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/join.h"
 #include "core/softmax.h"
 #include "scores/factories.h"
 #include "scores/group_head.h"
@@ -24,6 +25,8 @@ class Mos : public Score {
         log_ = reader.choice("form", "prob", kForms) == "log";
         options_ = reader.finish();
         head_ = read_group_head(groups);
+        // Not the file they come from, which may be another by the time that a threshold is used.
+        options_["groups"] = join(head_.sizes, "+", [](int64_t size) { return std::to_string(size); });
         if (head_.logits() != context.net.head.classes)
             throw Error(ErrorKind::Usage, "method '" + spec.written +
                                               "': " + std::to_string(head_.sizes.size()) + " groups of " +

@@ -1,6 +1,7 @@
 // The fit of NAC: o * g of the chosen images, or histograms of their states.
 #include <algorithm>
 
+#include "core/join.h"
 #include "scores/balanced_subset.h"
 #include "scores/factories.h"
 #include "scores/nac_coverage.h"
@@ -27,10 +28,14 @@ class NacFit : public Fit {
                                     spec.options.contains("keep") && spec.options.at("keep") == "histogram"
                                         ? NacConstants::Needed
                                         : NacConstants::Optional)),
-          products_(net, options_.taps()) {
+          products_(net, options_.taps()),
+          classes_(net.head.classes) {
         if (options_.keep == NacKeep::Histograms)
             for (const NacLayer& layer : options_.layers) thresholds_.emplace_back(options_.variant, layer.m);
         kept_.resize(options_.layers.size());
+        if (options_.keep == NacKeep::Products)
+            for (const char* key : {"variant", "M", "O", "alpha"})
+                if (spec.options.contains(key)) not_kept_.emplace_back(key);
     }
 
     Request request() const override { return products_.request(); }
@@ -43,6 +48,33 @@ class NacFit : public Fit {
         } catch (const Error& error) {
             throw Error(error.kind(), std::string("nac: ") + error.what());
         }
+    }
+
+    // A label of no class would halve the images of every class, or worse. Without one: balanced_subset().
+    void check_label(int64_t label) const override {
+        if (options_.images > 0 && label >= classes_)
+            throw Error(ErrorKind::Data, "nac: label " + std::to_string(label) +
+                                             " is no class of the net (0 to " + std::to_string(classes_ - 1) +
+                                             "); images=0 takes all images, whatever their labels");
+    }
+
+    std::vector<std::string> notices(std::span<const int64_t> labels) const override {
+        std::vector<std::string> notices;
+        if (!not_kept_.empty())
+            notices.push_back("nac: " + join(not_kept_, ", ") + (not_kept_.size() == 1 ? " is" : " are") +
+                              " chosen when scoring: this fit serves any (keep=histogram fixes them)");
+        if (options_.images == 0) return notices;
+        std::map<int64_t, int64_t> classes;
+        for (const int64_t label : labels) ++classes[label];
+        if (classes.empty()) return notices;
+        const auto least = std::ranges::min_element(classes, {}, [](const auto& c) { return c.second; });
+        const auto count = std::ssize(classes);
+        if (least->second < options_.images / count)
+            notices.push_back("nac: learns from " + std::to_string(least->second * count) + " images, not " +
+                              std::to_string(options_.images) + ": class " + std::to_string(least->first) +
+                              " has only " + std::to_string(least->second) +
+                              ", and every class gives as many; images=0 takes all");
+        return notices;
     }
 
     void add(const Evidence& evidence, std::span<const int64_t> /*labels*/) override {
@@ -75,6 +107,8 @@ class NacFit : public Fit {
   private:
     NacOptions options_;
     NacProducts products_;
+    int64_t classes_;
+    std::vector<std::string> not_kept_;  // of the options given
     std::vector<NacThresholds> thresholds_;
     std::vector<Matrix> kept_;              // keep=states
     std::vector<NacHistogram> histograms_;  // keep=histogram

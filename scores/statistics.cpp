@@ -69,8 +69,11 @@ void check_same(const std::string& what, const std::string& a, const std::string
     if (a != b) cannot_merge("they differ in " + what + ": '" + a + "' and '" + b + "'");
 }
 
+std::string state_text(const FitState& state) {
+    return described(state.method, state.options);
+}
 std::string states_text(const Statistics& s) {
-    return join(s.states, ", ", [](const FitState& state) { return described(state.method, state.options); });
+    return join(s.states, ", ", state_text);
 }
 
 // What of a fit's start changes the images that it is of, or what is computed: neither paths nor what
@@ -193,8 +196,10 @@ const FitState& StatisticsStore::find(const MethodSpec& spec, const std::string&
                                           "; it holds " + states_text(opened.statistics));
     const FitState* found = best_of(all, suits);
     if (found == nullptr)
-        throw Error(ErrorKind::Usage, from.string() + ": several fits answer '" + spec.written +
-                                          "'; name the options of one: " + states_text(opened.statistics));
+        throw Error(ErrorKind::Usage,
+                    from.string() + ": several fits answer '" + spec.written +
+                        "'; name the options of one: " +
+                        join(all, ", ", [](const FitState* state) { return state_text(*state); }));
     opened.used = true;
     return *found;
 }

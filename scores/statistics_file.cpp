@@ -7,6 +7,7 @@
 #include "core/numbers.h"
 #include "core/printable.h"
 #include "scores/statistics.h"
+#include "weights/as_data.h"
 #include "weights/weight_file.h"
 
 namespace gs {
@@ -181,17 +182,6 @@ class Reader {
              "; statistics are F32, F64, I64 or U8" + kDamaged);
     }
 };
-
-// Whatever a reader of weights finds wrong is wrong with the data here.
-template <class Read>
-auto as_data(const Read& read) {
-    try {
-        return read();
-    } catch (const Error& error) {
-        if (error.kind() != ErrorKind::Weights) throw;
-        throw Error(ErrorKind::Data, error.what());
-    }
-}
 
 std::string states_json(const Statistics& statistics) {
     Json list = Json::array();

@@ -4,6 +4,7 @@
 
 #include "core/files.h"
 #include "tools/norm_arrays.h"
+#include "weights/as_data.h"
 
 namespace gs {
 namespace {
@@ -125,7 +126,7 @@ ArrayStore::ArrayStore(const std::vector<std::string>& runs) {
         const size_t before = files_.size();
         for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
             if (entry.path().extension() != ".safetensors") continue;
-            if (const auto key = array_key(read_weights(entry.path())))
+            if (const auto key = array_key(as_data([&] { return read_weights(entry.path()); })))
                 files_.emplace_back(*key, entry.path());
         }
         if (files_.size() == before)
@@ -144,7 +145,7 @@ std::optional<Evidence> ArrayStore::find(const ArrayKey& key, const Request& req
     if (!names) return std::nullopt;
     for (const auto& [stored_key, path] : files_) {
         if (stored_key != key) continue;
-        const WeightFile file = read_weights(path);
+        const WeightFile file = as_data([&] { return read_weights(path); });
         if (!holds(file, *names)) continue;
         auto norms = stored_norms(file, request.backwards);
         if (!norms) continue;

@@ -5,6 +5,7 @@
 #include "core/printable.h"
 #include "report/text.h"
 #include "tools/fitter.h"
+#include "tools/image_sets.h"
 #include "tools/journaled_file.h"
 #include "tools/score_start.h"
 #include "tools/setup.h"
@@ -29,6 +30,7 @@ int run_fit(const FitFlags& flags) {
     check_limit(flags.limit);
     const Earlier earlier = earlier_run(flags.force, flags.resume);
     check_output_file(flags.out, earlier != Earlier::Refuse);
+    require_other_file(flags.out, flags.net.weights, "--weights");
     JournaledFile file(flags.out, earlier, "fit");
     const std::vector<MethodSpec> methods = parse_methods(flags.methods);
     FitterOptions options{image_run_options(flags)};
@@ -39,7 +41,9 @@ int run_fit(const FitFlags& flags) {
     std::vector<std::unique_ptr<Fit>> fits;
     for (const MethodSpec& method : methods) fits.push_back(make_fit(method, {loaded.net, preprocess}));
     const auto set = open_image_set(flags.id, flags.seed);
-    for (const std::string& notice : set->notices()) loaded.notices.push_back(set->name() + ": " + notice);
+    for (std::string& notice : notices_of(*set, flags.preprocess))
+        loaded.notices.push_back(std::move(notice));
+    require_apart(flags.out, {set.get()});
     const RunStart start = run_start(flags, loaded, preprocess, *backend, {set.get()});
     introduce(loaded, preprocess, *backend, flags.quiet);
 
@@ -77,6 +81,7 @@ int run_fit(const FitFlags& flags) {
     statistics.seen = std::move(outcome.seen);
     statistics.states = std::move(outcome.states);
     statistics.excluded = std::ssize(outcome.failures);
+    file.make_room();
     write_statistics(flags.out, statistics);
     journal.finish();
     print(flags, methods, statistics);

@@ -9,6 +9,7 @@
 #include "scores/statistics.h"
 #include "tools/fitter.h"
 #include "tools/merge_runs.h"
+#include "tools/owned_folder.h"
 #include "tools/setup.h"
 
 namespace gs {
@@ -38,10 +39,13 @@ void print_json(const MergeFlags& flags, const Statistics& merged) {
 
 int merge_fits(const MergeFlags& flags) {
     check_output_file(flags.out, flags.force);
+    for (const std::string& in : flags.in) require_other_file(flags.out, in, "the shard " + in);
     std::vector<Statistics> shards;
     for (const std::string& in : flags.in) shards.push_back(read_statistics(in));
     Statistics merged = merge_statistics(std::move(shards));
     for (const std::string& notice : complete_states(merged.states)) say("notice: " + notice);
+    std::error_code error;
+    if (fs::exists(flags.out, error)) move_aside(flags.out);  // under --force
     write_statistics(flags.out, merged);
     if (flags.json)
         print_json(flags, merged);
@@ -55,6 +59,10 @@ int merge_fits(const MergeFlags& flags) {
 }  // namespace
 
 int run_merge(const MergeFlags& flags) {
+    for (const std::string& in : flags.in) {
+        std::error_code error;
+        if (!fs::exists(in, error) && !error) throw Error(ErrorKind::Data, in + ": is not there");
+    }
     const auto is_folder = [](const std::string& in) {
         std::error_code ignored;  // told by who reads it as a file
         return fs::is_directory(in, ignored);
@@ -63,7 +71,7 @@ int run_merge(const MergeFlags& flags) {
     const auto folder = std::find_if(flags.in.begin(), flags.in.end(), is_folder);
     if (folder != flags.in.end())
         throw Error(ErrorKind::Usage, *folder +
-                                          ": a folder beside files or names that are not there; merge takes "
+                                          ": a folder beside files; merge takes "
                                           "statistics files of gradscore fit, or run folders");
     return merge_fits(flags);
 }

@@ -1,4 +1,8 @@
 // gradscore report: runs as one page, and their charts as files.
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -41,14 +45,55 @@ fs::path figures_folder(const ReportFlags& flags) {
 
 void check_out(const ReportFlags& flags) {
     check_new_file(flags.out, flags.force);
+    for (const std::string& run : flags.runs) require_no_file_of_run(flags.out, run);
     if (!flags.force && !flags.no_figures)
         check_folder(figures_folder(flags), Earlier::Refuse, "--figures", kForceToReplace);
 }
 
-void write_figures(const fs::path& folder, const std::vector<FigureFile>& figures) {
-    make_folder(folder);
-    for (const FigureFile& figure : figures) write_file_atomically(folder / figure.name, figure.svg);
-}
+// Figures that take their places once the page is there, too: a full disk leaves what was there.
+class StagedFigures {
+  public:
+    StagedFigures(const fs::path& folder, const std::vector<FigureFile>& figures)
+        : folder_(folder), figures_(figures) {
+        if (figures.empty()) return;
+        std::error_code ignored;
+        is_new_ = !fs::exists(folder, ignored);
+        make_folder(folder);
+        std::string name = (folder / "gradscore-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) fail("create a folder in it");
+        staged_ = name;
+        try {
+            for (const FigureFile& figure : figures) write_file_atomically(staged_ / figure.name, figure.svg);
+        } catch (const Error&) {
+            clear();
+            throw;
+        }
+    }
+    ~StagedFigures() { clear(); }
+    StagedFigures(const StagedFigures&) = delete;
+    StagedFigures& operator=(const StagedFigures&) = delete;
+
+    void commit() {
+        for (const FigureFile& figure : figures_)
+            if (std::rename((staged_ / figure.name).c_str(), (folder_ / figure.name).c_str()) != 0)
+                fail("put " + figure.name + " there");
+        is_new_ = false;
+    }
+
+  private:
+    fs::path folder_, staged_;
+    const std::vector<FigureFile>& figures_;
+    bool is_new_ = false;
+
+    [[noreturn]] void fail(const std::string& what) const {
+        throw Error(ErrorKind::Internal, folder_.string() + ": cannot " + what + ": " + std::strerror(errno));
+    }
+    void clear() const noexcept {
+        std::error_code ignored;
+        if (!staged_.empty()) fs::remove_all(staged_, ignored);
+        if (is_new_) fs::remove(folder_, ignored);  // it is empty
+    }
+};
 
 }  // namespace
 
@@ -61,8 +106,9 @@ int run_report(const ReportFlags& flags) {
     const std::string page = report_page(runs, lists, {version(), flags.command_line});
     const std::vector<FigureFile> figures =
         flags.no_figures ? std::vector<FigureFile>{} : report_figures(runs);
-    if (!figures.empty()) write_figures(figures_folder(flags), figures);
+    StagedFigures staged(figures_folder(flags), figures);
     write_file_atomically(flags.out, page);
+    staged.commit();
 
     size_t thumbnails = 0;
     for (const RunReport& run : runs) {

@@ -185,8 +185,11 @@ std::optional<Outcome> run_all(const PaperTable& table, const Given& given, cons
     return outcome;
 }
 
-void publish(const Reproduction& reproduction, const fs::path& out, bool json) {
+void publish(const Reproduction& reproduction, const fs::path& out, Earlier earlier, bool json) {
     const std::string as_json = reproduction_json(reproduction);
+    std::error_code error;
+    for (const char* name : {"reproduce.json", "reproduce.md"})
+        if (earlier == Earlier::MoveAside && fs::exists(out / name, error)) move_aside(out / name);
     write_file_atomically(out / "reproduce.json", as_json);
     write_file_atomically(out / "reproduce.md", reproduction_markdown(reproduction));
     if (json)
@@ -212,7 +215,8 @@ int run_reproduce(const ReproduceFlags& flags) {
     if (flags.limit && *flags.limit < 1) throw Error(ErrorKind::Usage, "--limit: must be 1 or more");
     const PaperTable table = find_table(flags.table);
     const fs::path out(flags.out.empty() ? "reproduce-" + table.name : flags.out);
-    if (!flags.dry_run) check_out(out, earlier_run(flags.force, flags.resume));
+    const Earlier earlier = earlier_run(flags.force, flags.resume);
+    if (!flags.dry_run) check_out(out, earlier);
     const Given given = examine(table, flags);
     const ReproducePlan plan = plan_reproduction(table, given, flags);
     if (flags.dry_run) return dry_run(table, given, plan, flags.json);
@@ -224,7 +228,7 @@ int run_reproduce(const ReproduceFlags& flags) {
     reproduction.command = flags.command_line;
     reproduction.missing = plan.missing;
     reproduction.notices = outcome->notices;
-    publish(reproduction, out, flags.json);
+    publish(reproduction, out, earlier, flags.json);
     return exit_code(reproduction, outcome->excluded);
 }
 

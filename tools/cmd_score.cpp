@@ -51,6 +51,17 @@ RunInfo describe_run(const ScoreFlags& flags, const Backend& backend, const Load
     return info;
 }
 
+// Files that are read again when the run's folder has been moved aside.
+void require_inputs_outside(const ScoreFlags& flags, const std::vector<MethodSpec>& methods) {
+    require_outside(flags.net.weights, flags.out, "--weights");
+    require_outside(flags.net.arch, flags.out, "--arch");
+    require_outside(flags.stats, flags.out, "--stats");
+    for (const MethodSpec& method : methods)
+        for (const char* option : {"stats", "search", "groups"})
+            if (const auto file = method.options.find(option); file != method.options.end())
+                require_outside(file->second, flags.out, method.written + ",");
+}
+
 // --stats that no method reads is likely a slip: of the methods, or of the file.
 void note_unused(const std::string& stats, const std::vector<MethodInfo>& methods, RunInfo& info) {
     const auto reads = [&](const MethodInfo& method) {
@@ -130,7 +141,9 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const fs::path out(flags.out);
     const Earlier earlier = earlier_run(flags.force, flags.resume);
     check_folder(out, earlier, "--out");
+    for (const std::string& run : flags.reuse) require_other_file(flags.out, run, "--reuse");
     std::vector<MethodSpec> methods = parse_methods(flags.methods);
+    if (earlier == Earlier::MoveAside) require_inputs_outside(flags, methods);
     const SaveOptions save = parse_save(flags.save);
     const ArrayStore reuse(flags.reuse);
     const auto backend = make_backend(flags.net);
@@ -139,8 +152,8 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
     const auto sets = open_sets(flags.id, flags.ood, flags.seed);
     for (const auto& set : sets)
-        for (const std::string& notice : set->notices())
-            loaded.notices.push_back(set->name() + ": " + notice);
+        for (std::string& notice : notices_of(*set, flags.preprocess))
+            loaded.notices.push_back(std::move(notice));
     RunInfo info = describe_run(flags, *backend, loaded, preprocess);
     const Computation own = computation_of(loaded.net, preprocess, flags.net.precision);
     StatisticsStore statistics(flags.stats, own);
@@ -168,6 +181,9 @@ ScoreRun score_to_folder(const ScoreFlags& flags) {
     };
     // What is wrong with methods is told before there is a folder; those that are fitted here need one first.
     auto scorer = fits.empty() ? make_scorer() : nullptr;
+    if (!scorer)
+        for (const MethodSpec& spec : methods)
+            if (!make_score(spec, {loaded.net, preprocess})->fitted_on_id_set()) make_score(spec, context);
     introduce(loaded, preprocess, *backend, flags.quiet);
     OpenRun run = open_run(out, earlier, start, flags.config, scoring_folders(save.any()), flags.quiet);
     FitterOptions fitting{image_run_options(flags)};

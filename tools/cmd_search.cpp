@@ -50,7 +50,9 @@ void check_out(const SearchFlags& flags, const std::vector<MethodSpec>& methods)
                     "--out " + flags.out + ": the search of '" + method.name + "' leaves " +
                         (tunes ? "tuned statistics, NAME.safetensors" : "options, as JSON"));
     }
-    if (!flags.out.empty()) check_new_file(flags.out, flags.force || flags.resume);
+    if (flags.out.empty()) return;
+    check_new_file(flags.out, flags.force || flags.resume);
+    require_other_file(flags.out, flags.net.weights, "--weights");
 }
 
 // Of paths and names that may be no UTF-8.
@@ -183,12 +185,13 @@ int run_search(const SearchFlags& flags) {
     const Preprocess preprocess = resolve_preprocess(loaded.net.preprocess, flags.preprocess);
     const auto sets = open_sets(flags.id, flags.ood, flags.seed);
     for (const auto& set : sets)
-        for (const std::string& notice : set->notices())
-            loaded.notices.push_back(set->name() + ": " + notice);
+        for (std::string& notice : notices_of(*set, flags.preprocess))
+            loaded.notices.push_back(std::move(notice));
     introduce(loaded, preprocess, *backend, flags.quiet);
     StatisticsStore statistics(flags.stats, computation_of(loaded.net, preprocess, flags.net.precision));
     std::vector<const ImageSet*> views;
     for (const auto& set : sets) views.push_back(set.get());
+    if (!flags.out.empty()) require_apart(flags.out, views);
     SearchOptions options{.run = {image_run_options(flags)}, .allow_fit_on_test = flags.allow_fit_on_test};
     catch_interrupts();
     std::optional<RunJournal> journal;
@@ -207,6 +210,7 @@ int run_search(const SearchFlags& flags) {
     const std::vector<Found> found = search_all(methods, run);
     const std::optional<int64_t> limit = least_limit(flags, methods);
     const Json file = file_of(loaded, run, flags.net.precision, found, limit, start.identity);
+    if (out) out->make_room();
     if (holds_statistics(flags.out)) {
         write_tuned(flags, run, found, limit, start.identity, file);
     } else if (!flags.out.empty()) {

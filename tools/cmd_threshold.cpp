@@ -26,6 +26,15 @@ size_t find_method(const std::vector<MethodInfo>& methods, const std::string& wa
                                : "--method " + wanted + ": not a method of " + run + "; it has " + known);
 }
 
+// What is fitted on the images of the run is gone with it: nothing else could be scored by the threshold.
+void require_fit_of_its_own(const MethodInfo& method) {
+    const auto templates = method.options.find("templates");
+    if (templates != method.options.end() && templates->second == "id-test")
+        throw Error(ErrorKind::Usage, "--method " + method.name +
+                                          ": is fitted on the run's own images, and no other image can be "
+                                          "scored by that; fit klm on a set of its own");
+}
+
 std::string counts(const Acceptance& set) {
     std::string text = grouped(set.accepted) + " of " + grouped(set.scores);
     if (set.nan > 0) text += "; " + grouped(set.nan) + " NaN left out";
@@ -52,12 +61,14 @@ int run_threshold(const ThresholdFlags& flags) {
     if (!(flags.tpr > 0 && flags.tpr <= 1))
         throw Error(ErrorKind::Usage, "--tpr: must be above 0 and at most 1");
     check_new_file(flags.out, flags.force);
+    require_no_file_of_run(flags.out, flags.run);
     const StoredRun run = read_run(flags.run);
     const auto warn = [&](const std::string& why) {
         say("notice: " + flags.run + ": " + why + ": the threshold is for trials only");
     };
-    const Threshold found = find_threshold(
-        run.results, run.sets, find_method(run.results.methods, flags.method, flags.run), flags.tpr);
+    const size_t method = find_method(run.results.methods, flags.method, flags.run);
+    require_fit_of_its_own(run.results.methods[method]);
+    const Threshold found = find_threshold(run.results, run.sets, method, flags.tpr);
     if (!run.results.comparable()) warn(not_comparable(run.results));
     for (const std::string& reason : run.results.run.invalid_protocol) warn(printable(reason, 1000));
     write_file_atomically(flags.out, threshold_to_json(found));

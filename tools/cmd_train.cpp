@@ -114,6 +114,14 @@ void check_sizes(train::Trainer& trainer, const Recipe& recipe, const Preprocess
     const bool comes_to_rest = rest > 0 && recipe.steps >= train::steps_an_epoch(recipe, images);
     const int64_t smallest = (comes_to_rest ? rest : recipe.batch) + recipe.auxiliary_batch;
     if (size) trainer.check_size(std::min<int64_t>(smallest, 2), size->height, size->width);
+    if (size && sets.auxiliary && sets.auxiliary->is_raw()) {
+        const RawInput first = sets.auxiliary->raw(0, sets.auxiliary->bytes(0));
+        if (first.width != size->width || first.height != size->height)
+            throw Error(ErrorKind::Data,
+                        sets.auxiliary->name() + ": auxiliary images are " + std::to_string(first.width) +
+                            "x" + std::to_string(first.height) + ", the labelled ones " +
+                            std::to_string(size->width) + "x" + std::to_string(size->height));
+    }
     if (!cache_features) check_crop(recipe.augmentation, preprocess);
 }
 
@@ -143,8 +151,13 @@ std::optional<train::Checkpoint> earlier_checkpoint(const fs::path& out, const t
 
 void introduce(const train::Trainer& trainer, const Backend& backend, const TrainingRunOptions& options,
                const TrainingSets& sets) {
-    if (options.progress.quiet) return;
     const Recipe& r = options.recipe;
+    if (r.loss == train::Loss::GroupSoftmax && !sets.images->class_names().empty())
+        say("notice: " + sets.images->name() +
+            ": folders number their labels by name, and groups number classes through the groups; list:FILE "
+            "gives "
+            "such labels");
+    if (options.progress.quiet) return;
     say(name_of(trainer.architecture()) + " (" + std::to_string(r.classes) + " classes) on " +
         backend.description());
     say(grouped(sets.images->size()) + " images, " + grouped(r.steps) + " steps of " +
@@ -210,6 +223,7 @@ int run_train(const TrainFlags& flags) {
     for (const auto* set : {&sets.images, &sets.auxiliary, &sets.validation})
         if (*set) lists.push_back(set->get());
     require_apart(flags.out, lists);
+    if (earlier == Earlier::MoveAside) require_outside(flags.weights, flags.out, "--weights");
     recipe.classes = check_labels(*sets.images, recipe.classes);
     if (sets.validation) check_validation_labels(*sets.validation, recipe.classes);
     train::check_recipe(recipe);

@@ -57,7 +57,10 @@ class Fitter {
 
     FitOutcome run(std::span<const std::unique_ptr<Fit>> fits) {
         FitOutcome outcome;
+        check_labels(fits);
         std::vector<FitPass> passes = group_by_selection(fits, labels_);
+        for (const auto& fit : fits)
+            for (std::string& notice : fit->notices(labels_)) outcome.notices.push_back(std::move(notice));
         for (FitPass& pass : passes) keep_shard(pass.images);
         for (size_t i = 0; i < passes.size() && outcome.complete; ++i) {
             const std::string place = std::to_string(i + 1) + " of " + std::to_string(passes.size());
@@ -66,7 +69,7 @@ class Fitter {
         }
         for (auto& [index, failure] : failures_) outcome.failures.push_back(std::move(failure));
         if (!outcome.complete) return outcome;
-        if (seen_.empty() && !outcome.failures.empty())
+        if (seen_.empty() && !outcome.failures.empty() && options_.shard.count == 1)
             throw Error(ErrorKind::Data, set_.name() + ": none of its images could be used; the first: " +
                                              outcome.failures.front().path + ": " +
                                              outcome.failures.front().reason);
@@ -74,7 +77,9 @@ class Fitter {
         seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
         outcome.seen = std::move(seen_);
         for (const auto& fit : fits) outcome.states.push_back(fit->state());
-        if (options_.shard.count == 1) outcome.notices = complete_states(outcome.states);
+        if (options_.shard.count == 1)
+            for (std::string& notice : complete_states(outcome.states))
+                outcome.notices.push_back(std::move(notice));
         return outcome;
     }
 
@@ -88,6 +93,17 @@ class Fitter {
     const std::vector<int64_t> labels_;
     std::vector<ImageDigest> seen_;
     std::map<int64_t, SetFailure> failures_;  // by index: two passes may meet the same image
+
+    // All of them before hours of computing, and of the whole set: its shards are refused alike.
+    void check_labels(std::span<const std::unique_ptr<Fit>> fits) const {
+        int64_t image = 0;
+        try {
+            for (; image < total_; ++image)
+                for (const auto& fit : fits) fit->check_label(labels_[static_cast<size_t>(image)]);
+        } catch (const Error& error) {
+            throw Error(error.kind(), set_.name() + ": " + set_.item(image).path + ": " + error.what());
+        }
+    }
 
     void keep_shard(std::vector<int64_t>& images) const {
         const IndexRange range = shard_range(total_, options_.shard);

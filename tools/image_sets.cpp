@@ -37,6 +37,15 @@ void require_apart(const std::filesystem::path& out, const std::vector<const Ima
                                                   "; choose a folder outside");
 }
 
+std::vector<std::string> notices_of(const ImageSet& set, const PreprocessFlags& flags) {
+    std::vector<std::string> notices;
+    for (const std::string& notice : set.notices()) notices.push_back(set.name() + ": " + notice);
+    if (set.is_raw() && !(flags.resize + flags.crop + flags.mean + flags.std).empty())
+        notices.push_back(
+            set.name() + ": float32 input is used as it is; --resize, --crop, --mean and --std do not apply");
+    return notices;
+}
+
 std::vector<std::unique_ptr<ImageSet>> open_sets(const std::string& id, const std::vector<std::string>& ood,
                                                  uint64_t seed) {
     std::vector<std::unique_ptr<ImageSet>> sets;

@@ -38,6 +38,11 @@ void JournaledFile::refuse_unfinished() const {
                                           "it aside");
 }
 
+void JournaledFile::make_room() const {
+    std::error_code error;
+    if (earlier_ == Earlier::MoveAside && fs::exists(out_, error)) move_aside(out_);
+}
+
 RunJournal JournaledFile::open(const RunStart& start, bool quiet) const {
     refuse_unfinished();  // only with the lock is it sure
     if (earlier_ == Earlier::MoveAside && is_unfinished()) move_aside(journal_);

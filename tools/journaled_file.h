@@ -23,6 +23,8 @@ class JournaledFile {
     bool is_finished() const;
     // A new journal, or the one that is there.
     RunJournal open(const RunStart& start, bool quiet) const;
+    // Before the file is written: an earlier one, which --force replaces, is moved aside.
+    void make_room() const;
 
   private:
     std::filesystem::path out_, journal_, lock_path_;

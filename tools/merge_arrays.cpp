@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "weights/as_data.h"
 #include "weights/weight_file.h"
 
 namespace gs {
@@ -42,7 +43,7 @@ void check_part(const WeightFile& file, const WeightFile& first, const ArrayPart
 void check_array_parts(const std::vector<ArrayPart>& parts, ArrayKey key) {
     std::optional<WeightFile> first;
     for (const ArrayPart& part : parts) {
-        const WeightFile file = read_weights(part.path);
+        const WeightFile file = as_data([&] { return read_weights(part.path); });
         if (!first) first = file;
         key.set_digest = part.set_digest;
         check_part(file, *first, part, key);
@@ -55,7 +56,7 @@ void merge_arrays(const std::filesystem::path& out, const std::vector<ArrayPart>
     std::vector<std::vector<std::byte>> storages;
     std::map<std::string, std::string> metadata;
     for (const ArrayPart& part : parts) {
-        const WeightFile file = read_weights(part.path);
+        const WeightFile file = as_data([&] { return read_weights(part.path); });
         metadata = descriptions(file);
         merged.resize(file.tensors.size());
         storages.resize(file.tensors.size());

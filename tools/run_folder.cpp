@@ -109,6 +109,13 @@ ScoreTable read_set_table(const fs::path& run, const SetInfo& info, const std::v
     return table;
 }
 
+void require_no_file_of_run(const std::filesystem::path& out, const std::filesystem::path& run) {
+    for (const char* own : {"results.json", "results.md", "config.toml", "journal", "scores", "arrays"})
+        if (is_within(out, run / own))
+            throw Error(ErrorKind::Usage, "--out " + out.string() + ": is a file of the run " + run.string() +
+                                              " itself; choose another");
+}
+
 void require_run_folder(const fs::path& run) {
     std::error_code error;
     if (fs::is_regular_file(run / "results.json", error)) return;

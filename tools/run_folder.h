@@ -44,6 +44,8 @@ struct StoredRun {
 };
 // Throws Error(Data) for a folder without results.json.
 void require_run_folder(const std::filesystem::path& run);
+// Throws Error(Usage) where an output would be one of the run's own files, --force or not.
+void require_no_file_of_run(const std::filesystem::path& out, const std::filesystem::path& run);
 // Throws Error(Data) for files that are missing, damaged, or do not belong together.
 ScoreTable read_score_table(const std::filesystem::path& path, const std::vector<MethodInfo>& methods);
 // The same of a set, which must have the scores of as many images as results.json says.

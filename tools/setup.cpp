@@ -79,6 +79,8 @@ LoadedNet load_net(Backend& backend, const NetFlags& flags) {
     BuildOptions options{.name = flags.net, .overrides = {}, .allow_nonfinite = flags.allow_nonfinite};
     if (!flags.arch.empty()) {
         const auto bytes = read_file(flags.arch, ErrorKind::Usage, size_t{1} << 20);
+        if (bytes.empty())
+            throw Error(ErrorKind::Usage, flags.arch + ": is empty; --arch takes a JSON object");
         options.overrides.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
     LoadedNet loaded{.net = build_net(backend, weights, options),
@@ -150,6 +152,17 @@ void check_output_file(const std::string& path, bool force, const std::vector<st
     if (std::find(endings.begin(), endings.end(), ending) == endings.end())
         throw Error(ErrorKind::Usage, path + ": the output's name must end in " + join(endings, " or "));
     check_new_file(path, force);
+}
+
+void require_other_file(const std::string& out, const std::string& input, const std::string& what) {
+    if (!input.empty() && is_within(out, input))
+        throw Error(ErrorKind::Usage, "--out " + out + ": is " + what + " itself; choose another file");
+}
+
+void require_outside(const std::string& input, const std::string& folder, const std::string& what) {
+    if (!input.empty() && is_within(input, folder))
+        throw Error(ErrorKind::Usage,
+                    what + " " + input + ": lies in --out, which --force moves aside; choose another --out");
 }
 
 int say_excluded(int64_t images, const std::string& listed) {

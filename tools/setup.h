@@ -40,6 +40,12 @@ void check_new_file(const std::string& path, bool force);
 void check_output_file(const std::string& path, bool force,
                        const std::vector<std::string>& endings = {".safetensors"});
 
+// Where an output is a file that the command reads, --force or not. what: "--weights". Throws Error(Usage).
+void require_other_file(const std::string& out, const std::string& input, const std::string& what);
+
+// Where --force would move a folder aside with a file in it that the command reads. Throws Error(Usage).
+void require_outside(const std::string& input, const std::string& folder, const std::string& what);
+
 // The exit code of a finished run that left images out, said with where they are listed; 0 where there are
 // none.
 int say_excluded(int64_t images, const std::string& listed);

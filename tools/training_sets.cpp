@@ -1,10 +1,12 @@
 #include "tools/training_sets.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 #include "core/files.h"
 #include "core/join.h"
+#include "core/printable.h"
 #include "core/random.h"
 #include "data/image_concat.h"
 #include "data/image_subset.h"
@@ -105,6 +107,22 @@ void hash_content(const ImageSet& images, int64_t index, Sha256& hash) {
     }
 }
 
+// A class folder without images is no class, and those behind it would move up.
+void refuse_empty_class_folders(const ImageSet& images) {
+    const std::vector<std::string>& names = images.class_names();
+    if (names.empty()) return;
+    for (const std::filesystem::path& place : images.places()) {
+        std::error_code ignored;  // told by who reads it
+        for (const auto& entry : std::filesystem::directory_iterator(place, ignored)) {
+            const std::string name = entry.path().filename().string();
+            if (!entry.is_directory(ignored) || name.starts_with('.')) continue;
+            if (std::find(names.begin(), names.end(), name) == names.end())
+                throw Error(ErrorKind::Data, images.name() + ": class folder '" + printable(name) + "' of " +
+                                                 place.string() + " has no image");
+        }
+    }
+}
+
 }  // namespace
 
 TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& recipe) {
@@ -125,6 +143,7 @@ TrainingSets open_training_sets(const TrainFlags& flags, const train::Recipe& re
 }
 
 int64_t check_labels(const ImageSet& images, int64_t classes) {
+    refuse_empty_class_folders(images);
     if (classes > kMostClasses)
         throw Error(ErrorKind::Usage, "'classes' is " + std::to_string(classes) + ", more than " +
                                           std::to_string(kMostClasses));

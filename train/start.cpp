@@ -12,7 +12,13 @@ bool is_of_head(const Architecture& architecture, const std::string& name) {
     return name.starts_with(architecture.head + ".");
 }
 
-std::vector<float> drawn(const std::string& name, const std::vector<int64_t>& shape, bool head,
+// Families whose references leave it to PyTorch's Conv2d: GAIA-OOD networks/resnet.py, OpenOOD
+// networks/resnet18_32x32.py, big_transfer bit_pytorch/models.py.
+bool draws_as_pytorch(Family family) {
+    return family == Family::CifarResNet || family == Family::ResNetV2;
+}
+
+std::vector<float> drawn(const std::string& name, const std::vector<int64_t>& shape, bool head, Family family,
                          uint64_t seed) {
     size_t count = 1;
     for (const int64_t d : shape) count *= static_cast<size_t>(d);
@@ -26,8 +32,10 @@ std::vector<float> drawn(const std::string& name, const std::vector<int64_t>& sh
     const double taps = shape.size() == 4 ? static_cast<double>(shape[2] * shape[3]) : 1.0;
     const double deviation = std::sqrt(2 / (taps * static_cast<double>(shape[0]))),
                  bound = 1 / std::sqrt(fan_in);
+    const bool uniform = head || draws_as_pytorch(family);
     for (float& value : values)
-        value = static_cast<float>(head ? bound * (2 * random.uniform() - 1) : deviation * random.normal());
+        value =
+            static_cast<float>(uniform ? bound * (2 * random.uniform() - 1) : deviation * random.normal());
     return values;
 }
 
@@ -72,7 +80,8 @@ WeightReader::Source starting_weights(const Recipe& recipe, const Architecture& 
             for (const int64_t d : shape) count *= static_cast<size_t>(d);
             return std::vector<float>(count);
         }
-        return reader != nullptr ? reader->take(name, shape) : drawn(name, shape, head, recipe.seed);
+        return reader != nullptr ? reader->take(name, shape)
+                                 : drawn(name, shape, head, architecture.family, recipe.seed);
     };
 }
 

@@ -20,6 +20,7 @@ Architecture starting_architecture(const Recipe& recipe, const WeightFile* file)
 
 // Gives every tensor of the net by name and shape: from the file (`reader` is its), or drawn.
 //   convolutions  N(0, 2 / (kernel^2 * outputs))   energy_ood CIFAR/models/wrn.py, torchvision's fan_out
+//                 uniform within 1 / sqrt(inputs * kernel^2)   CIFAR ResNets and BiT, as PyTorch's Conv2d
 //   last layer    uniform within 1 / sqrt(inputs), as PyTorch's Linear; bias 0; both 0 with zero_head
 //   norms         gamma 1, beta 0, running mean 0, running variance 1
 WeightReader::Source starting_weights(const Recipe& recipe, const Architecture& architecture,

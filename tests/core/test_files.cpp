@@ -36,6 +36,17 @@ TEST(AppendFile, GrowsAndIsCut) {
     EXPECT_EQ(content(file.path()), "one\nthree\n");
 }
 
+// Nothing is written but what was named.
+TEST(AppendFile, FollowsNoLink) {
+    const test::ScratchFile file({}, ""), link({}, "");
+    ASSERT_EQ(::unlink(file.path().c_str()), 0);
+    ASSERT_EQ(::unlink(link.path().c_str()), 0);
+    ASSERT_EQ(::symlink(file.path().c_str(), link.path().c_str()), 0);
+    EXPECT_THAT(test::failure_of(ErrorKind::Internal, [&] { AppendFile(link.path(), 0); }),
+                HasSubstr("cannot open"));
+    EXPECT_NE(::access(file.path().c_str(), F_OK), 0);
+}
+
 TEST(AppendFile, IsNotCutLonger) {
     const test::ScratchFile file({}, "");
     AppendFile(file.path(), 0).write("abc");

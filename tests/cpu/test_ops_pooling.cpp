@@ -1,6 +1,9 @@
 // Pooling, the option A shortcut and the reductions of taps, against loops.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/reference/pooling.h"
 #include "tests/support/maps.h"
 
@@ -59,6 +62,26 @@ TEST(MaxPool, ValuesAndWinnersAreExact) {
                 EXPECT_EQ(alone.download().values, want.y.values) << "without winners";
             });
         }
+    });
+}
+
+// An overflowed image must not come out with a score.
+TEST(MaxPool, KeepsNaN) {
+    on_every_pool([](const Maps& maps, const PoolCase& c) {
+        auto x = maps.random(c.x, Fill::Normal, 1);
+        for (size_t i = 0; i < x.values.size(); i += 7) x.values[i] = std::numeric_limits<float>::quiet_NaN();
+        const auto want = ref::max_pool(x, c.spec);
+        maps.on_every_backend([&](Backend& backend) {
+            const DeviceTensor in = maps.put(backend, x), out = maps.output(backend, want.y.shape);
+            const DeviceTensor winner(backend, want.y.shape, DType::U8);
+            backend.max_pool(in, c.spec, out, winner);
+            const std::vector<float> got = out.download().values;
+            for (size_t i = 0; i < got.size(); ++i)
+                EXPECT_TRUE(got[i] == want.y.values[i] ||
+                            (std::isnan(got[i]) && std::isnan(want.y.values[i])))
+                    << i;
+            EXPECT_EQ(winner.download_u8().values, want.winner.values);
+        });
     });
 }
 

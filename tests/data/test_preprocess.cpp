@@ -101,6 +101,31 @@ TEST(Prepare, EqualsTorchvision) {
     }
 }
 
+TEST(Prepare, ResizesInTheOrderOfPassesThatIsAskedFor) {
+    const Image image = noise(50, 300, 1);
+    constexpr ResizeOrder kOrder = ResizeOrder::Pillow13;
+    Preprocess whole, cropped;
+    whole.resize = Size{48, 48};
+    cropped.short_side = 48;
+    cropped.crop = Size{48, 48};
+    for (const auto& [preprocess, want] :
+         {std::pair{whole, resize_bilinear(image, 48, 48, kOrder)},
+          {cropped, center_crop(resize_bilinear(image, 48, 288, kOrder), 48, 48)}}) {
+        SCOPED_TRACE(preprocess.describe());
+        Preprocess ordered = preprocess;
+        ordered.order = kOrder;
+        ordered.mean = {0.485f, 0.456f, 0.406f};
+        ordered.std = {0.229f, 0.224f, 0.225f};
+        EXPECT_THAT(ordered.describe(), testing::HasSubstr("Pillow 13's order of passes"));
+        std::vector<float> got(want.rgb.size());
+        normalise(transform(image, ordered), ordered, got);
+        for (size_t i = 0; i < got.size(); ++i)
+            ASSERT_EQ(got[i],
+                      (static_cast<float>(want.rgb[i]) / 255.0f - ordered.mean[i % 3]) / ordered.std[i % 3]);
+        EXPECT_NE(transform(image, preprocess).rgb, want.rgb) << "or this proves nothing";
+    }
+}
+
 TEST(Normalise, EqualsTorchvisionBitwise) {
     const auto rows = cases("normalise");
     ASSERT_EQ(rows.size(), 6u);

@@ -1,6 +1,10 @@
 // Families and sizes: read off the weights, by published name, and back.
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <numeric>
+
+#include "nets/net.h"
 #include "nets/weight_reader.h"
 #include "tests/support/editable_weights.h"
 #include "tests/support/golden_net.h"
@@ -109,6 +113,45 @@ TEST(PublishedNames, EveryNameGoesThereAndBack) {
     EXPECT_EQ(architecture_of("WRN-40-2", 10)->units, (std::vector<int64_t>{6, 6, 6}));
 }
 
+// As torchvision counts its nets, and He et al. (table 6) and Kolesnikov et al. theirs: a unit too few or a
+// width that is off shows.
+TEST(PublishedNames, NetsHaveThePublishedNumberOfParameters) {
+    const std::pair<const char*, int64_t> published[] = {
+        {"resnet18", 11'689'512},  {"resnet34", 21'797'672},  {"resnet50", 25'557'032},
+        {"resnet101", 44'549'160}, {"resnet152", 60'192'808}, {"mobilenet-v2", 3'504'872},
+        {"bit-r50x1", 25'549'352}, {"bit-r101x1", 44'541'480}};
+    const auto backend = make_cpu_backend({.threads = 1, .use_onednn = false});
+    for (const auto& [name, count] : published) {
+        int64_t parameters = 0;
+        WeightReader reader([&](const std::string& tensor, const std::vector<int64_t>& shape) {
+            const int64_t size = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+            if (tensor.find("running_") == std::string::npos) parameters += size;
+            return std::vector<float>(static_cast<size_t>(size), 1.0f);
+        });
+        build_net(*backend, reader, *architecture_of(name, 1000));
+        EXPECT_EQ(parameters, count) << name;
+    }
+}
+
+// Of those too large to be made for a test; google-research/big_transfer (models.py, KNOWN_MODELS).
+TEST(PublishedNames, LargeNetsHaveThePublishedUnitsAndWidths) {
+    const auto expect = [](const char* name, const std::vector<int64_t>& units, int64_t base) {
+        const auto architecture = architecture_of(name, 1000);
+        EXPECT_EQ(architecture->units, units) << name;
+        EXPECT_EQ(architecture->base, base) << name;
+    };
+    expect("bit-r50x3", {3, 4, 6, 3}, 64 * 3);
+    expect("bit-r101x3", {3, 4, 23, 3}, 64 * 3);
+    expect("bit-r152x2", {3, 8, 36, 3}, 64 * 2);
+    expect("bit-r152x4", {3, 8, 36, 3}, 64 * 4);
+    for (const auto& [name, depth] : {std::pair{"resnet20-cifar", 20},
+                                      {"resnet32-cifar", 32},
+                                      {"resnet44-cifar", 44},
+                                      {"resnet56-cifar", 56},
+                                      {"resnet110-cifar", 110}})
+        expect(name, std::vector<int64_t>(3, (depth - 2) / 6), 16);  // 6n + 2 layers
+}
+
 TEST(PublishedNames, OthersAreUnknown) {
     for (const char* name :
          {"", "resnet", "resnet1001", "wrn-40", "wrn-41-2", "wrn-40-0", "wrn-4-2", "wrn-40-2x", "wrn-40000-2",
@@ -168,6 +211,33 @@ TEST(GuessedPreprocessing, ThreeStagesWithDownsampleAreChenyaofos) {
     EXPECT_EQ(preprocess(3, 100).std, (std::array<float, 3>{.2673f, .2564f, .2761f}));
     EXPECT_EQ(preprocess(3, 10).short_side, 32);
     EXPECT_EQ(preprocess(4, 10).std, (std::array<float, 3>{.2470f, .2435f, .2616f})) << "as all with fc";
+}
+
+TEST(GuessedPreprocessing, EveryFamilyHasItsSourcesOwn) {
+    using Rgb = std::array<float, 3>;
+    const Rgb half{.5f, .5f, .5f}, imagenet_mean{.485f, .456f, .406f}, imagenet_std{.229f, .224f, .225f};
+    const auto of = [](const char* name) { return default_preprocess(*architecture_of(name, 1000)); };
+    const auto expect = [](const Preprocess& p, std::optional<Size> resize, std::optional<int64_t> short_side,
+                           std::optional<Size> crop, const Rgb& mean, const Rgb& std) {
+        EXPECT_EQ(p.resize, resize);
+        EXPECT_EQ(p.short_side, short_side);
+        EXPECT_EQ(p.crop, crop);
+        EXPECT_EQ(p.mean, mean);
+        EXPECT_EQ(p.std, std);
+    };
+    expect(of("bit-r101x1"), Size{480, 480}, std::nullopt, std::nullopt, half, half);
+    expect(of("resnet50"), std::nullopt, 256, Size{224, 224}, imagenet_mean, imagenet_std);
+    expect(of("mobilenet-v2"), std::nullopt, 256, Size{224, 224}, imagenet_mean, imagenet_std);
+    expect(of("resnet20-cifar"), std::nullopt, 32, Size{32, 32}, imagenet_mean, imagenet_std);
+    const auto gaia = [](int64_t classes) {
+        const EditableWeights weights = cifar_like(4, "shortcut", "linear", classes);
+        const WeightFile file = weights.file();
+        return default_preprocess(guess_architecture(WeightReader(file)));
+    };
+    expect(gaia(10), std::nullopt, std::nullopt, Size{32, 32}, {.4914f, .4822f, .4465f},
+           {.2023f, .1994f, .2010f});
+    expect(gaia(100), std::nullopt, std::nullopt, Size{32, 32}, {.5071f, .4867f, .4408f},
+           {.2675f, .2565f, .2761f});
 }
 
 // OpenOOD's normalization_dict (openood/preprocessors/transform.py).

@@ -31,7 +31,8 @@ MaxPooled<T> max_pool(const Tensor<T>& x, const PoolSpec& spec) {
         bool found = false;
         T best = T(0);
         const auto offer = [&](T value, int64_t position) {
-            if (found && !(real_part(value) > real_part(best))) return;
+            const bool is_nan = real_part(value) != real_part(value);  // the last one wins, as in PyTorch
+            if (found && !is_nan && !(real_part(value) > real_part(best))) return;
             found = true;
             best = value;
             out.winner.at(n, p, q, c) = static_cast<uint8_t>(position);

@@ -81,15 +81,36 @@ TEST(Whitening, IsThePseudoInverse) {
         for (ref::Row& row : covariance)
             for (double& v : row) v /= 40;
         const Whitening w = whitening(sums);
-        if (rank == 12) {
-            EXPECT_EQ(w.rank, 12);
-            expect_close("precision", precision(w, 12), flat(ref::pseudo_inverse(covariance)), 1e-10);
-        } else {
-            // Features are rounded to float32, so that the other directions vary by 1e-7 and are kept, as the
-            // rule wants: P S P = P for whatever is kept.
-            const std::vector<double> p = precision(w, 12), s = flat(covariance);
-            expect_close("P S P", multiply(multiply(p, s, 12, 12, 12), p, 12, 12, 12), p, 1e-2);
-        }
+        // Features are rounded to float32, so that the other directions vary by 1e-8 of the largest: 2e-16 of
+        // its variance, where up to 3e-15 is dropped.
+        EXPECT_EQ(w.rank, rank);
+        const std::vector<double> p = precision(w, 12), s = flat(covariance);
+        expect_close("precision", p, flat(ref::pseudo_inverse(covariance)), 1e-10);
+        // Whatever is kept is inverted, and adds 1 to the trace. Conditions up to 2e3 times 2^-52.
+        const std::vector<double> product = multiply(p, s, 12, 12, 12);
+        expect_close("P S P", multiply(product, p, 12, 12, 12), p, 1e-10);
+        double trace = 0;
+        for (size_t i = 0; i < 12; ++i) trace += product[i * 13];
+        EXPECT_NEAR(trace, static_cast<double>(rank), 1e-10);
+    }
+}
+
+// Diagonal matrices, whose eigenvalues are exact: those of at most d * 2^-52 of the largest magnitude count
+// as 0.
+TEST(Whitening, TheCutoffIsRelativeToTheLargest) {
+    const double cutoff = 4 * 0x1p-52;
+    for (const double scale : {1.0, 1e9, 1e-9}) {
+        std::vector<double> scatter(16);
+        const auto rank = [&] { return whitening_of(scatter, 4, 10).rank; };
+        scatter[0] = scale;
+        scatter[5] = scale / 2;
+        scatter[10] = scale * cutoff * 1.01;
+        EXPECT_EQ(rank(), 3) << scale;
+        scatter[10] = scale * cutoff * 0.99;
+        EXPECT_EQ(rank(), 2) << scale;
+        scatter[15] = -3 * scale;  // rounding may leave negative ones: dropped, however large
+        scatter[10] = scale * cutoff * 2.9;
+        EXPECT_EQ(rank(), 2) << scale;
     }
 }
 

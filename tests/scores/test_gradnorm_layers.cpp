@@ -1,5 +1,6 @@
 // Norms of every convolution's and linear layer's weight gradient, and GradNorm over layers, against the
 // float64 oracle on every golden net; the explicit pass against the head's closed form.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,10 +13,14 @@
 #include "scores/score.h"
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"
+#include "tests/support/failure.h"
 #include "tests/support/golden_net.h"
 
 namespace gs::test {
 namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 const Cotangent kUniform{Cotangent::Kind::UniformCrossEntropy, 1};
 
@@ -149,10 +154,11 @@ TEST_P(WeightNormsTest, Case19_TheHeadsClosedFormEqualsTheExplicitPass) {
     Backend& backend = *backends_under_test().back().backend;
     const Net net = golden_->build(backend);
     const std::string head = net.nodes.back().weight;
-    for (const std::string p : {"1", "2", "inf"}) {
-        const auto closed = make_score(parse_methods("gradnorm:p=" + p).at(0), {net, net.preprocess});
+    for (const std::string options : {"p=1", "p=2", "p=inf", "p=1:temperature=2", "p=2:temperature=2"}) {
+        const std::string method = "gradnorm:" + options;
+        const auto closed = make_score(parse_methods(method).at(0), {net, net.preprocess});
         const auto explicit_form =
-            make_score(parse_methods("gradnorm:p=" + p + ":layers=" + head.substr(0, head.rfind('.'))).at(0),
+            make_score(parse_methods(method + ":layers=" + head.substr(0, head.rfind('.'))).at(0),
                        {net, net.preprocess});
         Request both = closed->request();
         both.merge(explicit_form->request());
@@ -161,8 +167,30 @@ TEST_P(WeightNormsTest, Case19_TheHeadsClosedFormEqualsTheExplicitPass) {
         closed->compute(evidence, a);
         explicit_form->compute(evidence, b);
         // float32 seeds and one float32 rounding of the result.
-        expect_close("p = " + p, std::vector<float>(b.begin(), b.end()), a, 1e-5);
+        expect_close(options, std::vector<float>(b.begin(), b.end()), a, 1e-5);
     }
+}
+
+TEST_P(WeightNormsTest, TheLargestOfAllLayersIsTheLargestOfEach) {
+    Backend& backend = *backends_under_test().back().backend;
+    const Net net = golden_->build(backend);
+    std::vector<std::unique_ptr<Score>> scores;  // of each layer, and of all behind them
+    Request merged;
+    for (const MethodSpec& spec : expand_layers(parse_methods("gradnorm:p=inf:layers=each"), net)) {
+        scores.push_back(make_score(spec, {net, net.preprocess}));
+        merged.merge(scores.back()->request());
+    }
+    const Evidence evidence = run(backend, net, merged);
+    std::vector<double> got(static_cast<size_t>(evidence.samples)), want(got.size(), 0.0);
+    scores.back()->compute(evidence, got);
+    scores.pop_back();
+    ASSERT_GE(scores.size(), 8u);
+    for (const auto& score : scores) {
+        std::vector<double> of_layer(got.size());
+        score->compute(evidence, of_layer);
+        for (size_t n = 0; n < want.size(); ++n) want[n] = std::max(want[n], of_layer[n]);
+    }
+    expect_close("largest", got, want, 0);  // of the same numbers
 }
 
 // Gradient tracking of GradNorm's loss adds the same norms, those of the last layer from closed forms.
@@ -213,14 +241,15 @@ TEST(GradNormLayers, SelectorsAndTheirErrors) {
     EXPECT_EQ(norms("block2+head"), 3u);
     EXPECT_EQ(norms("block2+block2"), 2u);
     EXPECT_EQ(norms("layer1.0.conv1"), 1u);
-    EXPECT_THROW(norms("block9"), Error);
-    EXPECT_THROW(norms(""), Error);
-    EXPECT_THROW(norms("all+"), Error);
+    const auto refusal = [](const auto& call) { return failure_of(ErrorKind::Usage, call); };
+    EXPECT_THAT(refusal([&] { norms("block9"); }), HasSubstr("layers=block9 names no weight of"));
+    EXPECT_THAT(refusal([&] { norms(""); }), HasSubstr("'layers=' is not an option KEY=VALUE"));
+    EXPECT_THAT(refusal([&] { norms("all+"); }), HasSubstr("layers= names no weight of"));
     EXPECT_EQ(norms("all:params=weights+norm"), 8u + 2 * 7u);
     EXPECT_EQ(norms("all:params=all"), 8u + 2 * 7u + 1u);
     EXPECT_EQ(norms("layer1.0.bn1:params=weights+norm"), 2u);
     EXPECT_EQ(norms("block2+head:params=all"), 3u * 2u + 2u);
-    EXPECT_THROW(norms("layer1.0.bn1"), Error);
+    EXPECT_THAT(refusal([&] { norms("layer1.0.bn1"); }), HasSubstr("layers=layer1.0.bn1 names no weight of"));
 
     const auto columns = [&](const std::string& method) {
         std::vector<std::string> written;
@@ -234,7 +263,30 @@ TEST(GradNormLayers, SelectorsAndTheirErrors) {
     EXPECT_EQ(columns("gradnorm:layers=each:params=weights+norm")[1],
               "gradnorm:layers=bn1:params=weights+norm");
     EXPECT_EQ(columns("track:params=all:layers=each").back(), "track:params=all:layers=all");
-    EXPECT_THROW(columns("gradnorm:layers=each:params=none"), Error);
+    EXPECT_THAT(refusal([&] { columns("gradnorm:layers=each:params=none"); }),
+                HasSubstr("params=none is not one of"));
+}
+
+// block1 is features.1, and neither features.10 nor another net's layer1.
+TEST(GradNormLayers, BlocksOfMobileNetAreItsFeatures) {
+    const auto backend = make_cpu_backend({.threads = 1});
+    const Net net = build_random_net(*backend, "mobilenet-v2", 10, 1);
+    const auto weights = [&](const std::string& layers) {
+        const auto score =
+            make_score(parse_methods("gradnorm:layers=" + layers).at(0), {net, net.preprocess});
+        const Request request = score->request();
+        std::vector<std::string> names;
+        for (const WeightNorm& norm : request.backwards.at(0).weight_norms) names.push_back(norm.parameter);
+        return names;
+    };
+    EXPECT_THAT(weights("block0"), ElementsAre("features.0.0.weight"));
+    EXPECT_THAT(weights("block1"), ElementsAre("features.1.conv.0.0.weight", "features.1.conv.1.weight"));
+    EXPECT_THAT(weights("block2+head"),
+                ElementsAre("features.2.conv.0.0.weight", "features.2.conv.1.0.weight",
+                            "features.2.conv.2.weight", "classifier.1.weight"));
+    EXPECT_THAT(weights("block18"), ElementsAre("features.18.0.weight"));
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { weights("block19"); }),
+                HasSubstr("layers=block19 names no weight of mobilenet-v2"));
 }
 
 }  // namespace

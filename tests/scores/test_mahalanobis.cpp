@@ -105,8 +105,9 @@ TEST_F(SmallFit, ScoresAreTheDefinition) {
                      want, 1e-8);
         for (size_t n = 0; n < sum.size(); ++n) sum[n] += want[n];
     }
-    expect_close("sum", scores("mahalanobis", fitted("mahalanobis:layers=layer1+layer2", 0, kImages)), sum,
-                 1e-8);
+    const FitState both = fitted("mahalanobis:layers=layer1+layer2", 0, kImages);
+    expect_close("sum", scores("mahalanobis", both), sum, 1e-8);
+    expect_close("last", scores("mahalanobis:combine=last", both), wanted("layer2"), 1e-8);
 }
 
 TEST_F(SmallFit, MdsIsTwiceTheDistanceAtThePooledFeatures) {

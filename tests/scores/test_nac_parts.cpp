@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/join.h"
+#include "core/numbers.h"
 #include "scores/balanced_subset.h"
 #include "scores/nac_coverage.h"
 #include "scores/nac_options.h"
@@ -105,10 +106,13 @@ TEST(NacThresholds, OnesLieOutsideOfV1Only) {
 }
 
 TEST(NacThresholds, RefuseOddAndSmallCounts) {
-    EXPECT_THROW(NacThresholds(NacVariant::V15, 51), Error);
-    EXPECT_THROW(NacThresholds(NacVariant::V15, 2), Error);
-    EXPECT_THROW(NacThresholds(NacVariant::V1, 1), Error);
-    EXPECT_THROW(NacThresholds(NacVariant::V1, 65537), Error);
+    const auto refusal = [](NacVariant variant, int64_t m) {
+        return failure_of(ErrorKind::Usage, [&] { NacThresholds(variant, m); });
+    };
+    EXPECT_THAT(refusal(NacVariant::V15, 51), HasSubstr("M=51 must be even, 4 to 65536 for variant=v15"));
+    EXPECT_THAT(refusal(NacVariant::V15, 2), HasSubstr("M=2 must be even, 4 to"));
+    EXPECT_THAT(refusal(NacVariant::V1, 1), HasSubstr("M=1 must be 2 to 65536 for variant=v1"));
+    EXPECT_THAT(refusal(NacVariant::V1, 65537), HasSubstr("M=65537 must be 2 to"));
     EXPECT_EQ(NacThresholds(NacVariant::V1, 51).bins(), 50);
 }
 
@@ -134,22 +138,50 @@ std::map<std::string, std::string> resolved(const std::string& method, const Net
     return make_score(parse_methods(method).at(0), {net, net.preprocess})->options();
 }
 
+Net mobilenet() {
+    return tiny_net("mobilenet-v2", Family::MobileNetV2, 1000, {"features.0", "features.18"});
+}
+
+Net bit(const std::string& name) {
+    return tiny_net(name, Family::ResNetV2, 1000, {"root", "block1", "block2"});
+}
+
+// v15: ood_coverage configs/postprocessors/nac/resnet, "layer_kwargs"; v1: README of commit 434ee7c.
 TEST(NacOptions, DefaultsArePublishedOnes) {
-    const auto cifar = resolved("nac", resnet("resnet18-cifar", Family::CifarResNet, 10));
-    EXPECT_EQ(cifar.at("layers"), "avgpool+layer3+layer2+layer1");
-    EXPECT_EQ(cifar.at("O"), "50+100+5+100");
-    EXPECT_EQ(cifar.at("M"), "50+500+50+500");
-    EXPECT_EQ(cifar.at("alpha"), "100+1000+0.001+0.001");
-    EXPECT_EQ(cifar.at("constants"), "published");
-    EXPECT_EQ(resolved("nac", resnet("resnet18-cifar", Family::CifarResNet, 100)).at("O"), "50+500+500+5");
-    EXPECT_EQ(resolved("nac", resnet("resnet50", Family::ResNet, 1000)).at("O"), "10+500+50+5000");
-    const auto v1 = resolved("nac:variant=v1", resnet("resnet50", Family::ResNet, 1000));
-    EXPECT_EQ(v1.at("layers") + ":" + v1.at("O") + ":" + v1.at("M"), "avgpool:5:10000");
-    const Net mobilenet = tiny_net("mobilenet-v2", Family::MobileNetV2, 1000, {"features.0", "features.18"});
-    EXPECT_EQ(resolved("nac:variant=v1", mobilenet).at("M"), "30000");
-    const Net bit = tiny_net("bit-r101x1", Family::ResNetV2, 1000, {"root", "block1", "block2"});
-    EXPECT_EQ(resolved("nac:variant=v1", bit).at("layers"), "before_head");
-    EXPECT_EQ(resolved("nac:variant=v1", bit).at("constants"), "published");
+    const auto constants = [](const std::string& method, const Net& net) {
+        const auto options = resolved(method, net);
+        EXPECT_EQ(options.at("constants"), "published") << net.name;
+        return options.at("layers") + "|" + options.at("O") + "|" + options.at("M") + "|" +
+               options.at("alpha");
+    };
+    EXPECT_EQ(constants("nac", resnet("resnet18-cifar", Family::CifarResNet, 10)),
+              "avgpool+layer3+layer2+layer1|50+100+5+100|50+500+50+500|100+1000+0.001+0.001");
+    EXPECT_EQ(constants("nac", resnet("resnet18-cifar", Family::CifarResNet, 100)),
+              "avgpool+layer3+layer2+layer1|50+500+500+5|50+1000+50+50|50+10+1+0.005");
+    EXPECT_EQ(constants("nac", resnet("resnet50", Family::ResNet, 1000)),
+              "avgpool+layer3+layer2+layer1|10+500+50+5000|50+50+500+1000|3000+300+0.01+1");
+    EXPECT_EQ(constants("nac:variant=v1", resnet("resnet50", Family::ResNet, 1000)), "avgpool|5|10000|1000");
+    EXPECT_EQ(constants("nac:variant=v1", mobilenet()), "avgpool|1|30000|1000");
+    EXPECT_EQ(constants("nac:variant=v1", bit("bit-r101x1")), "before_head|5|10000|1000");
+}
+
+// "postprocessor_sweep" of the same files, from avgpool to layer1, as options of the search are written.
+TEST(NacOptions, SearchGridsArePublishedOnes) {
+    const auto grids = [](const Net& net) {
+        const NacDefaults defaults = nac_defaults(net, NacVariant::V15);
+        const auto text = [&](auto values) {
+            return join(defaults.grids, "+", [&](const NacGrid& grid) {
+                return join(grid.*values, "/", [](auto value) { return shortest(value); });
+            });
+        };
+        return text(&NacGrid::o) + "|" + text(&NacGrid::m) + "|" + text(&NacGrid::alpha);
+    };
+    EXPECT_EQ(grids(resnet("resnet18-cifar", Family::CifarResNet, 10)),
+              "10/50+100+5/10+5/10/50/100|50+50/500+50+50/500|100+1000/5000+0.001+0.001/0.005");
+    EXPECT_EQ(grids(resnet("resnet18-cifar", Family::CifarResNet, 100)),
+              "50+500+100/500+5/50|50/500+50/500/1000+50/500+50|1/50+10/50/100+1+0.005");
+    EXPECT_EQ(grids(resnet("resnet50", Family::ResNet, 1000)),
+              "10/50/500+100/500+50/500+5000|50/500+50/500+500+500/1000|3000+50/100/300+0.01+0.1/1");
 }
 
 TEST(NacOptions, OtherNetsTakeTheNearestOnes) {
@@ -160,8 +192,7 @@ TEST(NacOptions, OtherNetsTakeTheNearestOnes) {
     const Net wide = tiny_net("wrn-40-2", Family::WideResNet, 100, {"block1", "block2", "block3"});
     EXPECT_EQ(resolved("nac", wide).at("layers"), "avgpool+block2+block1");
     EXPECT_EQ(resolved("nac", wide).at("alpha"), "50+10+1");
-    const Net bit = tiny_net("bit-r50x1", Family::ResNetV2, 1000, {"root", "block1", "block2"});
-    EXPECT_EQ(resolved("nac", bit).at("layers"), "before_head");
+    EXPECT_EQ(resolved("nac", bit("bit-r50x1")).at("layers"), "before_head");
     EXPECT_EQ(resolved("nac", resnet("resnet101", Family::ResNet, 1000)).at("constants"), "extension");
 }
 
@@ -265,6 +296,61 @@ TEST(Nac, ScoreIsItsDefinition) {
     }
 }
 
+// random_evidence(), and three channels at the stages that are asked for.
+Evidence evidence_for(const Request& request, int64_t samples, uint64_t seed) {
+    Evidence evidence = random_evidence(samples, 3, seed);
+    SplitMix64 random(seed + 100);
+    const auto rows = [&] {
+        Matrix m{samples, 3, {}};
+        for (int64_t i = 0; i < samples * 3; ++i)
+            m.values.push_back(static_cast<float>(4 * random.uniform() - 2));
+        return m;
+    };
+    for (const TapReduction& tap : request.activations) evidence.activations[tap] = rows();
+    for (const Backward& backward : request.backwards)
+        for (const TapReduction& tap : backward.gradients)
+            evidence.gradients[{backward.cotangent, tap}] = rows();
+    return evidence;
+}
+
+TEST(Nac, ScoreOfLayersIsTheMeanOfTheirs) {
+    const Net net = resnet("resnet18-cifar", Family::CifarResNet, 3);
+    const std::string both = "nac:images=0:layers=avgpool+layer2:O=9+40:M=40+60:alpha=1.5+0.7";
+    const Request request = make_score(parse_methods(both).at(0), {net, net.preprocess})->request();
+    const Evidence build = evidence_for(request, 300, 1), test = evidence_for(request, 50, 2);
+    const FitState state = fit(both, net, {build});
+    const auto pooled = score("nac:layers=avgpool:O=9:M=40:alpha=1.5", net, state, test),
+               stage = score("nac:layers=layer2:O=40:M=60:alpha=0.7", net, state, test);
+    std::vector<double> mean;
+    for (size_t n = 0; n < pooled.size(); ++n) mean.push_back((pooled[n] + stage[n]) / 2);
+    EXPECT_GE(std::set(pooled.begin(), pooled.end()).size(), 5U);  // the comparison sees many values
+    EXPECT_GE(std::set(stage.begin(), stage.end()).size(), 10U);
+    const std::string turned = "nac:layers=layer2+avgpool:O=40+9:M=60+40:alpha=0.7+1.5";
+    for (const std::string& method : {both, turned}) {
+        const auto got = score(method, net, state, test);
+        for (size_t n = 0; n < got.size(); ++n) EXPECT_NEAR(got[n], mean[n], 1e-12) << method;  // rounding
+    }
+}
+
+// Each layer has its own M and alpha in the fit, by its place there and not in the score.
+TEST(Nac, HistogramsOfSeveralLayersServeEachByItself) {
+    const Net net = resnet("resnet18-cifar", Family::CifarResNet, 3);
+    const std::string both = "nac:layers=avgpool+layer2:O=9+5:M=50+500:alpha=1.5+0.7:keep=histogram";
+    const Request request = make_score(parse_methods(both).at(0), {net, net.preprocess})->request();
+    const Evidence build = evidence_for(request, 300, 1), test = evidence_for(request, 50, 2);
+    const FitState state = fit(both, net, {build});
+    for (const std::string single :
+         {"nac:layers=layer2:O=5:M=500:alpha=0.7", "nac:layers=avgpool:O=9:M=50:alpha=1.5"})
+        EXPECT_EQ(score(single, net, state, test),
+                  score(single, net, fit(single + ":keep=histogram", net, {build}), test))
+            << single;
+    for (const std::string other : {"M=50:alpha=0.7", "M=500:alpha=1.5"})  // one of avgpool's
+        EXPECT_THAT(
+            failure_of(ErrorKind::Usage, [&] { score("nac:layers=layer2:O=5:" + other, net, state, test); }),
+            HasSubstr("keep=states"))
+            << other;
+}
+
 TEST(Nac, KeptHistogramsScoreAsKeptStatesDo) {
     const Net net = resnet("resnet18-cifar", Family::CifarResNet, 10);
     const Evidence build = random_evidence(200, 10, 1), test = random_evidence(30, 10, 2);
@@ -303,7 +389,8 @@ TEST(Nac, ShardsMergeToWhatTheWholeSetLeaves) {
     }
     const std::vector<FitState> other{fit("nac:layers=avgpool", net, {}),
                                       fit("nac:layers=avgpool:images=0", net, {})};
-    EXPECT_THROW(merge_states(other), Error);
+    EXPECT_THAT(failure_of(ErrorKind::Usage, [&] { merge_states(other); }),
+                HasSubstr("different options cannot be merged"));
 }
 
 TEST(Nac, SaysWhatTheStatisticsLack) {

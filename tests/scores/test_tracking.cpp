@@ -14,6 +14,7 @@
 #include "tests/scores/reference_scores.h"
 #include "tests/support/backends.h"
 #include "tests/support/expect_close.h"
+#include "tests/support/failure.h"
 #include "tests/support/golden_net.h"
 #include "tests/support/random.h"
 
@@ -249,6 +250,26 @@ TEST(TrackingOfTheHead, IsItsDefinition) {
         }
 }
 
+// The raw gradient's norm is that of norm_single at the last layer, which stands for itself above; its sign
+// is the same, and l2 is what nobody needs to say.
+TEST(TrackingOfTheHead, OriginalSingleIsTheNormOfTheHeadsGradient) {
+    const auto backend = make_cpu_backend({.threads = 1});
+    const Net net = build_random_net(*backend, "resnet8-cifar", 7, 1);
+    const Evidence e = random_head(12, 7, 5, 4);
+    for (const std::string score : {"min", "max", "pred", "uniform"}) {
+        const std::string original = "form=original_single:score=" + score;
+        const auto expect = [&](const std::string& detector, const std::string& p) {
+            // Float64 of the same float32 values.
+            expect_close(score + detector, computed(*track(net, original + detector), e),
+                         computed(*track(net, "layers=head:p=" + p + ":score=" + score), e), 1e-12);
+        };
+        expect(":detector=l1", "1");
+        expect(":detector=l2", "2");
+        expect("", "2");
+    }
+    EXPECT_EQ(track(net, "form=original_single")->options().at("detector"), "l2");
+}
+
 // The cosine with the fitted images' mean gradient, element by element; a fit in shards is the fit of all.
 TEST(TrackingOfTheHead, CosineWithTheMeanGradient) {
     const auto backend = make_cpu_backend({.threads = 1});
@@ -297,14 +318,24 @@ TEST(TrackingOfTheHead, CosineWithTheMeanGradient) {
         for (size_t i = 0; i < g.size(); ++i) dot += g[i] * sum[i];
         EXPECT_NEAR(got[static_cast<size_t>(n)], static_cast<double>(dot / norm(g, 2) / norm(sum, 2)), 1e-12);
     }
-    EXPECT_THROW(computed(*make_score(spec, {net, net.preprocess}), e), Error);  // no fit
+    EXPECT_THAT(failure_of(ErrorKind::Usage,
+                           [&] {
+                               computed(*make_score(spec, {net, net.preprocess}), e);
+                           }),
+                HasSubstr("needs --stats FILE"));
     // The mean of another loss's gradients, or another candidate's, is not this method's.
     for (const std::string& other : {spec.written + ":loss=bce", spec.written + ":score=uniform"})
-        EXPECT_THROW(make_score(parse_methods(other).at(0), {net, net.preprocess, &store}), Error) << other;
+        EXPECT_THAT(failure_of(ErrorKind::Usage,
+                               [&] {
+                                   make_score(parse_methods(other).at(0), {net, net.preprocess, &store});
+                               }),
+                    HasSubstr("'" + other + "' needs a fit"));
     const auto fit = make_fit(spec, {net, net.preprocess});
     Evidence overflowed = rows(0, 1);
     overflowed.features.values[3] = std::numeric_limits<float>::infinity();
-    EXPECT_THROW(fit->add(overflowed, std::vector<int64_t>{-1}), Error) << "it would spoil the mean";
+    EXPECT_THAT(failure_of(ErrorKind::Data, [&] { fit->add(overflowed, std::vector<int64_t>{-1}); }),
+                HasSubstr("features are not finite"))
+        << "it would spoil the mean";
 }
 
 TEST(TrackLosses, GradientsAreTheSlopes) {

@@ -1,5 +1,6 @@
 #include "tests/support/gradscore.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,7 @@ std::vector<std::string> files_below(const fs::path& folder) {
 }
 
 GradscoreTest::GradscoreTest() {
+    ::umask(022);  // some tests look at a folder as another user
     std::string name = (fs::temp_directory_path() / "gs_cli_XXXXXX").string();
     root_ = ::mkdtemp(name.data());
     options_.folder = root_;

@@ -219,14 +219,56 @@ TEST_F(FitCommand, RefusalsComeBeforeTheWork) {
     write(root_ / "old.safetensors", "mine");
     expect_refusal(fit_words("old.safetensors"), 2,
                    {"old.safetensors: exists; choose another name, or --force replaces it"});
-    expect_refusal({"merge", "old.safetensors", "a"}, 2, {"old.safetensors: exists"});
+    expect_refusal({"merge", "old.safetensors", "old.safetensors"}, 2, {"old.safetensors: exists"});
+    expect_refusal({"merge", "runs/out", "old.safetensors", "typo"}, 4, {"typo: is not there"});
+    expect_refusal(with(fit_words("own.safetensors", {"--force"}), {"--weights", "own.safetensors"}), 2,
+                   {"--out own.safetensors: is --weights itself"});
     EXPECT_EQ(content(root_ / "old.safetensors"), "mine");
     expect_refusal({"merge", "new.safetensors", "old.safetensors"}, 4, {"old.safetensors"});
+    expect_refusal({"merge", "old.safetensors", "old.safetensors", "--force"}, 2,
+                   {"is the shard old.safetensors"});
     const Ran many = run(fit_words("s.safetensors", {"--shard", "0/41"}));
     EXPECT_EQ(many.code, 2);
     EXPECT_THAT(many.err, HasSubstr("41 shards of 40 images"));
     EXPECT_FALSE(fs::exists(root_ / "s.safetensors"));
     fit("old.safetensors", {"--force"});
+}
+
+TEST_F(FitCommand, ForceKeepsTheOldFitAside) {
+    fit("s.safetensors");
+    const std::string old = content(root_ / "s.safetensors");
+    const Ran ran = fit("s.safetensors", {"--force", "--methods", "klm:by=predicted"});
+    EXPECT_THAT(ran.err, HasSubstr("moved the old s.safetensors to s.safetensors.old1"));
+    EXPECT_NE(content(root_ / "s.safetensors"), old);
+    EXPECT_EQ(content(root_ / "s.safetensors.old1"), old);
+    fit("0.safetensors", {"--shard", "0/2"});
+    fit("1.safetensors", {"--shard", "1/2"});
+    ASSERT_EQ(run({"merge", "s.safetensors", "0.safetensors", "1.safetensors", "--force"}).code, 0);
+    EXPECT_TRUE(fs::exists(root_ / "s.safetensors.old2"));
+}
+
+// What --force would move away under the run's feet.
+TEST_F(FitCommand, WhatARunReadsDoesNotLieInItsFolder) {
+    score({"--id", kId, "--methods", "msp", "--out", "run", "--quiet"});
+    fit("run/s.safetensors");
+    fs::copy_file(demo_weights(), root_ / "run/w.safetensors");
+    write(root_ / "run/groups.txt", "5 3");
+    const Words words{"score", "--id", kId, "--out", "run", "--force", "--quiet"};
+    const auto refused = [&](const Words& more, const std::string& what) {
+        expect_refusal(with(words, more), 2, {what + ": lies in --out, which --force moves aside"});
+    };
+    refused({"--weights", "run/w.safetensors", "--methods", "msp"}, "--weights run/w.safetensors");
+    refused({"--weights", demo_weights(), "--methods", "klm", "--stats", "run/s.safetensors"},
+            "--stats run/s.safetensors");
+    refused({"--weights", demo_weights(), "--methods", "klm:stats=run/s.safetensors"}, "run/s.safetensors");
+    refused({"--weights", demo_weights(), "--methods", "mos:groups=run/groups.txt"}, "run/groups.txt");
+    EXPECT_TRUE(fs::exists(root_ / "run/results.json"));
+    EXPECT_FALSE(fs::exists(root_ / "run.old1"));
+}
+
+TEST_F(FitCommand, AnEmptyArchIsNoArch) {
+    write(root_ / "e.json", "");
+    expect_refusal(score_words({"--id", kId, "--arch", "e.json"}), 2, {"e.json: is empty"});
 }
 
 TEST_F(FitCommand, CorruptImagesAreLeftOut) {
@@ -249,6 +291,51 @@ TEST_F(FitCommand, LabelsAreNeededWhereTheyAre) {
     EXPECT_EQ(results("run")["methods"][0]["options"]["by"], "predicted");
     write(root_ / "beyond.txt", "train/id/" + files_below(root_ / "train/id").at(0) + " 10\n");
     EXPECT_THAT(fit("b.safetensors", {"--id", "list:beyond.txt"}, 4).err, HasSubstr("label 10"));
+}
+
+// Hours of computing are not lost to the last line of a list.
+TEST_F(FitCommand, ALabelThatNoClassHasIsNamedBeforeAnythingIsComputed) {
+    std::string list, last;
+    for (const std::string& file : files_below(root_ / "train/id"))
+        list +=
+            "train/id/" + (last = file) + (file == files_below(root_ / "train/id").back() ? " 10\n" : " 1\n");
+    write(root_ / "list.txt", list);
+    const auto words = [&](const std::string& methods) {
+        return fit_words("s.safetensors", {"--id", "t=list:list.txt", "--methods", methods, "--quiet"});
+    };
+    for (const char* methods : {"klm", "mahalanobis", "nac", "nac:images=0,klm"})
+        expect_refusal(words(methods), 4, {"t: train/id/" + last + ": ", "label 10"});
+    EXPECT_FALSE(fs::exists(root_ / "s.safetensors.journal"));
+    fit("s.safetensors", {"--id", "t=list:list.txt", "--methods", "klm:by=predicted,nac:images=0"});
+}
+
+TEST_F(FitCommand, NacSaysWhatItLearnsFromAndWhatItDoesNotKeep) {
+    const auto notices = [&](const std::string& method) {
+        return fit("s.safetensors", {"--methods", method, "--force"}).err;
+    };
+    EXPECT_THAT(notices("nac:images=40"), Not(HasSubstr("notice: nac")));
+    EXPECT_THAT(notices("nac:images=0"), Not(HasSubstr("notice: nac")));
+    EXPECT_THAT(notices("nac:images=40:M=8:alpha=3"), HasSubstr("nac: M, alpha are chosen when scoring"));
+    EXPECT_THAT(notices("nac:images=40:M=8:keep=histogram"), Not(HasSubstr("when scoring")));
+    const std::string first = files_below(root_ / "train/id").front();
+    fs::remove(root_ / "train/id" / first);
+    EXPECT_THAT(notices("nac:images=40"),
+                HasSubstr("nac: learns from 30 images, not 40: class 0 has only 3"));
+}
+
+TEST_F(FitCommand, AShardWithoutAnImageThatCanBeUsedIsMergedAsNone) {
+    const std::vector<std::string> files = files_below(root_ / "train/id");
+    for (size_t i = 0; i < 20; ++i) write(root_ / "train/id" / files[i], "no image");
+    fit("0.safetensors", {"--shard", "0/2", "--methods", "klm,nac,mahalanobis"}, 6);
+    fit("1.safetensors", {"--shard", "1/2", "--methods", "klm,nac,mahalanobis"});
+    const Ran merged = run({"merge", "both.safetensors", "0.safetensors", "1.safetensors"});
+    EXPECT_EQ(merged.code, 6) << merged.err;
+    EXPECT_EQ(read_statistics(root_ / "both.safetensors").seen.size(), 20u);
+    fit("whole.safetensors", {"--methods", "klm,nac,mahalanobis"}, 6);
+    for (const char* stats : {"both", "whole"})
+        score({"--id", kId, "--methods", "klm,nac,mahalanobis", "--stats",
+               stats + std::string(".safetensors"), "--out", stats, "--quiet"});
+    EXPECT_EQ(column("both", "figures", 1), column("whole", "figures", 1)) << "nac keeps what it saw";
 }
 
 TEST_F(FitCommand, InterruptedItLeavesAJournalOnly) {
@@ -275,6 +362,13 @@ TEST_F(FitCommand, TemplatesOfTheIdSetItselfAreMarked) {
     const std::string reason = method + " is fitted on figures, whose images it scores";
     EXPECT_THAT(results("run")["run"]["invalid_protocol"][0], HasSubstr(reason));
     EXPECT_THAT(ran.out, HasSubstr("INVALID PROTOCOL: " + reason));
+
+    expect_refusal({"threshold", "run", "--method", method, "--out", "t.json"}, 2,
+                   {method, "fitted on the run's own images"});
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--methods", method + ",nac", "--out",
+                    "early", "--quiet"},
+                   2, {"'nac' needs a fit"});
+    EXPECT_FALSE(fs::exists(root_ / "early")) << "told before anything was computed";
 
     fit("same.safetensors", {"--id", kId});
     score({"--id", kId, "--ood", kShapes, "--methods", "klm", "--stats", "same.safetensors",

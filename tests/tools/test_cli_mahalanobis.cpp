@@ -2,10 +2,15 @@
 #include <nlohmann/json.hpp>
 
 #include "core/numbers.h"
+#include "data/loader.h"
+#include "scores/mahalanobis_layers.h"
 #include "scores/mahalanobis_state.h"
 #include "scores/statistics.h"
 #include "tests/support/expect_close.h"
 #include "tests/tools/demo_images.h"
+#include "tools/devices.h"
+#include "tools/mahalanobis_tuning.h"
+#include "tools/setup.h"
 
 namespace gs::test {
 namespace {
@@ -38,6 +43,42 @@ class MahalanobisCommand : public DemoImages {
         return {"search",    "--weights", demo_weights(), "--stats", stats,    "--id", "val=folder:val/id",
                 "--methods", method,      "--out",        out,       "--quiet"};
     }
+    // The search by the classes that it is made of, all validation images at once.
+    TuningResult search_by_hand(const std::string& stats, const std::vector<double>& etas,
+                                bool image_bounds) const {
+        NetFlags flags;
+        flags.weights = demo_weights();
+        flags.device = "cpu";
+        flags.threads = 1;
+        const auto backend = make_backend(flags);
+        const Net net = load_net(*backend, flags).net;
+        const auto images = open_image_set("val=folder:" + (root_ / "val/id").string());
+        const std::optional<Batch> batch = Loader(*images, net.preprocess, {.batch = images->size()}).next();
+        std::vector<int64_t> labels;
+        for (const int64_t index : batch->indices) labels.push_back(images->item(index).label.value());
+        std::array<float, 3> black{0, 0, 0}, white{1, 1, 1};
+        for (size_t c = 0; c < 3 && image_bounds; ++c) {
+            black[c] = -net.preprocess.mean[c] / net.preprocess.std[c];
+            white[c] = (1 - net.preprocess.mean[c]) / net.preprocess.std[c];
+        }
+        const std::vector<float> attacked =
+            LabelAttack(*backend, net, {}, black, white).attacked(*batch, labels);
+        const MahalanobisLayers layers(read_statistics(root_ / stats).states.at(0));
+        Executor executor(*backend, net, layers.request(etas));
+        const auto scores = [&](std::span<const float> pixels) {
+            const Evidence evidence = executor.run(pixels, batch->count, batch->height, batch->width);
+            LayerScores rows;
+            for (const double eta : etas) {
+                const auto by_layer = layers.scores(evidence, eta);
+                std::vector<double>& row = rows.by_eta.emplace_back();
+                for (size_t n = 0; n < labels.size(); ++n)
+                    for (const std::vector<double>& layer : by_layer) row.push_back(layer.at(n));
+            }
+            return rows;
+        };
+        return tune_mahalanobis(scores(batch->pixels), scores(attacked), layers.names().size(), etas);
+    }
+
     std::vector<double> column(const std::string& run, const std::string& set) const {
         std::vector<double> scores;
         for (const ScoreRow& row : table(run, set).rows) scores.push_back(row.scores.at(0));
@@ -103,6 +144,30 @@ TEST_F(MahalanobisCommand, SearchTunesAndScoreUsesIt) {
                    4, {"--allow-fit-on-test"});
 }
 
+// Batches, threads and the journal in between change no bit; the grid is the published one, in its order.
+TEST_F(MahalanobisCommand, SearchFindsWhatItsDefinitionDoes) {
+    const std::vector<double> etas = {0, 0.01, 0.005, 0.002, 0.0014, 0.001, 0.0005};
+    fit("s.safetensors");
+    for (const bool image : {false, true}) {
+        SCOPED_TRACE(image ? "black and white" : "as published");
+        const std::string out = image ? "image.safetensors" : "reference.safetensors";
+        expect_done(search_words("s.safetensors", out, image ? "mahalanobis:bounds=image" : "mahalanobis"));
+        const Statistics tuned = read_statistics(root_ / out);
+        const auto got = get_tuning(tuned.states.at(0));
+        ASSERT_TRUE(got);
+        const TuningResult want = search_by_hand("s.safetensors", etas, image);
+        EXPECT_EQ(got->eta, want.tuning.eta);
+        EXPECT_EQ(got->weight, want.tuning.weight);
+        EXPECT_EQ(got->bias, want.tuning.bias);
+        std::map<std::string, double> by_eta;
+        for (size_t e = 0; e < etas.size(); ++e) by_eta[shortest(etas[e])] = want.fpr95_by_eta.at(e);
+        const nlohmann::json found = parse_json(tuned.search)["results"][0];
+        EXPECT_EQ(found["fpr95_by_eta"], by_eta);
+        EXPECT_EQ(found["fpr95_closest"], want.fpr95);
+        EXPECT_EQ(found["c"], want.c);
+    }
+}
+
 TEST_F(MahalanobisCommand, SearchOfOneStepAndProperBounds) {
     fit("s.safetensors", {}, "mahalanobis:layers=layer2+layer3");
     for (const char* bounds : {"reference", "image"})
@@ -158,6 +223,8 @@ TEST_F(MahalanobisCommand, ASearchThatSeesFewClassesSaysSo) {
     Words words = search_words("s.safetensors", "tuned.safetensors", "mahalanobis:eta=0");
     *std::find(words.begin(), words.end(), "val=folder:val/id") = "val=list:sorted.txt";
     EXPECT_THAT(expect_done(words).err, HasSubstr("first 1,000 images, which are of 1 of the 10 classes"));
+    const std::string search = read_statistics(root_ / "tuned.safetensors").search;
+    EXPECT_EQ(parse_json(search)["sets"][0]["images"], 1000) << "of 1,009";
     const Ran mixed = expect_done(search_words("s.safetensors", "mixed.safetensors", "mahalanobis:eta=0"));
     EXPECT_THAT(mixed.err, Not(HasSubstr("classes; a list")));
 }

@@ -161,7 +161,9 @@ TEST_F(MergeRuns, WhatIsMissingOrThereTwiceIsTold) {
     refuse({"s0", "s0"}, 2, {"shard 0/4 is there twice"});
     whole();
     refuse({"s0", "whole"}, 2, {"whole: a whole run, not a shard"});
-    refuse({"s0", "nowhere"}, 2, {"s0: a folder beside"});
+    refuse({"s0", "nowhere"}, 4, {"nowhere: is not there"});
+    write(root_ / "file", "statistics, perhaps");
+    refuse({"s0", "file"}, 2, {"s0: a folder beside files"});
     expect_refusal({"merge", "refused"}, 2, {"in is required"});
 }
 
@@ -258,7 +260,7 @@ TEST_F(MergeRuns, DamagedFoldersAreRefused) {
     with("s1/scores/shapes.sha256", "12\n", {"shapes.sha256:1:", "not the SHA-256"});
     with("s0/arrays/shapes.safetensors", content(root_ / "s1/arrays/shapes.safetensors"),
          {"s0/arrays/shapes.safetensors", "not arrays of the weights"});
-    with("s0/arrays/shapes.safetensors", "nothing", {"s0/arrays/shapes.safetensors"}, 3);
+    with("s0/arrays/shapes.safetensors", "nothing", {"s0/arrays/shapes.safetensors"}, 4);
     with("s0/config.toml", "limit = = 3", {"config.toml:1:"}, 2);
     std::string json = content(root_ / "s0/results.json");
     with("s0/results.json", json.replace(json.find("\"stopped\": null"), 15, "\"stopped\": \"interrupted\""),

@@ -61,6 +61,12 @@ TEST_F(MosCommand, GroupsAreReadFromFilesAndChecked) {
     write(root_ / "groups.txt", "5\n3\n");
     score({"--id", kId, "--methods", "mos:groups=groups.txt," + kMos, "--out", "run", "--quiet"});
     for (const ScoreRow& row : table("run", "figures").rows) EXPECT_EQ(row.scores[0], row.scores[1]);
+    EXPECT_EQ(results("run")["methods"][0]["options"]["groups"], "5+3") << "whatever becomes of the file";
+    ASSERT_EQ(run({"threshold", "run", "--method", "mos:groups=groups.txt", "--out", "t.json"}).code, 0);
+    write(root_ / "groups.txt", "3 5");
+    expect_refusal({"score", "--threshold", "t.json", "--weights", demo_weights(), "--image",
+                    "images/id/" + files_below(root_ / "images/id").front()},
+                   2, {"t.json", "mos:groups=groups.txt"});
     const Words score_words{"score", "--weights", demo_weights(), "--id", kId, "--out", "x", "--quiet"};
     const auto refuses = [&](const std::string& methods, int code, const std::string& part) {
         Words words = score_words;

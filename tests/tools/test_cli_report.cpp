@@ -1,4 +1,6 @@
 // gradscore report: from run folders to the page and its pictures.
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 
@@ -110,6 +112,24 @@ TEST_F(ReportTest, SetsThatMayNotBeReadAreSaid) {
                                    HasSubstr("Permission denied")));
         fs::permissions(root_ / closed, fs::perms::all);
     }
+}
+
+TEST_F(ReportTest, WhereThePageCannotBeWrittenThereAreTheOldFiguresOrNone) {
+    make_run("one");
+    make_run("two", "gradnorm,energy");
+    report({"one"});
+    std::map<std::string, std::string> old;
+    for (const std::string& file : files_below(root_ / "report-figures"))
+        old[file] = content(root_ / "report-figures" / file);
+    const auto largest = std::ranges::max_element(old, {}, [](const auto& f) { return f.second.size(); });
+    options_.largest_file = 2 * largest->second.size();  // enough for any figure, not for the page
+    EXPECT_EQ(run({"report", "two", "--force"}).code, 1);
+    EXPECT_EQ(run({"report", "two", "--out", "new.html"}).code, 1);
+    EXPECT_FALSE(fs::exists(root_ / "new-figures"));
+    std::map<std::string, std::string> now;
+    for (const std::string& file : files_below(root_ / "report-figures"))
+        now[file] = content(root_ / "report-figures" / file);
+    EXPECT_EQ(now, old);
 }
 
 TEST_F(ReportTest, RunsSideBySide) {

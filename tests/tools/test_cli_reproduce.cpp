@@ -358,6 +358,8 @@ TEST_F(Reproduce, AnOldRunIsMovedAsideByForce) {
     reproduce({"--out", "out", "--force"});
     EXPECT_TRUE(fs::exists(root_ / "out/resnet8.old1/results.json"));
     EXPECT_TRUE(fs::exists(root_ / "out/resnet8/results.json"));
+    for (const char* file : {"out/reproduce.json.old1", "out/reproduce.md.old1", "out/reproduce.json"})
+        EXPECT_TRUE(fs::exists(root_ / file)) << file;
 }
 
 TEST_F(Reproduce, ImagesThatCannotBeUsedAreExit6) {

@@ -155,8 +155,17 @@ TEST_F(Reuse, ArraysThatDoNotAgreeAreNotUsed) {
     EXPECT_EQ(csv("again", "figures"), csv("saved", "figures"));
 
     write(path, "not safetensors");
-    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--reuse", "saved", "--out", "x"}, 3,
+    expect_refusal({"score", "--weights", demo_weights(), "--id", kId, "--reuse", "saved", "--out", "x"}, 4,
                    {"figures.safetensors"});
+}
+
+TEST_F(Reuse, DamagedArraysAreDataThatIsWrong) {
+    Words words{"score", "--weights", demo_weights(), "--id", kId, "--reuse", "saved", "--quiet"};
+    expect_refusal(with(words, {"--out", "saved", "--force"}), 2, {"--out saved: is --reuse itself"});
+    EXPECT_TRUE(fs::exists(root_ / "saved/arrays/figures.safetensors"));
+    write(root_ / "saved/arrays/figures.safetensors",
+          content(root_ / "saved/arrays/figures.safetensors").substr(0, 300));
+    expect_refusal(with(words, {"--out", "x"}), 4, {"saved/arrays/figures.safetensors"});
 }
 
 TEST_F(Reuse, SetsWithGapsAreNotSaved) {

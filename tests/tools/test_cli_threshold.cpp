@@ -34,6 +34,10 @@ TEST_F(ThresholdTest, AcceptsTheShareOfIdImages) {
            "--quiet"});
     const Ran ran = made({"run", "--method", "gradnorm", "--tpr", "0.9", "--out", "t.json"});
     const nlohmann::json t = file("t.json");
+    for (const char* own : {"run/results.json", "run/scores/figures.csv", "run/journal"})
+        expect_refusal({"threshold", "run", "--method", "gradnorm", "--out", own, "--force"}, 2,
+                       {own, "is a file of the run run itself"});
+    expect_refusal({"report", "run", "--out", "run/results.json", "--force"}, 2, {"is a file of the run"});
     EXPECT_EQ(t["schema"], "gradscore/threshold/1");
     EXPECT_EQ(t["method"]["name"], "gradnorm");
     EXPECT_EQ(t["method"]["options"], results("run")["methods"][4]["options"]);

@@ -115,6 +115,27 @@ TEST_F(Track, ItsConfigurationIsAScoringRun) {
     EXPECT_THAT(content(root_ / "t/config.toml"), HasSubstr("track:loss=bce:score=pred:layers=block3+head"));
 }
 
+// The demo's energies are far above both margins, so each gives other gradients. CIFAR-10's m_in is the usual
+// one (docs/training.md).
+TEST_F(Track, TheMarginOfTheEnergyLossIsTheMethods) {
+    const auto column = [&](const std::string& out, size_t method) {
+        std::vector<double> scores;
+        for (const ScoreRow& row : table(out, "figures").rows) scores.push_back(row.scores.at(method));
+        return scores;
+    };
+    track({"--out", "usual", "--loss", "energy", "--layers", "head"});
+    track({"--out", "lower", "--loss", "energy", "--layers", "head", "--margin", "-27"});
+    EXPECT_EQ(results("usual")["methods"][0]["options"]["margin"], "-23");
+    EXPECT_EQ(results("lower")["methods"][0]["options"]["margin"], "-27");
+    score({"--id", kId, "--out", "s", "--quiet", "--methods",
+           "track:loss=energy:layers=head,track:loss=energy:margin=-23:layers=head,"
+           "track:loss=energy:margin=-27:layers=head"});
+    EXPECT_EQ(column("usual", 0), column("s", 0));
+    EXPECT_EQ(column("usual", 0), column("s", 1));
+    EXPECT_EQ(column("lower", 0), column("s", 2));
+    EXPECT_NE(column("lower", 0), column("usual", 0));
+}
+
 TEST_F(Track, TheLastLayersGradientByItsDirection) {
     EXPECT_EQ(run({"fit", "--weights", demo_weights(), "--id", "train=synthetic:12:size=32", "--methods",
                    "track:form=original_single:detector=cosine", "--out", "s.safetensors", "--quiet"})

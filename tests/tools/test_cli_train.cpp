@@ -1,4 +1,5 @@
 // gradscore train: what it leaves, and what it refuses.
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "tests/tools/training_test.h"
@@ -261,6 +262,12 @@ TEST_F(Train, FineTunesWithEnergyMarginsOnSetsWithoutLabels) {
     const Ran raw = tune({"--auxiliary", "npy:raw.npy", "--epochs", "1", "--threads", "1", "--out", "raw"});
     ASSERT_EQ(raw.code, 0) << raw.err;
     EXPECT_THAT(raw.err, HasSubstr("notice: auxiliary images are float32 arrays, used as they are"));
+    write(root_ / "small.npy", npy_of({"", {2, 3, 16, 16}, std::vector<float>(2 * 3 * 16 * 16, 0.5f)}));
+    const Ran small =
+        tune({"--auxiliary", "npy:small.npy", "--epochs", "1", "--threads", "1", "--out", "small"});
+    EXPECT_EQ(small.code, 4);
+    EXPECT_THAT(small.err, HasSubstr("small: auxiliary images are 16x16, the labelled ones 32x32"));
+    EXPECT_FALSE(fs::exists(root_ / "small"));
     expect_refusal(
         {"train", "energy", "--weights", "first/last.safetensors", "--id", "cifar10:train.bin", "--out", "x"},
         2, {"--auxiliary NAME=KIND:PATH"});
@@ -282,6 +289,12 @@ TEST_F(Train, GroupsOfClasses) {
     EXPECT_GT(log("run").back()["validation_accuracy"], 0.5) << "a third is chance";
     score({"--weights", "run/last.safetensors", "--id", "t=cifar10:test.bin", "--methods", "mos:groups=2+1",
            "--out", "scored"});
+    EXPECT_THAT(ran.err, Not(HasSubstr("number their labels by name")));
+    for (const char* name : {"a", "b", "c"}) write(root_ / "folders" / name / "0.png", "no image");
+    EXPECT_THAT(
+        train("named", {"--loss", "group-softmax", "--groups", "2+1", "--id", "folder:folders", "--quiet"}, 4)
+            .err,
+        HasSubstr("notice: folders: folders number their labels by name"));
 }
 
 // Without augmentation the net says the same of an image every time: the head learns the same, to the bit.
@@ -408,6 +421,26 @@ TEST_F(Train, AStepThatBrokenImagesLeaveOneImageIsSkipped) {
     expect_refusal({"train", "resnet20-cifar", "--classes", "0", "--resize", "4x4", "--crop", "4x4", "--pad",
                     "0", "--batch", "2", "--id", "folder:photos", "--out", "alone"},
                    4, {"a batch of one image of 4x4"});
+}
+
+// Against the scores of the weights that it is of; the batches of 16, 16 and 13 images count by their images.
+TEST_F(Train, TheValidationLossIsTheCrossEntropyOfTheLastWeights) {
+    train("run", {"--epochs", "1", "--label-smoothing", "0.2"});
+    score({"--weights", "run/last.safetensors", "--id", "test=cifar10:test.bin", "--methods", "msp", "--save",
+           "logits", "--out", "scored", "--quiet"});
+    const WeightFile arrays = read_weights(root_ / "scored/arrays/test.safetensors");
+    const StoredTensor* stored = arrays.find("logits");
+    ASSERT_NE(stored, nullptr);
+    const auto* z = reinterpret_cast<const float*>(stored->storage.data());
+    double loss = 0;
+    const ScoreTable scored = table("scored", "test");
+    ASSERT_EQ(scored.rows.size(), 45u);
+    for (size_t n = 0; n < 45; ++n, z += kClasses) {
+        double sum = 0;
+        for (int c = 0; c < kClasses; ++c) sum += std::exp(double{z[c]});
+        loss += (std::log(sum) - double{z[scored.rows[n].label.value()]}) / 45;
+    }
+    EXPECT_NEAR(log("run").back()["validation_loss"].get<double>(), loss, 1e-6);  // float32 logits
 }
 
 }  // namespace

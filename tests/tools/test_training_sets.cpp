@@ -49,6 +49,17 @@ TEST_F(TrainingSetsTest, ValidationFoldersAreTheTrainingFoldersOfTheirNames) {
         << "lists say themselves";
 }
 
+// The classes behind it would move up in silence.
+TEST_F(TrainingSetsTest, AClassFolderWithoutImagesIsNamed) {
+    for (const char* name : {"train/bird/0.png", "train/dog/0.png"}) image(name);
+    fs::create_directory(root_ / "train/.cache");
+    const auto classes = [&] { return check_labels(*open(spec("train"), "").images, 0); };
+    EXPECT_EQ(classes(), 2);
+    fs::create_directory(root_ / "train/cat");
+    EXPECT_THAT(failure_of(ErrorKind::Data, classes),
+                AllOf(HasSubstr("class folder 'cat' of "), HasSubstr("has no image")));
+}
+
 TEST_F(TrainingSetsTest, LimitedSetsKeepTheirFolders) {
     for (const char* name :
          {"train/bird/0.png", "train/cat/0.png", "train/cat/1.png", "val/cat/1.png", "val/cat/2.png"})

@@ -208,6 +208,25 @@ TEST(TrainingLoss, CountsByTheRuleOfTheLoss) {
     EXPECT_EQ(train::loss_gradient(recipe_of(Loss::GroupSoftmax), batch, gradient).correct, 1);
 }
 
+// Epochs and recipes are compared by it.
+TEST(EvaluationLoss, IsThatOfTheLabelsAlone) {
+    LossCase want{"cross entropy", recipe_of(Loss::CrossEntropy), {0, 4, 2, 2}, {}};
+    const std::vector<float> z = logits_of(want);
+    const auto loss = [&](const Recipe& recipe, const std::vector<float>& logits) {
+        return train::evaluation_loss(recipe, logits, want.labels).loss;
+    };
+    Recipe smoothed = want.recipe, energy = recipe_of(Loss::EnergyMargins);
+    smoothed.label_smoothing = 0.2;
+    energy.margin_in = -23;  // all energies are above it
+    for (const Recipe& recipe : {want.recipe, smoothed, energy})
+        EXPECT_NEAR(loss(recipe, z), wanted_loss(want, z), 1e-12);
+    for (const Loss other : {Loss::BinaryCrossEntropy, Loss::GroupSoftmax}) {
+        want.recipe = recipe_of(other);
+        const std::vector<float> own = logits_of(want);
+        EXPECT_NEAR(loss(want.recipe, own), wanted_loss(want, own), 1e-12);
+    }
+}
+
 TEST(TrainingLoss, OfTheOracle) {
     GS_SKIP_WITHOUT_SHARED();
     const GoldenFile file(*shared_dir() / "golden" / "logits.safetensors");

@@ -78,6 +78,69 @@ TEST(Trainer, SameBitsForAnyNumberOfThreads) {
     }
 }
 
+// Where the backward pass dropped other values than the forward pass, the step would not be down the slope of
+// this loss: a small one lowers it by rate |gradient|^2 = |step|^2 / rate.
+TEST(Trainer, AStepIsDownTheLossOfWhatWasDropped) {
+    constexpr double kRate = 1e-4;
+    Recipe recipe = small_recipe("wrn-10-1");
+    recipe.dropout = 0.3;
+    recipe.momentum = recipe.weight_decay = 0;
+    recipe.nesterov = false;
+    recipe.learning_rate = kRate;
+    const Images images;
+    const auto backend = plain_backend(1);
+    Trainer first(*backend, nullptr, recipe), second(*backend, nullptr, recipe);
+    const std::vector<Array> start = first.weights();
+    const double loss = first.step(images.batch()).loss;
+    const std::vector<Array> moved = first.weights();
+    second.restore(moved, second.optimiser_state(), 0);  // step 0 once more: it drops the same
+    const double lowered = loss - second.step(images.batch()).loss;
+    double squared_step = 0;
+    for (size_t i = 0; i < start.size(); ++i) {
+        if (start[i].name.find("running_") != std::string::npos) continue;  // not by the gradient
+        for (size_t k = 0; k < start[i].values.size(); ++k)
+            squared_step += std::pow(double{moved[i].values[k]} - double{start[i].values[k]}, 2);
+    }
+    const double want = squared_step / kRate;
+    EXPECT_NEAR(lowered, want, 0.01 * want);  // the series' next term, and the loss's rounding
+}
+
+TEST(Trainer, DropsInTrainingAlone) {
+    const Images images;
+    const auto backend = plain_backend(1);
+    Recipe recipe = small_recipe("wrn-10-1");
+    Trainer whole(*backend, nullptr, recipe);
+    recipe.dropout = 0.3;
+    Trainer dropping(*backend, nullptr, recipe);
+    expect_same(dropping.weights(), whole.weights());
+    const auto judge = [&](Trainer& t) {
+        return t.evaluate(images.pixels, images.n, images.h, images.w, images.labels).loss;
+    };
+    EXPECT_EQ(judge(dropping), judge(whole));
+    EXPECT_NE(dropping.step(images.batch()).loss, whole.step(images.batch()).loss);
+}
+
+TEST(Trainer, EvaluatesTheMeanOverImagesWithoutSmoothing) {
+    const Images images;
+    const auto backend = plain_backend(1);
+    Recipe recipe = small_recipe();
+    Trainer plain(*backend, nullptr, recipe);
+    recipe.label_smoothing = 0.2;
+    Trainer smoothed(*backend, nullptr, recipe);
+    const auto whole = smoothed.evaluate(images.pixels, images.n, images.h, images.w, images.labels);
+    const size_t size = images.pixels.size() / images.labels.size();
+    double loss = 0;
+    int64_t correct = 0;
+    for (size_t i = 0; i < images.labels.size(); ++i) {
+        const auto one = plain.evaluate(std::span(images.pixels).subspan(i * size, size), 1, images.h,
+                                        images.w, std::span(images.labels).subspan(i, 1));
+        loss += one.loss / static_cast<double>(images.n);
+        correct += one.correct;
+    }
+    EXPECT_NEAR(whole.loss, loss, 1e-6);  // float32 logits near 1
+    EXPECT_EQ(whole.correct, correct);
+}
+
 TEST(Trainer, ARestoredRunGoesOnToTheSameBits) {
     const Images images;
     for (const BackendUnderTest& b : backends_under_test()) {
@@ -349,6 +412,23 @@ TEST(StartingWeights, AreDrawnAsTheReferences) {
                              (array.name.ends_with(".weight") && array.name.find("bn") != std::string::npos);
             for (const float v : array.values) EXPECT_EQ(v, one ? 1 : 0);
         }
+    }
+}
+
+// Where the reference leaves it to PyTorch's Conv2d.
+TEST(StartingWeights, OfCifarResNetsAreUniform) {
+    const auto backend = plain_backend(1);
+    for (const Array& array : Trainer(*backend, nullptr, small_recipe("resnet18-cifar")).weights()) {
+        if (array.shape.size() != 4) continue;
+        const auto n = static_cast<double>(array.values.size());
+        const double bound = 1 / std::sqrt(n / static_cast<double>(array.shape[0]));
+        double squares = 0;
+        for (const double v : array.values) {
+            squares += v * v;
+            EXPECT_LE(std::abs(v), bound) << array.name;
+        }
+        // The square of a uniform one deviates by 0.894 of its mean: five sigmas.
+        EXPECT_NEAR(3 * squares / n / (bound * bound), 1, 5 * 0.9 / std::sqrt(n)) << array.name;
     }
 }
 
