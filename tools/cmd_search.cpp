@@ -102,8 +102,9 @@ Json file_of(const LoadedNet& loaded, const SearchRun& run, const std::string& p
 }
 
 // The statistics with tuned fits in place of their own; the images searched on count as seen.
-void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found,
-                 const std::optional<int64_t>& limit, const RunIdentity& started_with, const Json& file) {
+Statistics tuned_statistics(const SearchFlags& flags, const SearchRun& run, const std::vector<Found>& found,
+                            const std::optional<int64_t>& limit, const RunIdentity& started_with,
+                            const Json& file) {
     Statistics statistics = read_statistics(flags.stats);
     statistics.limit = limit;
     statistics.started_with = started_with;
@@ -118,7 +119,7 @@ void write_tuned(const SearchFlags& flags, const SearchRun& run, const std::vect
     }
     std::sort(statistics.seen.begin(), statistics.seen.end());
     statistics.seen.erase(std::unique(statistics.seen.begin(), statistics.seen.end()), statistics.seen.end());
-    write_statistics(flags.out, statistics);
+    return statistics;
 }
 
 // The least of --limit here and in the fits of the statistics.
@@ -210,10 +211,13 @@ int run_search(const SearchFlags& flags) {
     const std::vector<Found> found = search_all(methods, run);
     const std::optional<int64_t> limit = least_limit(flags, methods);
     const Json file = file_of(loaded, run, flags.net.precision, found, limit, start.identity);
-    if (out) out->make_room();
     if (holds_statistics(flags.out)) {
-        write_tuned(flags, run, found, limit, start.identity, file);
-    } else if (!flags.out.empty()) {
+        // May be --stats itself, which is read before it makes room.
+        const Statistics tuned = tuned_statistics(flags, run, found, limit, start.identity, file);
+        out->make_room();
+        write_statistics(flags.out, tuned);
+    } else if (out) {
+        out->make_room();
         write_file_atomically(flags.out, text_of(file));
     }
     if (journal) journal->finish();

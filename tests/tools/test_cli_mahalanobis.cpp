@@ -122,6 +122,17 @@ TEST_F(MahalanobisCommand, ShardsMergeToTheWhole) {
     expect_close("scores", column("merged", "figures"), column("whole", "figures"), 1e-8);
 }
 
+// The old statistics are read before they make room.
+TEST_F(MahalanobisCommand, ASearchMayReplaceTheStatisticsItTunes) {
+    fit("s.safetensors");
+    const std::string old = content(root_ / "s.safetensors");
+    Words words = search_words("s.safetensors", "s.safetensors", "mahalanobis:eta=0.002");
+    words.push_back("--force");
+    expect_done(words);
+    EXPECT_TRUE(get_tuning(read_statistics(root_ / "s.safetensors").states.at(0)));
+    EXPECT_EQ(content(root_ / "s.safetensors.old1"), old);
+}
+
 TEST_F(MahalanobisCommand, SearchTunesAndScoreUsesIt) {
     fit("s.safetensors");
     const Ran found = expect_done(search_words("s.safetensors", "tuned.safetensors", "mahalanobis"));
